@@ -1,0 +1,145 @@
+"""Genome → Architecture: classes looked up, sharing resolved to owners, sizes known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from star_core.architecture import Architecture, FeatureGroup, Layer
+from star_core.errors import ConfigError
+from star_core.genome.backbone import Genome
+from star_core.genome.featurizer import FeatureGroupGenome
+from star_core.genome.operator import LIVClass
+from star_core.genome.sharing import resolve_feature_sharing, resolve_featurizer_sharing
+from star_core.genome.space import SearchSpace
+from star_core.structures.base import (
+    Dimensions,
+    FeatureShape,
+    State,
+    Weight,
+    feature_states,
+    feature_weights,
+    structure_of,
+)
+
+MAX_WIDTH = 1 << 16
+
+
+def compile_genome(
+    genome: Genome,
+    space: SearchSpace,
+    width: int,
+    head_dim: int | None = None,
+    vocab_size: int = 256,
+) -> Architecture:
+    """Compiles a genome to the spec of a model.
+
+    Args:
+        genome: A valid genome of ``space``.
+        space: The search space that says what its integers mean.
+        width: Channels D of the residual stream.
+        head_dim: Channels per head; by default ``default_head_dim(width)``.
+        vocab_size: Tokens V; the model's embedding and tied head are V × D.
+
+    Raises:
+        GenomeError: The genome is invalid in ``space``, or cannot be built at this width.
+        ConfigError: Width, head size or vocabulary size is out of range.
+    """
+    space.validate(genome)
+    dims = dimensions(width, head_dim)
+    if vocab_size < 2:
+        raise ConfigError("a vocabulary has at least 2 tokens", value=vocab_size, place="vocab_size", fix="use 256 for bytes")
+    feature_owner = resolve_feature_sharing(genome, space.classes)
+    weight_owner = resolve_featurizer_sharing(genome, feature_owner)
+    layers = []
+    for index, liv in enumerate(genome.livs):
+        liv_class = space.classes[liv.liv_class]
+        layout = _layout(liv_class, dims)
+        groups = []
+        for role, template in layout.groups.items():
+            computed_by = feature_owner[index].get(role, index)
+            reused = computed_by != index
+            weights_of = None if reused else weight_owner[index].get(role, index)
+            groups.append(
+                FeatureGroup(role, template.genome, template.shape, computed_by, weights_of, template.weights)
+            )
+        reused_roles = set(feature_owner[index])
+        states = tuple(state for state in layout.states if not state.roles <= reused_roles)
+        layers.append(Layer(index, liv_class, tuple(groups), states, layout.weights))
+    return Architecture(genome, dims, vocab_size, tuple(layers))
+
+
+def dimensions(width: int, head_dim: int | None = None) -> Dimensions:
+    """Checks width and head size and fills in the default head size.
+
+    Raises:
+        ConfigError: Names the value, the rule and a width or head size that works.
+    """
+    if not isinstance(width, int) or not 1 <= width <= MAX_WIDTH:
+        raise ConfigError(
+            f"the width is an integer from 1 to {MAX_WIDTH}", value=width, place="width", fix="use e.g. 64"
+        )
+    head_dim = default_head_dim(width) if head_dim is None else head_dim
+    if head_dim < 2 or head_dim % 2 or width % head_dim:
+        raise ConfigError(
+            f"head_dim is an even divisor of the width ({width})",
+            value=head_dim,
+            place="head_dim",
+            fix=f"use {default_head_dim(width)}",
+        )
+    return Dimensions(width, head_dim)
+
+
+def default_head_dim(width: int) -> int:
+    """Largest power of two up to 64 that leaves a multiple of four heads (grouped queries need it).
+
+    Raises:
+        ConfigError: No even head size divides the width into a multiple of four heads.
+    """
+    for head_dim in (64, 32, 16, 8, 4, 2):
+        if width % (4 * head_dim) == 0:
+            return head_dim
+    raise ConfigError(
+        "the width is a multiple of 8, so that it splits into four heads of even size",
+        value=width,
+        place="width",
+        fix=f"use {max(8, round(width / 8) * 8)}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    genome: FeatureGroupGenome
+    shape: FeatureShape
+    weights: tuple[Weight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    groups: dict[str, _Template]
+    states: tuple[State, ...]
+    weights: tuple[Weight, ...]
+
+
+@lru_cache(maxsize=4096)
+def _layout(liv_class: LIVClass, dims: Dimensions) -> _Layout:
+    """Everything about a LIV class at given sizes that does not depend on its neighbours."""
+    operator, featurizer = liv_class.operator, liv_class.featurizer
+    structure = structure_of(operator.token_mixing)
+    structure.check(operator, featurizer)
+    genomes = dict(zip(featurizer.roles, featurizer.groups, strict=True))
+    shapes = {role: structure.shape(role, group, operator, dims) for role, group in genomes.items()}
+    states = [
+        state for role, group in genomes.items() for state in feature_states(role, group, shapes[role])
+    ]
+    states += structure.states(genomes, shapes, dims)
+    value = shapes["V"]
+    mixed = value.size * genomes["V"].repeat
+    weights = [Weight("norm", (dims.width,)), Weight("output", (dims.width, mixed))]
+    if liv_class.differential:
+        weights.append(Weight("difference", (1,)))
+    groups = {
+        role: _Template(group, shapes[role], feature_weights(role, group, shapes[role], dims))
+        for role, group in genomes.items()
+    }
+    return _Layout(groups, tuple(states), tuple(weights))

@@ -1,0 +1,7 @@
+"""Genomes: integers, what they mean, and which of them are valid together."""
+
+from star_core.genome.backbone import LIV, Genome
+from star_core.genome.canonical import canonical
+from star_core.genome.space import PRESETS, Change, SearchSpace
+
+__all__ = ["LIV", "PRESETS", "Change", "Genome", "SearchSpace", "canonical"]

@@ -1,0 +1,91 @@
+"""The operator genome (five integers) and the LIV class it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from star_core.errors import GenomeError
+from star_core.genome.featurizer import FeaturizerGenome, read_digits
+from star_core.genome.tables import (
+    OPERATOR_GENES,
+    OPERATORS,
+    ChannelMixing,
+    Nonlinearity,
+    Sparsity,
+    TokenMixing,
+    write_allele,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorGenome:
+    """Structure of T and the featurizer that feeds it, e.g. ``12123`` for SA-1."""
+
+    featurizer: int
+    token_mixing: TokenMixing
+    sparsity: Sparsity
+    nonlinearity: Nonlinearity
+    channel_mixing: ChannelMixing
+
+    @classmethod
+    def parse(cls, text: str) -> OperatorGenome:
+        """Reads five base-36 characters.
+
+        Raises:
+            GenomeError: On a wrong length, character or value out of range.
+        """
+        values = read_digits(text, [gene.name for gene in OPERATOR_GENES], "operator genome")
+        for number, (gene, value) in enumerate(zip(OPERATOR_GENES, values, strict=True), 1):
+            if not gene.low <= value <= gene.high:
+                raise GenomeError(
+                    f"{gene.name} is an integer from {gene.low} to {gene.high}",
+                    value=value,
+                    place=f"operator genome {text!r}, gene {number}",
+                    fix=f"use {min(max(value, gene.low), gene.high)}",
+                )
+        featurizer, token, sparsity, nonlinearity, channel = values
+        return cls(
+            featurizer,
+            TokenMixing(token),
+            Sparsity(sparsity),
+            Nonlinearity(nonlinearity),
+            ChannelMixing(channel),
+        )
+
+    def __str__(self) -> str:
+        values = (
+            self.featurizer,
+            self.token_mixing,
+            self.sparsity,
+            self.nonlinearity,
+            self.channel_mixing,
+        )
+        return "".join(write_allele(int(value)) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class LIVClass:
+    """One row of the class table: what the first backbone gene stands for.
+
+    Attributes:
+        name: As in the paper, e.g. ``SA-3`` or ``Rec-1-Diff``.
+        operator: Operator genome.
+        featurizer: Featurizer genome.
+        differential: Whether two copies with their own featurizer weights run in parallel and the
+            difference of their outputs is returned (arXiv 2410.05258, generalised).
+    """
+
+    name: str
+    operator: OperatorGenome
+    featurizer: FeaturizerGenome
+    differential: bool
+
+
+def paper_classes() -> dict[int, LIVClass]:
+    """The 17 LIV classes of the paper, by class index."""
+    classes = {}
+    for index, (name, digits, differential) in OPERATORS.items():
+        operator = OperatorGenome.parse(digits)
+        featurizer = FeaturizerGenome.of_class(operator.featurizer)
+        classes[index] = LIVClass(name, operator, featurizer, differential)
+    return classes

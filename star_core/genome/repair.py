@@ -1,0 +1,40 @@
+"""Repair by re-sampling the invalid position (the paper's guard rail, arXiv 2411.17800, §4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from star_core.genome.backbone import LIV, Genome
+from star_core.genome.space import Change, Drawing, SearchSpace
+from star_core.genome.tables import GENES_PER_LIV
+
+
+def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tuple[Genome, list[Change]]:
+    """Re-samples every invalid position uniformly over what is valid there.
+
+    Goes through the LIVs in order of depth, so a repaired LIV is valid given those before it and
+    later LIVs are judged against repaired ones. Total (every genome becomes valid) and idempotent
+    (a valid genome is returned unchanged and draws nothing from ``rng``). A sharing group that
+    cannot be joined is re-sampled first; if no group fits, the strategy is.
+
+    Returns:
+        The valid genome and what was changed, in order of position.
+    """
+    drawn = Drawing(space)
+    changes: list[Change] = []
+    for index, liv in enumerate(genome.livs):
+        while problem := next(drawn.problems(index, liv), None):
+            gene, error = problem
+            choices = space.alleles(liv.liv_class, gene) if gene < 3 else ()
+            if gene == 3:
+                in_range = liv.feature_strategy in space.alleles(liv.liv_class, 4)
+                choices = drawn.groups(liv) if in_range else space.alleles(liv.liv_class, 3)
+            if not choices:
+                gene, choices = 4, drawn.strategies(liv.liv_class, liv.feature_group)
+            genes = list(liv)  # type: ignore[call-overload]
+            new = choices[int(rng.integers(len(choices)))]
+            changes.append(Change(index * GENES_PER_LIV + gene, genes[gene], new, error.rule))
+            genes[gene] = new
+            liv = LIV(*genes)
+        drawn.append(liv)
+    return drawn.genome(), changes
