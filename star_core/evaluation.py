@@ -1,0 +1,128 @@
+"""What training and measuring one candidate yields: the record that the two halves exchange."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from star_core import semantics
+from star_core.config import Model, Params, Training, digest_json
+
+Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "crashed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One candidate to train: everything its process needs to know, as plain values.
+
+    Attributes:
+        genome: Genome text.
+        space: Search-space preset.
+        model: Width and head size.
+        training: Recipe.
+        data: Folder of the prepared tokens.
+        data_digest: Digest the data must have.
+        digest: Digest the compiled architecture must have.
+        key: Key of the evaluation in the store.
+        storage: Folder or URL of the evaluation store.
+        checkpoint: Where to write the trained weights (safetensors); ``None``: nowhere.
+    """
+
+    genome: str
+    space: str
+    model: Model
+    training: Training
+    data: str
+    data_digest: str
+    digest: str
+    key: str
+    storage: str
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcome of one candidate.
+
+    Attributes:
+        key: See ``evaluation_key``.
+        digest: Of the architecture.
+        genome: Text of the genome it was first trained from.
+        status: ``ok`` or how it failed.
+        metrics: ``validation_loss`` (nats per token), ``train_loss`` (mean of the last tenth of the
+            steps); empty unless ``ok``.
+        detail: One line for people: why it failed.
+        tokens: Tokens trained on.
+        flops: Training FLOPs, from the spec.
+        seconds: Wall time (total) and of training alone; not part of any generation file.
+        machine: Fingerprint of the machine it was trained on.
+        finished_at: UTC, ISO 8601.
+    """
+
+    key: str
+    digest: str
+    genome: str
+    status: Status
+    metrics: dict[str, float]
+    detail: str
+    tokens: int
+    flops: int
+    seconds: dict[str, float]
+    machine: dict[str, Any]
+    finished_at: str
+
+
+def evaluation_key(digest: str, params: Params, data_digest: str) -> str:
+    """Name of an evaluation in the store: what its result depends on, and nothing else.
+
+    Architecture, recipe, data, seed (part of the recipe), semantics of the model half, torch
+    version, threads (part of the recipe), device and instruction set.
+    """
+    return digest_json(
+        {
+            "architecture": digest,
+            "recipe": params.training.model_dump(mode="json", exclude={"accelerator"}),
+            "data": data_digest,
+            "semantics": semantics.MODEL,
+            "machine": machine_fingerprint(params.training.accelerator),
+        }
+    )
+
+
+def machine_fingerprint(accelerator: str = "auto") -> dict[str, str]:
+    """What of this machine can change the bits of a result; found without importing torch."""
+    return {
+        "torch": importlib.metadata.version("torch"),
+        "device": _device(accelerator),
+        "instruction_set": _instruction_set(),
+    }
+
+
+def _device(accelerator: str) -> str:
+    if accelerator in ("cpu", "mps"):
+        return accelerator
+    cuda_build = not importlib.metadata.version("torch").endswith("+cpu")
+    if cuda_build and Path("/dev/nvidiactl").exists():
+        return "gpu"
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "mps"
+    return "cpu"
+
+
+def _instruction_set() -> str:
+    """The widest vector instructions torch's CPU kernels choose here."""
+    override = os.environ.get("ATEN_CPU_CAPABILITY")
+    if override:
+        return override
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
+    except (OSError, IndexError):
+        return platform.machine()
+    if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags):
+        return "avx512"
+    return "avx2" if "avx2" in flags else "default"

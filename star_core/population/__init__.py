@@ -1,0 +1,1 @@
+"""Individuals, generations and evaluations, and how they are stored."""
