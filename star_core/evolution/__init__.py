@@ -1,0 +1,1 @@
+"""Evolutionary algorithms: one file each, behind the contract in ``base.py``."""

@@ -1,0 +1,176 @@
+"""What an evolutionary algorithm is: founders, variation and survival, each a pure function.
+
+The next generation depends on the stored parent, the parameters and the seed, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache, cached_property
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import numpy as np
+
+from star_core.architecture import Architecture
+from star_core.compiler import compile_genome
+from star_core.config import Params
+from star_core.errors import ConfigError, StarError, nearest
+from star_core.genome.backbone import Genome
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.genome.space import SearchSpace
+from star_core.population.individual import Individual, Offspring, Origin, individual_id
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; streams never mix."""
+
+    SAMPLING = 0
+    VARIATION = 1
+    SURVIVAL = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything variation needs to know besides the population.
+
+    Attributes:
+        params: The experiment.
+        vocab_size: Of the prepared corpus.
+    """
+
+    params: Params
+    vocab_size: int
+    space: SearchSpace = field(init=False)
+
+    def __post_init__(self) -> None:
+        section = self.params.space
+        object.__setattr__(
+            self, "space", SearchSpace.preset(section.preset, section.depth, section.groups)
+        )
+
+    def compile(self, genome: Genome) -> Architecture:
+        """The architecture of a genome at the experiment's size."""
+        model = self.params.model
+        return compile_genome(genome, self.space, model.width, model.head_dim, self.vocab_size)
+
+    def rng(self, generation: int, purpose: Purpose) -> np.random.Generator:
+        """The random numbers of one generation for one purpose."""
+        root = np.random.SeedSequence(self.params.evolution.seed, spawn_key=(generation, int(purpose)))
+        return np.random.default_rng(root)
+
+    @cached_property
+    def seeds(self) -> tuple[Genome, ...]:
+        """Hand-designed founders.
+
+        Raises:
+            StarError: A seed cannot be read or is not valid in the search space.
+        """
+        genomes = []
+        for text in self.params.evolution.seeds:
+            try:
+                genome = baseline(text, self.space.depth) if text in PATTERNS else Genome.parse(text)
+                self.space.validate(genome)
+            except StarError as error:
+                raise error.at(f"evolution.seeds, {text!r}") from None
+            if genome.depth != self.space.depth:
+                raise ConfigError(
+                    f"a seed has the search space's depth, {self.space.depth} LIVs",
+                    value=text,
+                    place="evolution.seeds",
+                    fix=f"write {self.space.depth} LIVs, not {genome.depth}",
+                )
+            genomes.append(genome)
+        return tuple(genomes)
+
+
+class Algorithm(Protocol):
+    """An evolutionary algorithm. Register an instance under its name with ``register``."""
+
+    def vary(
+        self, problem: Problem, parents: Sequence[Individual], index: int, known: frozenset[str]
+    ) -> list[Offspring]:
+        """The offspring of generation ``index``, none with a digest in ``known``."""
+        ...
+
+    def survive(
+        self, problem: Problem, candidates: Sequence[Individual], index: int
+    ) -> list[Individual]:
+        """The population of generation ``index``, best first, with rank and crowding set."""
+        ...
+
+
+_ALGORITHMS: dict[str, Algorithm] = {}
+
+
+def register(name: str, algorithm: Algorithm) -> None:
+    """Makes an algorithm known; called once, in the file that defines it."""
+    _ALGORITHMS[name] = algorithm
+
+
+@cache
+def _discover() -> None:
+    package = importlib.import_module("star_core.evolution")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"star_core.evolution.{module.name}")
+    for entry in entry_points(group="star.algorithms"):
+        entry.load()
+
+
+def algorithm(name: str) -> Algorithm:
+    """The algorithm of this name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    _discover()
+    if name not in _ALGORITHMS:
+        raise ConfigError(
+            "no such algorithm",
+            value=name,
+            place="evolution.algorithm",
+            fix=nearest(name, sorted(_ALGORITHMS)),
+        )
+    return _ALGORITHMS[name]
+
+
+def founders(problem: Problem) -> list[Offspring]:
+    """Generation 0: hand-designed seeds first, then random valid genomes, no two alike.
+
+    Raises:
+        ConfigError: The search space is too small for so many different individuals, or cannot be
+            built at this width.
+    """
+    size = problem.params.evolution.population
+    rng = problem.rng(0, Purpose.SAMPLING)
+    found: dict[str, Offspring] = {}
+
+    def add(genome: Genome, operator: str) -> None:
+        digest = problem.compile(genome).digest
+        if digest not in found and len(found) < size:
+            found[digest] = Offspring(
+                id=individual_id(0, len(found)),
+                genome=str(genome),
+                digest=digest,
+                parents=(),
+                origin=Origin(operator=operator),  # type: ignore[arg-type]
+            )
+
+    for genome in problem.seeds:
+        add(genome, "seed")
+    for _ in range(100 * size):
+        if len(found) == size:
+            break
+        add(problem.space.sample(rng), "random")
+    if len(found) < size:
+        raise ConfigError(
+            f"the search space yields only {len(found)} different founders",
+            value=size,
+            place="evolution.population",
+            fix=f"use at most {len(found)}, or a deeper or wider search space",
+        )
+    return list(found.values())

@@ -1,0 +1,17 @@
+"""Bytes of inference cache one sequence holds at the stated length, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from star_core.architecture import Architecture
+from star_core.config import Objectives
+from star_core.objectives.base import Objective, register
+
+
+def measure(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
+    """Bytes, from the spec."""
+    return float(architecture.cache_bytes(section.cache_length))
+
+
+CACHE_BYTES = register(Objective("cache_bytes", "inference cache", "bytes", False, measure))

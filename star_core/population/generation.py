@@ -1,0 +1,225 @@
+"""A generation: one JSON file, byte-identical whenever it is computed again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from star_core import semantics
+from star_core.config import Params, digest_json, params_from
+from star_core.errors import StarError, StoreError
+from star_core.genome.backbone import Genome
+from star_core.population.files import read_json, write_atomically
+from star_core.population.individual import Digest, Individual, IndividualId, Record
+
+FORMAT = "star-generation"
+VERSION = 1
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class Parent(Record):
+    """The generation this one was made from."""
+
+    run: str
+    index: int = Field(ge=0)
+    digest: Digest
+
+
+class Generation(Record):
+    """A population and how it came about.
+
+    Attributes:
+        run: Name of the run.
+        index: 0 for the founders.
+        parent: ``None`` for the founders.
+        parameters: The part of the parameters it depends on (``Params.identity``).
+        data_digest: Digest of the prepared corpus.
+        semantics: Version of the search half that made it.
+        population: Survivors, best first (rank, then crowding).
+        rejected: Offspring of this generation that did not survive.
+        evicted: Names of the parent generation's individuals that did not survive.
+    """
+
+    format: Literal["star-generation"] = "star-generation"
+    version: Literal[1] = 1
+    run: str
+    index: int = Field(ge=0)
+    parent: Parent | None
+    parameters: dict[str, Any]
+    data_digest: Digest
+    semantics: int
+    population: tuple[Individual, ...]
+    rejected: tuple[Individual, ...]
+    evicted: tuple[IndividualId, ...]
+
+    @field_validator("run")
+    @classmethod
+    def _run_is_a_name(cls, run: str) -> str:
+        return check_run_name(run)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content; stored in the file and checked when it is read."""
+        return digest_json(self.model_dump(mode="json"))
+
+    @property
+    def born(self) -> tuple[Individual, ...]:
+        """Individuals evaluated in this generation, in the order they were made."""
+        both = (*self.population, *self.rejected)
+        return tuple(sorted((one for one in both if one.born == self.index), key=lambda one: one.id))
+
+    @property
+    def front(self) -> tuple[Individual, ...]:
+        """Feasible, successfully trained individuals that none of the population dominates."""
+        return tuple(one for one in self.population if one.rank == 0 and one.ok and one.violation == 0)
+
+    def params(self) -> Params:
+        """The parameters it was made with (those that do not matter to it at their defaults)."""
+        return params_from(self.parameters, f"{self.run}, generation {self.index}, parameters")
+
+    def to_bytes(self) -> bytes:
+        """The file: canonical, so equal generations are equal bytes."""
+        content = {**self.model_dump(mode="json"), "digest": self.digest}
+        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def check_run_name(name: str) -> str:
+    """Returns a run name that can stand in a path.
+
+    Raises:
+        StoreError: Other characters than letters, digits, ``_`` and ``-``, or more than 64.
+    """
+    if not RUN_NAME.fullmatch(name):
+        fixed = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:64] or "main"
+        raise StoreError(
+            "a run's name is up to 64 letters, digits, '_' and '-', a letter or digit first",
+            value=name,
+            place="run",
+            fix=f"use {fixed!r}",
+        )
+    return name
+
+
+def generation_path(run: str, index: int, root: str | Path = "data") -> Path:
+    """Where a generation is stored."""
+    return Path(root) / "populations" / check_run_name(run) / f"gen_{index:03d}.json"
+
+
+def write_generation(generation: Generation, path: Path) -> None:
+    """Stores a generation: whole or not at all."""
+    write_atomically(path, generation.to_bytes())
+
+
+def read_generation(path: Path, run: str | None = None, index: int | None = None) -> Generation:
+    """Reads a generation file and checks all of it.
+
+    Args:
+        path: The file.
+        run: The run it must belong to, if that matters.
+        index: The generation it must be.
+
+    Raises:
+        StoreError: Missing, malformed, of another format version, tampered with, or another run's;
+            names the file, the key, the value and what to do.
+    """
+    place = str(path)
+    fix = f"restore it (dvc checkout {place}), or delete it to compute it again"
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise StoreError(f"not a {FORMAT} file", value=found, place=place, fix=fix)
+    if content.get("version") != VERSION:
+        raise StoreError(
+            f"generation format version {VERSION} is read here",
+            value=content.get("version"),
+            place=f"{place}, version",
+            fix=fix,
+        )
+    stated = content.pop("digest", None)
+    try:
+        generation = Generation.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StoreError(
+            first["msg"][0].lower() + first["msg"][1:],
+            value=first.get("input"),
+            place=f"{place}, {'.'.join(map(str, first['loc']))}",
+            fix=fix,
+        ) from None
+    except StarError as error:
+        raise error.at(place) from None
+    if stated != generation.digest:
+        raise StoreError(
+            f"the content has digest {generation.digest[:12]}…, the file states another: it was changed",
+            value=stated,
+            place=f"{place}, digest",
+            fix=fix,
+        )
+    for key, expected in (("run", run), ("index", index)):
+        if expected is not None and getattr(generation, key) != expected:
+            raise StoreError(
+                f"this place holds {key} {expected!r}",
+                value=getattr(generation, key),
+                place=f"{place}, {key}",
+                fix=fix,
+            )
+    for individual in (*generation.population, *generation.rejected):
+        try:
+            Genome.parse(individual.genome)
+        except StarError as error:
+            raise error.at(f"{place}, individual {individual.id}") from None
+    return generation
+
+
+def stored_generations(run: str, root: str | Path = "data") -> list[Generation]:
+    """All stored generations of a run from the founders on, as one unbroken lineage.
+
+    Raises:
+        StoreError: A file is unusable, or does not follow from the one before it.
+    """
+    generations: list[Generation] = []
+    while (path := generation_path(run, len(generations), root)).exists():
+        generation = read_generation(path, run, len(generations))
+        if generations:
+            check_lineage(generation, generations[-1], path)
+        generations.append(generation)
+    return generations
+
+
+def check_lineage(child: Generation, parent: Generation, path: Path) -> None:
+    """Raises ``StoreError`` unless ``child`` was made from exactly ``parent``."""
+    if child.parent is None or child.parent.digest != parent.digest:
+        raise StoreError(
+            f"generation {child.index} was made from another generation {parent.index} than the stored one",
+            value=child.parent.digest[:12] if child.parent else None,
+            place=f"{path}, parent.digest",
+            fix="delete it and the generations after it to compute them again",
+        )
+
+
+def new_generation(
+    run: str,
+    index: int,
+    parent: Generation | None,
+    params: Params,
+    data_digest: str,
+    population: tuple[Individual, ...],
+    rejected: tuple[Individual, ...],
+    evicted: tuple[str, ...],
+) -> Generation:
+    """A generation made here and now."""
+    return Generation(
+        run=run,
+        index=index,
+        parent=Parent(run=parent.run, index=parent.index, digest=parent.digest) if parent else None,
+        parameters=params.identity(),
+        data_digest=data_digest,
+        semantics=semantics.SEARCH,
+        population=population,
+        rejected=rejected,
+        evicted=evicted,
+    )

@@ -1,0 +1,104 @@
+"""An individual: a genome, where it came from, how it did."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from star_core.evaluation import Status
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+IndividualId = Annotated[str, Field(pattern=r"^g\d{3,6}-\d{2,6}$")]
+
+
+class Record(BaseModel):
+    """Something stored in a generation file: frozen, and nothing unknown in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Repair(Record):
+    """One position that variation left invalid and repair re-sampled.
+
+    Attributes:
+        position: Index into the genome's vector.
+        old, new: Alleles before and after.
+        rule: The rule the old allele broke.
+    """
+
+    position: int
+    old: int
+    new: int
+    rule: str
+
+
+class Origin(Record):
+    """How a genome was made.
+
+    Attributes:
+        operator: ``random`` (sampled), ``seed`` (hand-designed) or ``variation``.
+        crossover_points: Vector positions at which the parents were cut; empty: no recombination.
+        mutations: Vector positions that were mutated.
+        repairs: What the guard rails changed afterwards.
+    """
+
+    operator: Literal["random", "seed", "variation"]
+    crossover_points: tuple[int, ...] = ()
+    mutations: tuple[int, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+
+
+class Cost(Record):
+    """What its evaluation took, in units that do not depend on the machine."""
+
+    tokens: int = Field(ge=0)
+    flops: int = Field(ge=0)
+
+
+class Offspring(Record):
+    """A genome that is to be evaluated."""
+
+    id: IndividualId
+    genome: str
+    digest: Digest
+    parents: tuple[IndividualId, ...]
+    origin: Origin
+
+
+class Individual(Offspring):
+    """An evaluated genome.
+
+    Attributes:
+        key: Its evaluation in the store.
+        status: ``ok``, or how training failed.
+        objectives: Name → value; ``None`` where a failed training leaves it unknown.
+        violation: Sum of relative constraint violations; 0 is feasible.
+        rank: Non-domination rank within the population, from 0; ``None`` if it did not survive.
+        crowding: Crowding distance within its front; ``None`` at the ends of a front (infinite) or
+            if it did not survive.
+        cost: Tokens and FLOPs of its training.
+    """
+
+    key: Digest
+    status: Status
+    objectives: dict[str, float | None]
+    violation: float = Field(ge=0)
+    rank: int | None = Field(default=None, ge=0)
+    crowding: float | None = Field(default=None, ge=0)
+    cost: Cost
+
+    @property
+    def ok(self) -> bool:
+        """Whether every objective is known."""
+        return self.status == "ok"
+
+    @property
+    def born(self) -> int:
+        """Index of the generation that made it."""
+        return int(self.id[1:].split("-")[0])
+
+
+def individual_id(generation: int, slot: int) -> str:
+    """The name of the individual made in a slot of a generation, e.g. ``g003-05``."""
+    return f"g{generation:03d}-{slot:02d}"
