@@ -71,73 +71,6 @@ _SPARSITY = {1: "none", 2: "banded"}
 _NONLINEARITY = {1: "none", 2: "softmax", 3: "ReLU", 4: "swish"}
 _CHANNEL_MIXING = {1: "diagonal", 2: "dense", 3: "grouped (heads)"}
 
-MAX_GROUPS = 35
-MAX_DEPTH = 256
-
-BACKBONE_GENES: tuple[Gene, ...] = (
-    Gene("class", 1, 35, "LIV class: stands for one operator genome and its featurizer genome"),
-    Gene(
-        "featurizer_group",
-        1,
-        MAX_GROUPS,
-        "LIVs of the same class with the same index here share featurizer weights",
-    ),
-    Gene(
-        "featurizer_strategy",
-        1,
-        2,
-        "what is shared in the featurizer-sharing group",
-        {1: "no weights", 2: "all featurizer weights"},
-    ),
-    Gene(
-        "feature_group",
-        1,
-        MAX_GROUPS,
-        "LIVs with the same index here reuse feature groups computed by the earliest of them",
-    ),
-    Gene(
-        "feature_strategy",
-        1,
-        9,
-        "which computed feature groups are reused; depends on the token-mixing structure",
-        {1: "none"},
-    ),
-)
-"""The backbone genome: five integers per LIV, in order of depth."""
-
-GENES_PER_LIV = len(BACKBONE_GENES)
-
-OPERATOR_GENES: tuple[Gene, ...] = (
-    Gene("featurizer", 1, 35, "featurizer class: how x becomes the operator's feature groups"),
-    Gene("token_mixing", 1, 4, "structure of T over tokens", _TOKEN_MIXING),
-    Gene("sparsity", 1, 2, "sparsity of T over tokens", _SPARSITY),
-    Gene("nonlinearity", 1, 4, "nonlinearity on the token-mixing structure", _NONLINEARITY),
-    Gene("channel_mixing", 1, 3, "structure of T over channels", _CHANNEL_MIXING),
-)
-"""The operator genome: five integers per LIV class."""
-
-FEATURIZER_GENES: tuple[Gene, ...] = (
-    Gene("token_mixing", 1, 4, "how the featurizer mixes tokens", _TOKEN_MIXING),
-    Gene(
-        "sparsity",
-        1,
-        2,
-        "banded: a short explicit causal filter; none: the structure in full length",
-        _SPARSITY,
-    ),
-    Gene("nonlinearity", 1, 4, "applied to the features", _NONLINEARITY),
-    Gene("channel_mixing", 1, 3, "how the featurizer mixes channels", _CHANNEL_MIXING),
-    Gene(
-        "expansion",
-        1,
-        35,
-        "feature channels per channel; for recurrences state size per channel; "
-        "for filters taps (explicit) or modes (implicit) per channel",
-    ),
-    Gene("repeat", 1, 35, "how often the group is repeated across heads (4: four queries per key)"),
-)
-"""The featurizer genome: six integers per feature group."""
-
 FEATURIZERS: Mapping[int, tuple[str, tuple[str, ...], str]] = {
     1: ("C B V", ("111211", "111211", "111211"), "dense channel, diagonal token"),
     2: ("C B V", ("321211", "321211", "321211"), "dense channel, short Toeplitz token"),
@@ -196,6 +129,73 @@ OPERATORS: Mapping[int, tuple[str, str, bool]] = {
 }
 """LIV class → (name, operator genome, differential?): the 17 classes of the paper."""
 
+
+MAX_GROUPS = 35
+MAX_DEPTH = 256
+
+BACKBONE_GENES: tuple[Gene, ...] = (
+    Gene("class", 1, max(OPERATORS), "LIV class: stands for one operator genome and its featurizer genome"),
+    Gene(
+        "featurizer_group",
+        1,
+        MAX_GROUPS,
+        "LIVs of the same class with the same index here share featurizer weights",
+    ),
+    Gene(
+        "featurizer_strategy",
+        1,
+        2,
+        "what is shared in the featurizer-sharing group",
+        {1: "no weights", 2: "all featurizer weights"},
+    ),
+    Gene(
+        "feature_group",
+        1,
+        MAX_GROUPS,
+        "LIVs with the same index here reuse feature groups computed by the earliest of them",
+    ),
+    Gene(
+        "feature_strategy",
+        1,
+        5,
+        "which computed feature groups are reused; depends on the token-mixing structure",
+        {1: "none"},
+    ),
+)
+"""The backbone genome: five integers per LIV, in order of depth."""
+
+GENES_PER_LIV = len(BACKBONE_GENES)
+
+OPERATOR_GENES: tuple[Gene, ...] = (
+    Gene("featurizer", 1, max(FEATURIZERS), "featurizer class: how x becomes the operator's feature groups"),
+    Gene("token_mixing", 1, 4, "structure of T over tokens", _TOKEN_MIXING),
+    Gene("sparsity", 1, 2, "sparsity of T over tokens", _SPARSITY),
+    Gene("nonlinearity", 1, 4, "nonlinearity on the token-mixing structure", _NONLINEARITY),
+    Gene("channel_mixing", 1, 3, "structure of T over channels", _CHANNEL_MIXING),
+)
+"""The operator genome: five integers per LIV class."""
+
+FEATURIZER_GENES: tuple[Gene, ...] = (
+    Gene("token_mixing", 1, 4, "how the featurizer mixes tokens", _TOKEN_MIXING),
+    Gene(
+        "sparsity",
+        1,
+        2,
+        "banded: a short explicit causal filter; none: the structure in full length",
+        _SPARSITY,
+    ),
+    Gene("nonlinearity", 1, 4, "applied to the features", _NONLINEARITY),
+    Gene("channel_mixing", 1, 3, "how the featurizer mixes channels", _CHANNEL_MIXING),
+    Gene(
+        "expansion",
+        1,
+        35,
+        "feature channels per channel; for recurrences state size per channel; "
+        "for filters taps (explicit) or modes (implicit) per channel",
+    ),
+    Gene("repeat", 1, 35, "how often the group is repeated across heads (4: four queries per key)"),
+)
+"""The featurizer genome: six integers per feature group."""
 
 def read_allele(character: str) -> int:
     """The integer one base-36 character stands for; -1 for any other text."""

@@ -36,7 +36,9 @@ class EvaluationStore:
         if "://" in location:
             import fsspec
 
-            self._remote, self._root = fsspec.core.url_to_fs(location)
+            remote, self._root = fsspec.core.url_to_fs(location)
+            local = "file" in (remote.protocol if isinstance(remote.protocol, tuple) else (remote.protocol,))
+            self._remote = None if local else remote
         else:
             self._root = location
 

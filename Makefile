@@ -1,0 +1,41 @@
+# Each target sets up its own environment: nothing needs to be installed or activated first.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test check repro bench clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/ready
+	star evolve
+
+test: $(VENV)/ready-test
+	pytest -n 2 --dist loadscope
+
+check: $(VENV)/ready-test
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+repro: $(VENV)/ready
+	dvc repro
+
+bench: $(VENV)/ready
+	python -m benchmarks.overhead
+
+# The interpreter is python3.11 where it has that name, else python3.
+$(BIN)/python:
+	command -v $(PYTHON) >/dev/null && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+
+$(VENV)/ready: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/ready-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@ $(VENV)/ready
+
+clean:
+	rm -rf $(VENV) .star

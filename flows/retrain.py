@@ -1,0 +1,48 @@
+"""After the search: the best of a generation, and the baselines, trained for longer."""
+
+from __future__ import annotations
+
+from flows.comparison import comparison
+from flows.session import Where, session
+from flows.tasks import with_task_threads
+from star_core.errors import StoreError
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.population.generation import Generation
+from star_core.population.individual import Individual
+
+
+def best_of(generation: Generation, top: int) -> list[Individual]:
+    """``top`` members of the front: the lowest perplexity first, then those that spread it most.
+
+    The population is stored by front and crowding distance, so its order is the order of spread.
+    """
+    front = list(generation.front)
+    if not front:
+        raise StoreError(
+            "no individual of this generation was trained and meets the constraints",
+            value=generation.index,
+            place=f"run {generation.run}, generation",
+            fix="relax objectives.constraints",
+        )
+
+    def quality(one: Individual) -> float:
+        value = one.objectives.get("perplexity")
+        return float("inf") if value is None else value
+
+    first = min(front, key=lambda one: (quality(one), one.id))
+    return [first, *(one for one in front if one is not first)][:top]
+
+
+def retrain(where: Where, generation: Generation, top: int | None = None) -> str:
+    """Trains the baselines and the best of ``generation`` with ``retrain.steps`` steps each.
+
+    Weights are kept as safetensors beside the comparison file.
+
+    Returns:
+        Path of the comparison file.
+    """
+    params = session(where).params
+    genomes = {name: str(baseline(name, params.space.depth)) for name in PATTERNS}
+    genomes |= {one.id: one.genome for one in best_of(generation, top or params.retrain.top)}
+    flow = with_task_threads(where, comparison)
+    return flow(where, "retrain", genomes, steps=params.retrain.steps, keep_weights=True)

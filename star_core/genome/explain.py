@@ -1,0 +1,205 @@
+"""Genomes for people: the gene tables and single architectures as terminal tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from star_core.architecture import Architecture, Layer
+from star_core.errors import ConfigError, StoreError, nearest
+from star_core.genome.backbone import Genome
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.genome.featurizer import FeaturizerGenome
+from star_core.genome.operator import paper_classes
+from star_core.genome.tables import (
+    BACKBONE_GENES,
+    FEATURIZER_GENES,
+    FEATURIZERS,
+    OPERATOR_GENES,
+    ROLES,
+    Gene,
+    TokenMixing,
+    write_allele,
+)
+from star_core.structures.base import structure_of
+
+LEVELS = ("backbone", "operator", "featurizer")
+CACHE_LENGTHS = (1024, 4096, 32768)
+
+
+def gene_tables(level: str = "all") -> Iterator[RenderableType]:
+    """The integers of the genome levels: ranges and meanings, from the tables the code uses.
+
+    Raises:
+        ConfigError: No such level.
+    """
+    if level not in (*LEVELS, "all"):
+        raise ConfigError("no such genome level", value=level, place="--level", fix=nearest(level, (*LEVELS, "all")))
+    if level in ("backbone", "all"):
+        yield _genes("Backbone genome: five integers per LIV, one base-36 character each", BACKBONE_GENES)
+        yield _classes()
+        yield _strategies()
+    if level in ("operator", "all"):
+        yield _genes("Operator genome: five integers per LIV class", OPERATOR_GENES)
+    if level in ("featurizer", "all"):
+        yield _genes("Featurizer genome: six integers per feature group", FEATURIZER_GENES)
+        yield _featurizers()
+        yield _table("Feature groups", ("role", "meaning"), ROLES.items())
+
+
+def _table(title: str, columns: tuple[str, ...], rows: object) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:  # type: ignore[attr-defined]
+        table.add_row(*map(str, row))
+    return table
+
+
+def _genes(title: str, genes: tuple[Gene, ...]) -> Table:
+    rows = []
+    for number, gene in enumerate(genes, 1):
+        alleles = "; ".join(f"{allele} {meaning}" for allele, meaning in gene.alleles.items())
+        rows.append(
+            (number, gene.name, f"{gene.low}–{gene.high}", gene.meaning + (f" ({alleles})" if alleles else ""))
+        )
+    return _table(title, ("gene", "name", "range", "meaning"), rows)
+
+
+def _classes() -> Table:
+    rows = [
+        (
+            write_allele(index),
+            index,
+            entry.name,
+            entry.operator,
+            entry.operator.token_mixing.name.lower().replace("_", " "),
+            FEATURIZERS[entry.operator.featurizer][2],
+            "two branches, difference" if entry.differential else "",
+        )
+        for index, entry in paper_classes().items()
+    ]
+    columns = ("allele", "class", "name", "operator", "token mixing", "featurizer", "differential")
+    return _table("LIV classes (backbone gene 1)", columns, rows)
+
+
+def _strategies() -> Table:
+    rows = [
+        (mixing.name.lower().replace("_", " "), allele, " ".join(sharing.roles) or "–", sharing.meaning)
+        for mixing in TokenMixing
+        for allele, sharing in structure_of(mixing).strategies.items()
+    ]
+    return _table(
+        "Feature-sharing strategies (backbone gene 5), by token mixing", ("token mixing", "allele", "reused", "what that saves"), rows
+    )
+
+
+def _featurizers() -> Table:
+    rows = []
+    for index, (_, _, meaning) in FEATURIZERS.items():
+        featurizer = FeaturizerGenome.of_class(index)
+        groups = "  ".join(
+            f"{role}:{group}" for role, group in zip(featurizer.roles, featurizer.groups, strict=True)
+        )
+        rows.append((index, groups, meaning))
+    return _table("Featurizer classes (operator gene 1)", ("class", "role:genome per group", "meaning"), rows)
+
+
+def architecture_tables(architecture: Architecture) -> Iterator[RenderableType]:
+    """An architecture layer by layer, then its sizes."""
+    dims = architecture.dims
+    yield Text.assemble((str(architecture.genome), "bold"))
+    yield Text(
+        f"{len(architecture.layers)} LIVs, width {dims.width}, {dims.heads} heads of {dims.head_dim}, "
+        f"vocabulary {architecture.vocab_size}, digest {architecture.digest[:12]}\n"
+    )
+    rows = []
+    for layer, liv in zip(architecture.layers, architecture.genome.livs, strict=True):
+        rows.append(
+            (
+                layer.index + 1,
+                liv,
+                layer.liv_class.name,
+                layer.liv_class.operator,
+                f"{layer.num_parameters:,}",
+                _bytes(4 * layer.cache_elements(4096)),
+                f"{layer.flops_per_token(4096, dims):,}",
+                _links(layer) or "–",
+            )
+        )
+    columns = ("LIV", "genes", "class", "operator", "parameters", "cache at 4k", "FLOPs/token at 4k", "shares")
+    table = _table("Layers", columns, rows)
+    for index in (4, 5, 6):
+        table.columns[index].justify = "right"
+    yield table
+    sizes = [
+        ("parameters", f"{architecture.num_parameters:,}", "embedding (tied head) and final norm included"),
+    ]
+    for length in CACHE_LENGTHS:
+        sizes.append(
+            (
+                f"cache at {length // 1024}k tokens",
+                _bytes(architecture.cache_bytes(length)),
+                f"{architecture.cache_bytes(length):,} bytes, one sequence, float32",
+            )
+        )
+    for length in CACHE_LENGTHS:
+        sizes.append(
+            (f"FLOPs per token at {length // 1024}k", f"{architecture.flops_per_token(length):,}", "forward")
+        )
+    table = _table("Sizes", ("", "", ""), sizes)
+    table.show_header = False
+    table.columns[1].justify = "right"
+    yield table
+
+
+def _links(layer: Layer) -> str:
+    """What a layer takes from earlier ones, in words."""
+    computed: dict[int, list[str]] = {}
+    weights: dict[int, list[str]] = {}
+    for group in layer.groups:
+        if group.computed_by != layer.index:
+            computed.setdefault(group.computed_by, []).append(group.role)
+        elif group.weights_of is not None and group.weights_of != layer.index:
+            weights.setdefault(group.weights_of, []).append(group.role)
+    texts = [f"features {' '.join(roles)} of LIV {owner + 1}" for owner, roles in computed.items()]
+    texts += [f"weights {' '.join(roles)} of LIV {owner + 1}" for owner, roles in weights.items()]
+    return "; ".join(texts)
+
+
+def _bytes(count: int) -> str:
+    if count >= 1 << 20:
+        return f"{count / (1 << 20):.2f} MiB"
+    return f"{count / 1024:.1f} KiB" if count else "0"
+
+
+def find_genome(text: str, root: Path, depth: int) -> Genome:
+    """The genome a user means: genome text, a baseline's name, or ``RUN:INDIVIDUAL``.
+
+    Raises:
+        GenomeError: It is read as genome text and is none.
+        StoreError: The run or individual is not stored below ``root``.
+    """
+    if text in PATTERNS:
+        return baseline(text, depth)
+    if ":" not in text:
+        return Genome.parse(text)
+    from star_core.population.generation import stored_generations
+
+    run, name = text.split(":", 1)
+    generations = stored_generations(run, root)
+    individuals = {
+        one.id: one for generation in generations for one in (*generation.population, *generation.rejected)
+    }
+    if name not in individuals:
+        raise StoreError(
+            f"run {run!r} has no such individual among {len(individuals)} stored",
+            value=name,
+            place=str(root / "populations" / run),
+            fix=nearest(name, list(individuals)[-8:]) if individuals else f"star evolve --run {run}",
+        )
+    return Genome.parse(individuals[name].genome)

@@ -1,0 +1,170 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from star_core.errors import StarError, StoreError
+from star_core.evaluation import Evaluation
+from star_core.population.files import parse_json, write_atomically
+from star_core.population.generation import (
+    check_lineage,
+    check_run_name,
+    generation_path,
+    read_generation,
+    stored_generations,
+    write_generation,
+)
+from star_core.population.store import EvaluationStore
+from tests.evolution.experiments import evolve, experiment
+
+GENERATIONS = evolve(experiment(), 2)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+EVALUATION = Evaluation(
+    "a" * 64, "b" * 64, "11111", "ok", {"validation_loss": 2.0}, "", 10, 20, {"total": 1.5}, {"torch": "2"}, "now"
+)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    for generation in GENERATIONS:
+        write_generation(generation, generation_path("test", generation.index, root))
+    return root
+
+
+def test_generations_come_back_equal_and_byte_identical(stored):
+    assert stored_generations("test", stored) == GENERATIONS
+    path = generation_path("test", 1, stored)
+    assert read_generation(path).to_bytes() == path.read_bytes()
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_a_store_error(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("g") / "gen_000.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        read_generation(path)
+    assert str(path) in str(caught.value)
+
+
+@given(st.data())
+def test_any_field_replaced_by_anything_is_refused(stored, tmp_path_factory, data):
+    content = json.loads(generation_path("test", 1, stored).read_text())
+    target = content
+    while True:
+        key = data.draw(st.sampled_from(sorted(target) if isinstance(target, dict) else range(len(target))))
+        inner = target[key]
+        if not inner or not isinstance(inner, (dict, list)) or data.draw(st.booleans()):
+            break
+        target = inner
+    value = data.draw(json_values)
+    if json.dumps(value) == json.dumps(inner):
+        return
+    target[key] = value
+    path = tmp_path_factory.mktemp("g") / "gen_001.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(StarError) as caught:
+        read_generation(path, "test", 1)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "generation format version 1 is read here"),
+        ({"format": "other"}, "not a star-generation file"),
+        ({"digest": "0" * 64}, "it was changed"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(stored, tmp_path, change, message):
+    path = tmp_path / "gen_000.json"
+    path.write_text(json.dumps(json.loads(generation_path("test", 0, stored).read_text()) | change))
+    with pytest.raises(StoreError, match=message) as caught:
+        read_generation(path)
+    assert "Fix: restore it" in str(caught.value)
+
+
+def test_a_file_in_the_place_of_another_is_refused(stored):
+    with pytest.raises(StoreError, match="this place holds index 2"):
+        read_generation(generation_path("test", 1, stored), "test", 2)
+    with pytest.raises(StoreError, match="this place holds run 'other'"):
+        read_generation(generation_path("test", 1, stored), "other", 1)
+
+
+def test_a_child_of_another_parent_is_refused(stored):
+    stranger = evolve(experiment(evolution={"seed": 5}), 1)
+    with pytest.raises(StoreError, match="was made from another generation 0"):
+        check_lineage(stranger[1], GENERATIONS[0], generation_path("test", 1, stored))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65, "a b", "-x", "a;rm"])
+def test_run_names_cannot_leave_their_folder(name):
+    with pytest.raises(StoreError, match="Fix: use"):
+        check_run_name(name)
+
+
+def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    write_atomically(path, b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreError, match=r"No space left on device.*nothing finished is lost"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", [b"NaN", b"[Infinity]", b"[" * 100_000, b"\xff", b"{"])
+def test_json_that_is_none_is_refused(text):
+    with pytest.raises(StoreError, match="not valid JSON"):
+        parse_json(text, "here")
+
+
+@pytest.mark.parametrize("scheme", ["{}", "file://{}", "memory://{}"])
+def test_evaluations_come_back_equal(tmp_path, scheme):
+    store = EvaluationStore(scheme.format(tmp_path / "store"))
+    assert store.get(EVALUATION.key) is None
+    store.put(EVALUATION)
+    assert EvaluationStore(store.location).get(EVALUATION.key) == EVALUATION
+
+
+@given(st.sampled_from([field.name for field in dataclasses.fields(Evaluation)]), json_values)
+def test_any_field_of_an_evaluation_replaced_is_refused_or_well_formed(tmp_path_factory, name, value):
+    store = EvaluationStore(str(tmp_path_factory.mktemp("store")))
+    store.put(EVALUATION)
+    path = store.path(EVALUATION.key)
+    with open(path) as file:
+        content = json.load(file)
+    content[name] = value
+    with open(path, "w") as file:
+        json.dump(content, file)
+    try:
+        found = store.get(EVALUATION.key)
+    except StoreError as error:
+        assert path in str(error)
+        assert "delete" in str(error)
+    else:
+        assert found.key == EVALUATION.key
+        assert found.status != "ok" or found.metrics["validation_loss"] is not None
+
+
+def test_an_evaluation_of_another_key_or_a_malformed_key_is_refused(tmp_path):
+    store = EvaluationStore(str(tmp_path))
+    store.put(EVALUATION)
+    other = "c" * 64
+    (tmp_path / "cc").mkdir()
+    (tmp_path / "cc" / f"{other}.json").write_bytes((tmp_path / "aa" / f"{'a' * 64}.json").read_bytes())
+    with pytest.raises(StoreError, match="the evaluation's key is its file name"):
+        store.get(other)
+    with pytest.raises(StoreError, match="64 hex digits"):
+        store.get("../../etc/passwd")
