@@ -63,8 +63,8 @@ class Training(Section):
         steps: Optimiser steps.
         batch_size: Sequences per step.
         sequence_length: Tokens per sequence.
-        learning_rate: Peak rate; ``null``: the paper's 8e-4 at width 768, scaled by
-            ``sqrt(768 / width)``.
+        learning_rate: Peak rate; ``null``: the paper's 8e-4 at width 768, scaled by ``768 / width``
+            as Adam's rate for hidden matrices is in maximal-update parametrisation (arXiv 2203.03466).
         warmup_steps: Steps of linear warm-up; a cosine down to a tenth of the peak follows.
         weight_decay: Of matrices; vectors are not decayed.
         betas: AdamW's.
@@ -76,8 +76,8 @@ class Training(Section):
         seed: Of initial weights and order of the data; one for all candidates.
     """
 
-    steps: int = Field(default=60, ge=1)
-    batch_size: int = Field(default=8, ge=1)
+    steps: int = Field(default=120, ge=1)
+    batch_size: int = Field(default=4, ge=1)
     sequence_length: int = Field(default=256, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
     warmup_steps: int = Field(default=10, ge=0)
@@ -104,7 +104,7 @@ class Training(Section):
 
     def peak_rate(self, width: int) -> float:
         """Peak learning rate at this width."""
-        return self.learning_rate if self.learning_rate is not None else 8e-4 * (768 / width) ** 0.5
+        return self.learning_rate if self.learning_rate is not None else 8e-4 * 768 / width
 
 
 OBJECTIVE_PRESETS: dict[str, tuple[str, ...]] = {
