@@ -8,7 +8,6 @@ from flows import versioning
 from flows.command_stages import describe, warm_up
 from flows.display import display
 from flows.session import Where, exclusive, session
-from star_core.analysis.tables import front_table
 from star_core.datasets.prepare import prepare
 from star_core.evolution.base import algorithm
 from star_core.evolution.step import check_same_experiment
@@ -81,6 +80,8 @@ def finish_versioning(where: Where, last: int) -> None:
 
 def show(where: Where, console: Console) -> None:
     """The front of the last generation beside the baselines, and where the report is."""
+    from star_core.analysis.tables import front_table
+
     generation = stored_generations(where.run, where.data)[-1]
     path = comparison_path(where.run, "baselines", where.data)
     baselines = read_comparison(path, where.run, "baselines") if path.exists() else None

@@ -17,7 +17,8 @@ from star_core.evaluation import Job, evaluation_key
 from star_core.evolution.base import Problem
 from star_core.population.generation import check_run_name, generation_path
 from star_core.population.store import EvaluationStore
-from star_core.training.worker import CandidatePool, default_workers
+from star_core.training.devices import default_workers
+from star_core.training.worker import CandidatePool
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,9 @@ class Session:
     def pool(self) -> CandidatePool:
         """Candidate processes, shared by all flows of this process."""
         runtime = self.params.runtime
-        return CandidatePool(self.workers, runtime.deadline_seconds, runtime.memory_mib)
+        return CandidatePool(
+            self.workers, runtime.deadline_seconds, runtime.memory_mib, self.params.training.threads
+        )
 
     def recipe(self, steps: int | None = None) -> Params:
         """The parameters, with another number of training steps if one is given."""

@@ -58,7 +58,7 @@ def train(
     evaluation = work.store.get(job.key)
     cached = evaluation is not None and (checkpoint is None or Path(checkpoint).exists())
     if evaluation is None or not cached:
-        evaluation = work.pool.run(job, on_start=lambda: display.started(name))
+        evaluation = work.pool.run(job, on_start=lambda _pid: display.started(name))
     display.ended(name, evaluation, cached)
     return job.key
 

@@ -1,0 +1,78 @@
+"""Featurizers: how a layer's input becomes one feature group (arXiv 2411.17800, §3).
+
+A token-dependent group is nonlinearity(short filter(projection(h))), each part as its genome says.
+The A group of a recurrence is softplus(· + step bias) · exp(log rate); the K group of a convolution
+does not depend on the input at all.
+
+Legend: B batch, L length, D channels of the input, S channels of the feature group, W window.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from star_core.architecture import FeatureGroup
+from star_core.genome.tables import Sparsity, TokenMixing
+from star_core.livs.long_filter import modal_filter
+from star_core.livs.nonlinearity import nonlinearity
+from star_core.livs.precision import full_precision
+from star_core.livs.short_filter import short_filter, short_filter_step
+
+
+class Featurizer(nn.Module):
+    """Computes one feature group; owns exactly the weights the compiled spec lists for it."""
+
+    projection: nn.Parameter
+    short_filter: nn.Parameter
+    step_bias: nn.Parameter
+    log_rate: nn.Parameter
+    filter: nn.Parameter
+    real: nn.Parameter
+    imaginary: nn.Parameter
+    decay: nn.Parameter
+    frequency: nn.Parameter
+
+    def __init__(self, group: FeatureGroup, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.role, self.genome, self.shape = group.role, group.genome, group.shape
+        for weight in group.weights:
+            allocated = torch.empty(weight.shape, device=device, dtype=dtype)
+            self.register_parameter(weight.name, nn.Parameter(allocated))
+
+    @property
+    def windowed(self) -> bool:
+        """Whether it remembers the inputs of a short filter between tokens."""
+        return self.role != "K" and self.genome.token_mixing is TokenMixing.TOEPLITZ
+
+    def forward(
+        self, h_BLD: torch.Tensor, window_BWS: torch.Tensor | None, one_token: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The feature group and the new window of its short filter.
+
+        Args:
+            h_BLD: Normalised input of the layer.
+            window_BWS: Inputs of the short filter before these tokens; ``None`` stands for zeros.
+            one_token: Compute in step form (L = 1, a window given).
+
+        Returns:
+            (B, L, heads, channels) and the window, ``None`` if there is no short filter. For K:
+            (channels, taps), or a complex modal filter (see ``long_filter.py``).
+        """
+        if self.role == "K":
+            if self.genome.sparsity is Sparsity.BANDED:
+                return self.filter, None
+            return modal_filter(self.real, self.imaginary, self.decay, self.frequency), None
+        x_BLS = functional.linear(h_BLD, self.projection).to(h_BLD.dtype)
+        new_window = None
+        with full_precision(x_BLS):
+            if self.windowed:
+                if one_token and window_BWS is not None:
+                    x_BLS, new_window = short_filter_step(x_BLS, self.short_filter, window_BWS)
+                else:
+                    x_BLS, new_window = short_filter(x_BLS, self.short_filter, window_BWS)
+            x_BLS = nonlinearity(self.genome.nonlinearity, x_BLS)
+            if self.role == "A":
+                x_BLS = functional.softplus(x_BLS + self.step_bias) * self.log_rate.exp()
+        return x_BLS.reshape(*x_BLS.shape[:-1], self.shape.heads, self.shape.channels), new_window

@@ -1,0 +1,17 @@
+"""The pointwise alleles of the nonlinearity gene as functions."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from star_core.genome.tables import Nonlinearity
+
+
+def nonlinearity(allele: Nonlinearity, x: torch.Tensor) -> torch.Tensor:
+    """Applies none, ReLU or swish, elementwise; softmax is part of low-rank mixing, not pointwise."""
+    if allele is Nonlinearity.RELU:
+        return functional.relu(x)
+    if allele is Nonlinearity.SWISH:
+        return functional.silu(x)
+    return x

@@ -1,0 +1,109 @@
+"""Sequentially semi-separable token mixing: T_ij = C_i · (a_{j+1} … a_i) f_j B_j / √N for j <= i.
+
+The recurrence of Mamba-2 (arXiv 2405.21060). The A group is f_i = δ_i ρ, step size times rate of its
+head; the decay is a_i = exp(-f_i) and a state S of N × P per head follows
+
+    S_i = a_i S_{i-1} + f_i B_i V_iᵀ,        y_i = S_iᵀ C_i / √N.
+
+Mamba-2 writes δ_i where f_i = ρ δ_i stands: ours is its state times ρ. The weights Π a · f then sum to
+about one, so the operator averages over its memory, as attention does, whatever the rate of a head.
+
+Legend: B batch, L length, H heads, N state, P channels per head, Q tokens of a chunk, K chunks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional
+
+from star_core.genome.tables import TokenMixing
+from star_core.livs.mixer import Features, Mixer, States, register
+
+CHUNK = 16
+"""Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""
+
+FORGOTTEN = 16.0
+"""Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
+
+
+@register(TokenMixing.SEMI_SEPARABLE)
+class SemiSeparable(Mixer):
+    """A scalar decay per head and token, a matrix-valued state."""
+
+    def reference(self, features: Features) -> torch.Tensor:
+        """T_BHLL, with the product of decays as the exponential of a difference of sums."""
+        C_BHLN, B_BHLN, V_BHLP, f_BHL1 = (x.transpose(1, 2) for x in self._expand(features))
+        total_BHL1 = -f_BHL1.clamp(max=FORGOTTEN).cumsum(2)
+        decay_BHLL = (total_BHL1 - total_BHL1.mT).tril().exp().tril()
+        T_BHLL = C_BHLN @ (f_BHL1 * B_BHLN).mT * decay_BHLL
+        return (T_BHLL @ V_BHLP).transpose(1, 2).flatten(2)
+
+    def parallel(self, features: Features, states: States | None) -> tuple[torch.Tensor, States]:
+        """Chunks of Q tokens, all at once; only the states between chunks are a sequence."""
+        C_BLHN, B_BLHN, V_BLHP, f_BLH1 = self._expand(features)
+        initial = None if states is None else states["state"].to(V_BLHP.dtype)
+        y_BLHP, state_BHNP = chunked_scan(C_BLHN, B_BLHN, V_BLHP, f_BLH1, initial)
+        return y_BLHP.flatten(2).to(features["V"].dtype), {} if states is None else {"state": state_BHNP}
+
+    def step(self, features: Features, states: States) -> tuple[torch.Tensor, States]:
+        """One update of the state, one read-out."""
+        C_BHN, B_BHN, V_BHP, f_BH1 = (x.squeeze(1) for x in self._expand(features))
+        decay_BH11 = torch.exp(-f_BH1.clamp(max=FORGOTTEN)).unsqueeze(-1)
+        written_BHNP = B_BHN.unsqueeze(-1) * (f_BH1 * V_BHP).unsqueeze(-2)
+        state_BHNP = torch.addcmul(written_BHNP, decay_BH11, states["state"].to(V_BHP.dtype))
+        y_BHP = (C_BHN.unsqueeze(-2) @ state_BHNP).squeeze(-2)
+        return y_BHP.flatten(1).unsqueeze(1).to(features["V"].dtype), {"state": state_BHNP}
+
+    def _expand(self, features: Features) -> tuple[torch.Tensor, ...]:
+        """All groups with every head, at least in float32; the read-out scaled by 1/√N."""
+        full = []
+        for role in "CBVA":
+            x, repeat = features[role], self.groups[role].repeat
+            x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+            full.append(x.repeat_interleave(repeat, 2) if repeat > 1 else x)
+        return full[0] / math.sqrt(full[0].shape[-1]), *full[1:]
+
+
+def chunked_scan(
+    C_BLHN: torch.Tensor,
+    B_BLHN: torch.Tensor,
+    V_BLHP: torch.Tensor,
+    f_BLH1: torch.Tensor,
+    initial_BHNP: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The recurrence over L tokens, from an initial state (``None``: zeros).
+
+    Returns:
+        y (B, L, H, P) and the state after the last token (B, H, N, P).
+    """
+    length = V_BLHP.shape[1]
+    size = min(CHUNK, length)
+    C, B, V, f = (_chunks(x, size) for x in (C_BLHN, B_BLHN, V_BLHP, f_BLH1))
+    V = V * f
+    total_BHKQ1 = -f.clamp(max=FORGOTTEN).cumsum(3)
+    end_BHK11 = total_BHKQ1[:, :, :, -1:]
+    future_QQ = torch.ones(size, size, dtype=torch.bool, device=V.device).triu(1)
+    # Masked before exp: the upper triangle holds positive logarithms that overflow.
+    decay_BHKQQ = (total_BHKQ1 - total_BHKQ1.mT).masked_fill(future_QQ, -math.inf).exp()
+    y_BHKQP = (C @ B.mT * decay_BHKQQ) @ V
+    written_BHKNP = (B * (end_BHK11 - total_BHKQ1).exp()).mT @ V
+    decays, written = end_BHK11.exp().unbind(2), written_BHKNP.unbind(2)
+    state_BHNP = torch.zeros_like(written[0]) if initial_BHNP is None else initial_BHNP
+    before = []
+    for decay_BH11, new_BHNP in zip(decays, written, strict=True):
+        before.append(state_BHNP)
+        state_BHNP = torch.addcmul(new_BHNP, decay_BH11, state_BHNP)
+    if initial_BHNP is not None or len(before) > 1:
+        y_BHKQP = y_BHKQP + (C * total_BHKQ1.exp()) @ torch.stack(before, 2)
+    return y_BHKQP.permute(0, 2, 3, 1, 4).flatten(1, 2)[:, :length], state_BHNP
+
+
+def _chunks(x_BLHX: torch.Tensor, size: int) -> torch.Tensor:
+    """(B, H, chunks, Q, X). Tokens are filled up with zeros, which neither decay nor write."""
+    missing = -x_BLHX.shape[1] % size
+    if missing:
+        x_BLHX = functional.pad(x_BLHX, (0, 0, 0, 0, 0, missing))
+    x_BKQHX = x_BLHX.reshape(x_BLHX.shape[0], -1, size, *x_BLHX.shape[2:])
+    return x_BKQHX.permute(0, 3, 1, 2, 4).contiguous()

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.flows.projects import Project, prefect_server
+
+
+@pytest.fixture(scope="package")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of commands, with a Prefect server that all tests of this folder share."""
+    with prefect_server(tmp_path_factory.mktemp("home")) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def finished(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose run went through undisturbed. Tests must not change it."""
+    project = Project.create(tmp_path_factory.mktemp("finished") / "project", environment)
+    project.run("star", "evolve")
+    return project

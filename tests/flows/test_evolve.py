@@ -1,0 +1,195 @@
+"""`star evolve` as a user runs it: to the end, again, further, killed, on changed input."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+
+import pytest
+import yaml
+
+from star_core.population.comparison import comparison_path, read_comparison
+from star_core.population.generation import stored_generations
+from tests.flows.projects import Project
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project", finished.environment)
+
+
+def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
+    generations = stored_generations("main", finished.folder / "data")
+    assert [one.index for one in generations] == [0, 1, 2]
+    assert generations[-1].front
+    path = comparison_path("main", "baselines", finished.folder / "data")
+    assert [one.name for one in read_comparison(path, "main", "baselines").entries] == [
+        "transformer++",
+        "striped-hybrid",
+    ]
+    assert (finished.folder / "data/reports/main/report.html").stat().st_size > 10_000
+    ledger = yaml.safe_load((finished.folder / "data/ledger.yaml").read_text())["ledger"]
+    assert list(ledger["generations"]) == ["main-001", "main-002"]
+    lock = yaml.safe_load((finished.folder / "dvc.lock").read_text())["stages"]
+    assert {"prepare@main", "baselines@main", "founders@main", "generation@main-001", "generation@main-002"} <= set(lock)
+
+
+def test_every_candidate_was_trained_once(finished):
+    generations = stored_generations("main", finished.folder / "data")
+    keys = {one.key for generation in generations for one in generation.born}
+    baselines = read_comparison(
+        comparison_path("main", "baselines", finished.folder / "data"), "main", "baselines"
+    )
+    keys |= {one.key for one in baselines.entries}
+    assert {name.removesuffix(".json") for name in finished.evaluations()} == keys
+
+
+def test_again_says_complete_and_further_goes_on(copied):
+    before, evaluations = copied.generations(), copied.evaluations()
+    output = copied.run("star", "evolve")
+    assert "complete" in output
+    assert "--generations 4" in output
+    assert (copied.generations(), copied.evaluations()) == (before, evaluations)
+    copied.run("star", "evolve", "--generations", "3")
+    after = copied.generations()
+    assert set(after) - set(before) == {"gen_003.json"}
+    assert {name: after[name] for name in before} == before
+    assert evaluations.items() <= copied.evaluations().items()
+
+
+def test_deleted_generations_come_back_the_same_without_training(copied):
+    before, evaluations = copied.generations(), copied.evaluations()
+    shutil.rmtree(copied.folder / "data/populations")
+    copied.run("star", "evolve")
+    assert copied.generations() == before
+    assert copied.evaluations() == evaluations
+
+
+def test_deleted_evaluations_cost_time_and_nothing_else(copied):
+    before = copied.generations()
+    shutil.rmtree(copied.folder / "data/populations/main")
+    shutil.rmtree(copied.folder / ".star")
+    copied.run("star", "evolve", "--generations", "1")
+    assert copied.generations().items() <= before.items()
+
+
+def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, environment, tmp_path):
+    project = Project.create(tmp_path / "project", environment)
+    instants, seen, kills = random.Random(7), {}, 0
+    for _ in range(60):
+        process = project.start("star", "evolve")
+        deadline = time.monotonic() + instants.uniform(2.0, 9.0)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        now = project.evaluations()
+        assert seen.items() <= now.items(), "a finished candidate was trained again"
+        seen = now
+    assert process.returncode == 0
+    assert kills >= 3
+    assert project.generations() == finished.generations()
+    assert seen.items() <= project.evaluations().items()
+    assert not list(project.folder.glob("data/**/.*.tmp"))
+    project.run("dvc", "status", "generation@main-002", "founders@main")
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "message"),
+    [
+        ("evolution", {"population": 6}, "params.yaml, evolution.population: 6"),
+        ("training", {"steps": 4}, "params.yaml, training.steps: 4"),
+        ("objectives", {"preset": "qualty"}, "no such preset of objectives"),
+        ("evolution", {"popluation": 6}, "did you mean 'population'"),
+        ("data", {"source": "nowhere.txt"}, "nowhere.txt"),
+    ],
+)
+def test_changed_or_wrong_parameters_are_one_message_and_exit_code_2(copied, section, value, message):
+    before = copied.generations()
+    path = copied.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params[section] = {**params.get(section, {}), **value}
+    path.write_text(yaml.safe_dump(params))
+    output = copied.run("star", "evolve", code=2)
+    assert message in output
+    assert "Fix:" in output
+    assert "Traceback" not in output
+    assert copied.generations() == before
+
+
+def test_a_tampered_generation_is_refused_and_not_overwritten(copied):
+    path = copied.folder / "data/populations/main/gen_001.json"
+    content = json.loads(path.read_text())
+    content["population"][0]["objectives"]["perplexity"] = 1.0
+    path.write_text(json.dumps(content))
+    before = copied.generations()
+    output = copied.run("star", "evolve", code=2)
+    assert "gen_001.json" in output
+    assert "it was changed" in output
+    assert "Traceback" not in output
+    assert copied.generations() == before
+
+
+def test_an_empty_corpus_is_an_error_before_any_training(environment, tmp_path):
+    project = Project.create(tmp_path / "project", environment)
+    (project.folder / "corpus.txt").write_text("")
+    output = project.run("star", "evolve", code=2)
+    assert "corpus.txt" in output
+    assert "Traceback" not in output
+    assert not project.evaluations()
+
+
+def test_a_store_that_cannot_be_written_is_an_error_that_loses_nothing(copied):
+    shutil.rmtree(copied.folder / "data/populations/main")
+    evaluations = copied.evaluations()
+    victim = sorted(evaluations)[0]
+    (copied.folder / ".star/evaluations" / victim[:2] / victim).unlink()
+    shutil.rmtree(copied.folder / ".star/evaluations" / victim[:2])
+    (copied.folder / ".star/evaluations" / victim[:2]).write_text("in the way")
+    output = copied.run("star", "evolve", code=2)
+    assert "cannot be" in output
+    assert "Traceback" not in output
+    (copied.folder / ".star/evaluations" / victim[:2]).unlink()
+    copied.run("star", "evolve")
+    kept = {name: content for name, content in evaluations.items() if name[:2] != victim[:2]}
+    assert kept.items() <= copied.evaluations().items()
+
+
+def test_a_second_process_on_the_same_run_is_refused(copied):
+    first = copied.start("star", "evolve", "--generations", "9")
+    lock = copied.folder / ".star/locks/main.lock"
+    lock.write_text("")
+    for _ in range(400):
+        if lock.read_text():
+            break
+        time.sleep(0.05)
+    try:
+        output = copied.run("star", "evolve", "--generations", "9", code=2)
+        assert f"process {first.pid} is working on this run" in output
+    finally:
+        os.kill(first.pid, signal.SIGKILL)
+        first.communicate()
+
+
+def test_failures_are_outcomes_and_the_run_goes_on(environment, tmp_path):
+    # A learning rate beyond all reason makes candidates diverge; the deadline is not reached.
+    training = {"steps": 12, "batch_size": 2, "sequence_length": 32, "validation_tokens": 256, "learning_rate": 1e4}
+    project = Project.create(tmp_path / "project", environment, training=training, generations=0)
+    process = project.start("star", "evolve")
+    output, _ = process.communicate(timeout=200)
+    if process.returncode == 2:
+        assert "no founder could be trained" in output
+        assert "learning_rate" in output
+    else:
+        assert process.returncode == 0, output
+        statuses = {one.status for one in stored_generations("main", project.folder / "data")[0].population}
+        assert "diverged" in statuses
+    assert "Traceback" not in output

@@ -1,0 +1,132 @@
+"""Every mixer: three forms that agree, causality, gradients, extreme inputs."""
+
+import pytest
+import torch
+
+from star_core.errors import ConfigError
+from star_core.genome.tables import TokenMixing
+from star_core.livs import mixer_of
+from star_core.livs.low_rank import LowRank
+from tests.livs.layers import ARITHMETIC, features_for, is_attention, mixer_for, states_for
+
+SPLITS = [[37], [1] * 37, [16, 16, 5], [3, 1, 1, 20, 12], [36, 1]]
+
+
+def in_pieces(name, features, split):
+    """The features in pieces, through ``step`` for single tokens and ``parallel`` for more."""
+    mixer, states, outputs, start = mixer_for(name), states_for(name), [], 0
+    for size in split:
+        end = start + size
+        piece = {
+            role: x if role == "K" else x[:, 0 if is_attention(name) and role != "C" else start : end]
+            for role, x in features.items()
+        }
+        y_BLE, states = (mixer.step if size == 1 else mixer.parallel)(piece, states)
+        outputs.append(y_BLE)
+        start = end
+    return torch.cat(outputs, 1)
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_the_three_forms_agree(name, generator):
+    features = features_for(name, 37, generator)
+    reference = mixer_for(name).reference(features)
+    parallel, kept = mixer_for(name).parallel(features, None)
+    torch.testing.assert_close(parallel, reference, rtol=1e-9, atol=1e-9)
+    assert kept == {}
+    for split in SPLITS:
+        torch.testing.assert_close(in_pieces(name, features, split), reference, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_states_are_of_the_shape_the_spec_says(name, generator):
+    features = features_for(name, 5, generator)
+    for form, length in (("parallel", 5), ("step", 1)):
+        piece = {role: x if role == "K" else x[:, :length] for role, x in features.items()}
+        _, states = getattr(mixer_for(name), form)(piece, states_for(name))
+        assert {k: v.shape for k, v in states.items()} == {k: v.shape for k, v in states_for(name).items()}
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_a_later_token_does_not_change_an_earlier_output(name, generator):
+    features = features_for(name, 21, generator)
+    changed = {
+        role: x if role == "K" else torch.cat([x[:, :9], 2 * x[:, 9:]], 1) for role, x in features.items()
+    }
+    for form in ("reference", "parallel"):
+        before, after = (self_outputs(name, form, f) for f in (features, changed))
+        torch.testing.assert_close(before[:, :9], after[:, :9], rtol=1e-12, atol=1e-12)
+        assert not torch.allclose(before[:, 9:], after[:, 9:])
+
+
+def self_outputs(name, form, features):
+    mixer = mixer_for(name)
+    return mixer.reference(features) if form == "reference" else mixer.parallel(features, None)[0]
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_gradients_of_the_parallel_form_match_finite_differences(name, generator):
+    features = features_for(name, 5, generator, batch=1)
+    roles = list(features)
+
+    def function(*tensors):
+        return mixer_for(name).parallel(dict(zip(roles, tensors, strict=True)), None)[0]
+
+    leaves = [features[role].requires_grad_() for role in roles]
+    assert torch.autograd.gradcheck(function, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_gradients_of_the_two_forms_agree_across_chunks(name, generator):
+    features = {role: x.requires_grad_() for role, x in features_for(name, 37, generator).items()}
+    grads = [
+        torch.autograd.grad(self_outputs(name, form, features).square().sum(), list(features.values()))
+        for form in ("reference", "parallel")
+    ]
+    for expected, computed in zip(*grads, strict=True):
+        torch.testing.assert_close(computed, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_any_scale_of_input_is_finite_with_its_gradient(name, scale, generator):
+    features = features_for(name, 70, generator, scale=scale, dtype=torch.float32)
+    leaves = [x.requires_grad_() for x in features.values()]
+    for form in ("reference", "parallel"):
+        y_BLE = self_outputs(name, form, features)
+        assert y_BLE.isfinite().all()
+        for gradient in torch.autograd.grad(y_BLE.sum(), leaves):
+            assert gradient.isfinite().all()
+    y_BLE, states = mixer_for(name).step(
+        {role: x if role == "K" else x[:, :1] for role, x in features.items()},
+        states_for(name, dtype=torch.float32),
+    )
+    assert y_BLE.isfinite().all()
+    assert all(state.isfinite().all() for state in states.values())
+
+
+def test_slow_decay_after_total_forgetting_keeps_its_precision(generator):
+    features = features_for("Rec-1", 64, generator)
+    features["A"] = torch.full_like(features["A"], 1e-3)
+    features["A"][:, ::5] = 1e6
+    features["V"][:, ::5] = 0
+    exact = mixer_for("Rec-1").reference(features)
+    single = {role: x.float() for role, x in features.items()}
+    for form in ("reference", "parallel"):
+        close = self_outputs("Rec-1", form, single).double()
+        torch.testing.assert_close(close, exact, rtol=1e-3, atol=1e-6)
+
+
+def test_a_recurrence_averages_over_its_memory(generator):
+    features = features_for("Rec-1", 4000, generator, batch=1)
+    features = {role: torch.ones_like(x) for role, x in features.items()}
+    features["A"] *= 0.01
+    features["C"] /= features["C"].shape[-1] ** 0.5
+    y_BLE, _ = mixer_for("Rec-1").parallel(features, None)
+    torch.testing.assert_close(y_BLE[:, -1], torch.ones_like(y_BLE[:, -1]), rtol=0.01, atol=0)
+
+
+def test_an_unregistered_structure_is_named():
+    with pytest.raises(ConfigError, match=r"star_core/livs: .*no mixer is registered.*LOW_RANK"):
+        mixer_of(type("Fake", (), {"name": "LOWRANK"})())
+    assert mixer_of(TokenMixing.LOW_RANK) is LowRank

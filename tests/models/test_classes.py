@@ -1,0 +1,122 @@
+"""Every LIV class, of the paper and beyond, as a language model of its own."""
+
+import pytest
+import torch
+
+from star_core import build_model
+from star_core.genome.operator import paper_classes
+from tests.livs.layers import PLACES
+from tests.models.language_models import (
+    SPLITS,
+    assert_every_parameter_learns,
+    assert_forms_agree,
+    assert_sizes_as_predicted,
+    double,
+    fed,
+    stack,
+    tokens,
+)
+
+PAPER_NAMES = [entry.name for entry in paper_classes().values()]
+every_class = pytest.mark.parametrize("name", PLACES)
+
+
+def test_all_classes_of_the_paper_are_tested():
+    assert set(PAPER_NAMES) <= set(PLACES)
+
+
+@every_class
+def test_forward_reference_prefill_and_step_agree(name, generator):
+    assert_forms_agree(double(stack(name)), tokens(generator))
+
+
+@every_class
+def test_single_precision_agrees_too(name, generator):
+    model, tokens_BL = build_model(stack(name, depth=3)), tokens(generator)
+    with torch.no_grad():
+        logits = model(tokens_BL)
+    for split in SPLITS.values():
+        torch.testing.assert_close(fed(model, tokens_BL, split), logits, rtol=1e-4, atol=1e-4)
+
+
+@every_class
+def test_parameters_and_cache_are_as_predicted(name):
+    assert_sizes_as_predicted(build_model(stack(name)))
+
+
+@every_class
+def test_every_parameter_gets_a_gradient(name, generator):
+    assert_every_parameter_learns(build_model(stack(name)), tokens(generator))
+
+
+@every_class
+def test_the_model_is_causal(name, generator):
+    model, tokens_BL = build_model(stack(name)), tokens(generator)
+    other_BL = tokens_BL.clone()
+    other_BL[:, 20] = (other_BL[:, 20] + 1) % model.arch.vocab_size
+    with torch.no_grad():
+        before, after = model(tokens_BL), model(other_BL)
+    torch.testing.assert_close(after[:, :20], before[:, :20], rtol=0, atol=2e-6)
+    assert not torch.allclose(after[:, 20], before[:, 20], atol=1e-3)
+    if name not in ("GMemless", "ReLU gate", "linear gate"):
+        assert not torch.allclose(after[:, 21:], before[:, 21:], atol=1e-4)
+
+
+@every_class
+def test_any_scale_of_the_residual_stream_is_finite(name, generator):
+    model = build_model(stack(name))
+    for scale in (1e-3, 1e3):
+        x_BLD = (scale * torch.randn(2, 40, 16, generator=generator)).requires_grad_()
+        y_BLD, _ = model.backbone(x_BLD)
+        assert y_BLD.isfinite().all()
+        y_BLD.square().sum().backward()
+        assert x_BLD.grad.isfinite().all()
+
+
+@every_class
+def test_an_unexpected_input_of_zeros_is_finite(name):
+    x_BLD = torch.zeros(1, 9, 16, requires_grad=True)
+    y_BLD, _ = build_model(stack(name)).backbone(x_BLD)
+    y_BLD.sum().backward()
+    assert y_BLD.isfinite().all()
+    assert x_BLD.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", PAPER_NAMES)
+def test_every_layer_starts_at_order_one(name, generator):
+    arch = stack(name, depth=1, width=64)
+    x_BLD = torch.randn(4, 128, 64, generator=generator)
+    layer = build_model(arch).backbone
+    with torch.no_grad():
+        layer.layers[0].output *= 2**0.5
+        added_BLD = _added(layer, x_BLD)
+    assert 0.02 < added_BLD.square().mean().sqrt() < 4
+
+
+def _added(backbone, x_BLD):
+    """What the first layer adds to the residual stream."""
+    seen = []
+    handle = backbone.layers[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    backbone(x_BLD)
+    handle.remove()
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", ["SA-3", "Rec-1-Diff", "GConv-2", "repeated recurrence", "GMemless"])
+def test_autocast_mixes_tokens_in_full_precision(name, generator):
+    model, tokens_BL = build_model(stack(name, width=32)), tokens(generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = model(tokens_BL)
+        torch.nn.functional.cross_entropy(low.flatten(0, 1).float(), tokens_BL.flatten()).backward()
+    with torch.no_grad():
+        torch.testing.assert_close(low.float(), model(tokens_BL), rtol=0.1, atol=0.2)
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["SA-3", "Rec-1", "GConv-1-Diff", "GConv-2", "GMemless"])
+def test_a_model_in_bfloat16_runs_in_every_form(name, generator):
+    model, tokens_BL = build_model(stack(name), dtype=torch.bfloat16), tokens(generator)
+    with torch.no_grad():
+        logits = model(tokens_BL)
+    for split in SPLITS.values():
+        torch.testing.assert_close(fed(model, tokens_BL, split), logits, rtol=0.3, atol=0.3)
