@@ -1,0 +1,124 @@
+"""What a dataset is: a name and a function that yields documents of tokens."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from star_core.errors import DataError, nearest
+
+Tokens = NDArray[Any]
+"""Token ids of one document or split: shape (length,), unsigned integers."""
+
+BYTE_VOCABULARY = 256
+DOCUMENT_END = 0
+"""Byte 0 separates documents of text: it occurs in no text, so a model can tell where one ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Documents before they are split and joined.
+
+    Attributes:
+        vocab_size: Tokens V; every token is below it.
+        documents: Token ids, one array per document.
+        separator: Token put between two documents; ``None``: nothing.
+        held_out: Documents that are validation data by the source's own choice (indices); ``None``
+            lets ``prepare`` choose.
+        description: Where it comes from, for people.
+    """
+
+    vocab_size: int
+    documents: tuple[Tokens, ...]
+    separator: int | None
+    description: str
+    held_out: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A corpus with a name that ``data.source`` may give.
+
+    Attributes:
+        name: As in ``params.yaml``.
+        title: One line for people.
+        load: Reads or makes the corpus.
+    """
+
+    name: str
+    title: str
+    load: Callable[[], Corpus]
+
+
+def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
+    """A corpus of texts as their UTF-8 bytes, separated by byte 0; blank texts are left out.
+
+    Raises:
+        DataError: A text holds a NUL character or half of a surrogate pair.
+    """
+    documents = []
+    for text in texts:
+        if not text.strip():
+            continue
+        try:
+            content = text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                "text is valid Unicode",
+                value=text[error.start : error.start + 1],
+                place=description,
+                fix="remove the lone surrogate",
+            ) from error
+        if DOCUMENT_END in content:
+            raise DataError(
+                "text holds no NUL character",
+                value=text[max(0, text.index("\0") - 20) :][:40],
+                place=description,
+                fix="leave binary files out",
+            )
+        documents.append(np.frombuffer(content, np.uint8))
+    return Corpus(BYTE_VOCABULARY, tuple(documents), DOCUMENT_END, description)
+
+
+_DATASETS: dict[str, Dataset] = {}
+
+
+def register(entry: Dataset) -> Dataset:
+    """Makes a dataset known by its name; called once, in the file that defines it."""
+    _DATASETS[entry.name] = entry
+    return entry
+
+
+@cache
+def _discover() -> None:
+    package = importlib.import_module("star_core.datasets")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"star_core.datasets.{module.name}")
+    for entry in entry_points(group="star.datasets"):
+        entry.load()
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names of all datasets: files here and packages with a ``star.datasets`` entry point."""
+    _discover()
+    return tuple(sorted(_DATASETS))
+
+
+def dataset(name: str) -> Dataset:
+    """The dataset of this name.
+
+    Raises:
+        DataError: There is none.
+    """
+    names = dataset_names()
+    if name not in names:
+        raise DataError("no such dataset", value=name, place="data.source", fix=nearest(name, names))
+    return _DATASETS[name]

@@ -1,0 +1,180 @@
+"""Prepares a dataset once, before any training: split by document, joined, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from star_core.config import Data
+from star_core.datasets.base import Corpus, Tokens
+from star_core.datasets.corpus import load_corpus
+from star_core.datasets.tokens import (
+    FORMAT,
+    META,
+    SPLITS,
+    VERSION,
+    TokenData,
+    load_tokens,
+    sha256,
+    token_type,
+    write_meta,
+)
+from star_core.errors import DataError
+
+MIN_TOKENS = 64
+"""Below this no split of a corpus can teach or measure anything."""
+
+
+def prepare(data: Data, out: str | Path) -> TokenData:
+    """Loads, splits and writes a dataset; the same input gives the same bytes.
+
+    A folder that already holds exactly this is left as it is, so that programs reading it go on
+    undisturbed; another prepared dataset in its place is replaced.
+
+    Args:
+        data: What to load and how much of it to hold out.
+        out: Folder to write, made if missing.
+
+    Raises:
+        DataError: The source cannot be used or is too short, or ``out`` cannot be written or holds
+            something else than prepared data.
+    """
+    corpus = load_corpus(data.source)
+    train, validation = split(corpus, data.validation_fraction)
+    joined = {
+        name: join(documents, corpus.separator, corpus.vocab_size)
+        for name, documents in zip(SPLITS, (train, validation), strict=True)
+    }
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": data.source if isinstance(data.source, str) else ", ".join(data.source),
+        "vocab_size": corpus.vocab_size,
+        "dtype": token_type(corpus.vocab_size).name,
+        "separator": corpus.separator,
+        "splits": {
+            name: {"tokens": len(joined[name]), "documents": len(documents), "sha256": sha256(joined[name])}
+            for name, documents in zip(SPLITS, (train, validation), strict=True)
+        },
+        "sources": corpus.description,
+    }
+    files = {f"{name}.bin": joined[name].tobytes() for name in SPLITS} | {META: write_meta(meta)}
+    _write_folder(Path(out), files)
+    return load_tokens(out)
+
+
+def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
+    """Documents to train on and documents held out: disjoint, none twice, neither side empty.
+
+    Documents are taken in the order of their content's hash, so neither file names nor the order
+    of files matter, and one is held out when that brings the held-out share nearer to
+    ``fraction`` of all tokens. A lone document is cut once: its end is held out. A source that
+    has held out documents by its own choice keeps that choice.
+
+    Raises:
+        DataError: Too short to be split.
+    """
+    unique: dict[bytes, tuple[Tokens, bool]] = {}
+    for index, document in enumerate(corpus.documents):
+        if len(document):
+            held = corpus.held_out is not None and index in corpus.held_out
+            content = np.ascontiguousarray(document, token_type(corpus.vocab_size)).tobytes()
+            key = hashlib.sha256(content).digest()
+            # A document on both sides stays on the side that must not be learnt from.
+            unique[key] = (document, held or unique.get(key, (document, False))[1])
+    total = sum(len(document) for document, _ in unique.values())
+    if total < MIN_TOKENS:
+        raise DataError(
+            f"a corpus has at least {MIN_TOKENS} tokens",
+            value=total,
+            place=corpus.description,
+            fix="name a source with more text",
+        )
+    documents = [unique[key][0] for key in sorted(unique)]
+    if len(documents) == 1:
+        cut = min(max(round(total * (1 - fraction)), 1), total - 1)
+        return [documents[0][:cut]], [documents[0][cut:]]
+    held_out = [unique[key][1] for key in sorted(unique)]
+    if corpus.held_out is None or all(held_out):
+        held_out = _choose([len(document) for document in documents], fraction * total)
+    train = [document for document, held in zip(documents, held_out, strict=True) if not held]
+    return train, [document for document, held in zip(documents, held_out, strict=True) if held]
+
+
+def _choose(sizes: Sequence[int], target: float) -> list[bool]:
+    chosen, taken = [False] * len(sizes), 0
+    for index, size in enumerate(sizes):
+        if taken + size / 2 <= target and sum(chosen) < len(sizes) - 1:
+            chosen[index] = True
+            taken += size
+    if not any(chosen):
+        chosen[sizes.index(min(sizes))] = True
+    return chosen
+
+
+def join(documents: Sequence[Tokens], separator: int | None, vocab_size: int) -> Tokens:
+    """One row of tokens, with ``separator`` between two documents."""
+    dtype = token_type(vocab_size)
+    between = [] if separator is None else [np.array([separator], dtype)]
+    parts: list[Tokens] = []
+    for document in documents:
+        parts += between if parts else []
+        parts.append(document.astype(dtype, copy=False))
+    return np.concatenate(parts)
+
+
+def _write_folder(out: Path, files: dict[str, bytes]) -> None:
+    """Puts exactly these files at ``out``: a reader, or a crash, meets the old folder, the new, or none."""
+    try:
+        if _holds(out, files):
+            return
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+        try:
+            new, old = temporary / "new", temporary / "old"
+            new.mkdir()
+            for name, content in files.items():
+                with (new / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if out.exists():
+                out.rename(old)
+            new.rename(out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written ({error.strerror})",
+            place=str(out),
+            fix="free disk space or make the folder writable, then run the same command again",
+        ) from error
+
+
+def _holds(out: Path, files: dict[str, bytes]) -> bool:
+    """Whether ``out`` already has just this content.
+
+    Raises:
+        DataError: It has something that was not prepared here, and must not be deleted.
+    """
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise DataError("prepared data is a folder", place=str(out), fix="name another folder")
+    found = {path.name for path in out.iterdir()}
+    if found - set(files):
+        raise DataError(
+            "the folder holds other files, which would be deleted",
+            value=sorted(found - set(files)),
+            place=str(out),
+            fix="name an empty or new folder",
+        )
+    return found == set(files) and all(
+        (out / name).read_bytes() == content for name, content in files.items()
+    )

@@ -1,0 +1,200 @@
+"""What runs inside a candidate's process: train, store, then report. Torch is loaded by then."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from star_core import errors
+from star_core.config import Model, Training
+from star_core.errors import StarError, StoreError
+from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
+from star_core.population.store import EvaluationStore
+from star_core.training.outcome import Diverged, failed, is_out_of_memory
+
+Target = Callable[[Job], Evaluation]
+
+
+def run_candidate(channel: socket.socket) -> None:
+    """Reads one request from the channel, obeys it and answers; both are a line of JSON.
+
+    The evaluation is in the store before the answer is sent, so a kill in between loses nothing.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    request = json.loads(read_line(channel))
+    threading.Thread(target=_watch, args=(channel,), daemon=True).start()
+    if request["device"] is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = request["device"]
+    job = decode_job(request["job"])
+    try:
+        target = _load(request["target"])
+        answer = _evaluate(target, job, request["memory_mib"])
+    except StarError as error:
+        answer = {"error": encode_error(error)}
+    channel.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def read_line(channel: socket.socket) -> bytes:
+    """Everything up to the first newline, or to the end of file."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = channel.recv(1 << 16)
+        if not part:
+            break
+        line += part
+    return bytes(line)
+
+
+def _watch(channel: socket.socket) -> None:
+    """Ends this process, and what it started, when its owner is gone."""
+    try:
+        while channel.recv(1):
+            pass
+    except OSError as error:
+        if error.errno == errno.EBADF:  # closed on this side: all is said
+            return
+    os.killpg(0, signal.SIGKILL)
+
+
+def _load(name: str) -> Target:
+    module, _, function = name.partition(":")
+    try:
+        target: Target = getattr(importlib.import_module(module), function)
+    except Exception as error:
+        raise StarError(
+            f"a candidate process cannot load {name} ({type(error).__name__}: {error})",
+            place="training",
+            fix="run star doctor",
+        ) from error
+    return target
+
+
+def _evaluate(target: Target, job: Job, memory_mib: int) -> dict[str, Any]:
+    store = EvaluationStore(job.storage)
+    stored = store.get(job.key)
+    if stored is not None and is_done(job, stored):
+        return {"evaluation": asdict(stored)}
+    evaluation = _attempt(target, job, memory_mib)
+    try:
+        store.put(evaluation)
+    except StoreError as error:
+        return {"evaluation": asdict(evaluation), "error": encode_error(error)}
+    return {"evaluation": asdict(evaluation)}
+
+
+def is_done(job: Job, stored: Evaluation) -> bool:
+    """Whether nothing of the job is left to do: it failed before, or its checkpoint is there too."""
+    return stored.status != "ok" or job.checkpoint is None or Path(job.checkpoint).exists()
+
+
+def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
+    started = time.perf_counter()
+    status: Status
+    try:
+        with _memory_limit(memory_mib, machine_fingerprint(job.training.accelerator)["device"]):
+            return target(job)
+    except StarError:
+        raise
+    except Diverged as error:
+        status, detail = "diverged", error.reason
+    except SystemExit as error:
+        if type(error).__name__ == "SIGTERMException":
+            # Lightning's answer to a signal from outside: die as the sender meant.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        status, detail = "crashed", f"SystemExit: {error}"
+    except BaseException as error:
+        status = "out_of_memory" if is_out_of_memory(error) else "crashed"
+        detail = f"{type(error).__name__}: {error}"
+        if status == "out_of_memory":
+            detail = f"more than {memory_mib} MiB (runtime.memory_mib): {detail}"
+    return failed(job, status, detail, time.perf_counter() - started)
+
+
+@contextlib.contextmanager
+def _memory_limit(memory_mib: int, device: str) -> Iterator[None]:
+    """Refuses allocations beyond ``memory_mib`` more than this process has now.
+
+    On a GPU the limit holds for its memory; CUDA's own mappings on the host would not fit one.
+    """
+    used = None if device == "gpu" else _data_bytes()
+    if device == "gpu":
+        import torch
+
+        if torch.cuda.is_available():
+            total = torch.cuda.get_device_properties(0).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, memory_mib * 2**20 / total))
+    if used is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = used + memory_mib * 2**20
+    bounds = [bound for bound in (limit, soft, hard) if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        # Storing and reporting a failure needs memory too.
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_bytes() -> int | None:
+    """Private writable memory of this process, as ``RLIMIT_DATA`` counts it; ``None`` off Linux."""
+    if sys.platform != "linux":
+        return None
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def encode_job(job: Job) -> dict[str, Any]:
+    """A job as JSON values."""
+    plain = {name: getattr(job, name) for name in Job.__dataclass_fields__}
+    return {
+        **plain,
+        "model": job.model.model_dump(mode="json"),
+        "training": job.training.model_dump(mode="json"),
+    }
+
+
+def decode_job(plain: dict[str, Any]) -> Job:
+    """The job again."""
+    model, training = Model.model_validate(plain["model"]), Training.model_validate(plain["training"])
+    return Job(**{**plain, "model": model, "training": training})
+
+
+def encode_error(error: StarError) -> dict[str, Any]:
+    """An error the user can act on, as JSON values."""
+    plain = isinstance(error.value, (str, int, float, bool, type(None)))
+    return {
+        "type": type(error).__name__,
+        "rule": error.rule,
+        "value": error.value if plain else str(error.value),
+        "place": error.place,
+        "fix": error.fix,
+        "position": getattr(error, "position", None),
+    }
+
+
+def decode_error(plain: dict[str, Any]) -> StarError:
+    """The error again, of the same class where it is one of ``star_core.errors``."""
+    kind = getattr(errors, plain["type"], StarError)
+    position = {"position": plain["position"]} if kind is errors.GenomeError else {}
+    error: StarError = kind(
+        plain["rule"], value=plain["value"], place=plain["place"], fix=plain["fix"], **position
+    )
+    return error

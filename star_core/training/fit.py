@@ -1,0 +1,158 @@
+"""Trains one candidate from its job to its evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+
+from star_core.architecture import Architecture
+from star_core.compiler import compile_genome
+from star_core.config import Training
+from star_core.datasets.tokens import TokenData, load_tokens
+from star_core.errors import ConfigError, DataError
+from star_core.evaluation import Evaluation, Job, machine_fingerprint
+from star_core.genome import Genome, SearchSpace
+from star_core.genome.tables import MAX_GROUPS
+from star_core.models import build_model
+from star_core.training.checkpoint import save_checkpoint
+from star_core.training.data import TokenModule
+from star_core.training.module import LanguageModelTraining
+from star_core.training.outcome import Diverged, failed, now
+
+_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def train(job: Job) -> Evaluation:
+    """Trains and measures the candidate; writes its checkpoint if the job names one.
+
+    The result depends on nothing but the job, the data, torch and the machine's instruction set:
+    with one thread it is the same to the last bit in any process.
+
+    Returns:
+        ``ok`` with ``validation_loss`` and ``train_loss``, or ``diverged``.
+
+    Raises:
+        GenomeError: The genome is not valid.
+        ConfigError: The genome compiles to another architecture than the job says.
+        DataError: The data is missing, other than the job says, or too short.
+        StoreError: The checkpoint cannot be written.
+    """
+    started = time.perf_counter()
+    architecture, data = _open(job)
+    configure_torch(job.training)
+    model = build_model(architecture, seed=job.training.seed)
+    module = LanguageModelTraining(model, job.training, job.training.peak_rate(architecture.width))
+    batches = TokenModule(data, job.training)
+    tokens_per_step = job.training.batch_size * job.training.sequence_length
+    try:
+        with quiet():
+            trainer = make_trainer(job.training)
+            built = time.perf_counter()
+            trainer.fit(module, train_dataloaders=batches.train_dataloader())
+            trained = time.perf_counter()
+            trainer.validate(module, dataloaders=batches.val_dataloader(), verbose=False)
+            validated = time.perf_counter()
+    except Diverged as error:
+        tokens = error.steps * tokens_per_step
+        flops = architecture.training_flops(tokens, job.training.sequence_length)
+        seconds = time.perf_counter() - started
+        return failed(job, "diverged", error.reason, seconds, tokens=tokens, flops=flops)
+    if job.checkpoint is not None:
+        extra = {
+            "key": job.key,
+            "data_digest": job.data_digest,
+            "validation_loss": repr(module.validation_loss),
+        }
+        save_checkpoint(Path(job.checkpoint), model, architecture, job.space, extra)
+    last = module.losses[-max(1, job.training.steps // 10) :]
+    return Evaluation(
+        key=job.key,
+        digest=job.digest,
+        genome=job.genome,
+        status="ok",
+        metrics={"validation_loss": module.validation_loss, "train_loss": sum(last) / len(last)},
+        detail="",
+        tokens=job.training.tokens,
+        flops=architecture.training_flops(job.training.tokens, job.training.sequence_length),
+        seconds={
+            "total": time.perf_counter() - started,
+            "setup": built - started,
+            "training": trained - built,
+            "validation": validated - trained,
+        },
+        machine=machine_fingerprint(job.training.accelerator),
+        finished_at=now(),
+    )
+
+
+def _open(job: Job) -> tuple[Architecture, TokenData]:
+    data = load_tokens(job.data)
+    if data.digest != job.data_digest:
+        raise DataError(
+            f"the data has another digest than the run was begun with ({job.data_digest[:12]})",
+            value=data.digest[:12],
+            place=job.data,
+            fix="restore that data, or begin a new run",
+        )
+    # Sharing groups beyond the run's own limit were refused when the genome was made.
+    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
+    architecture = compile_genome(
+        Genome.parse(job.genome), space, job.model.width, job.model.head_dim, data.vocab_size
+    )
+    if architecture.digest != job.digest:
+        raise ConfigError(
+            f"the genome compiles to another architecture than the job says ({job.digest[:12]})",
+            value=architecture.digest[:12],
+            place=job.genome,
+            fix="plan the generation again with this version",
+        )
+    return architecture, data
+
+
+def configure_torch(recipe: Training) -> None:
+    """Sets what is global in torch: threads, denormals (decay masks make them), determinism."""
+    torch.set_num_threads(recipe.threads)
+    torch.set_flush_denormal(True)
+    if recipe.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh memory is a debugging aid that costs a pass over every tensor.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def make_trainer(recipe: Training) -> Trainer:
+    """A Trainer of one pass over the training batches that keeps, shows and writes nothing."""
+    return Trainer(
+        accelerator=recipe.accelerator,
+        devices=1,
+        precision=_PRECISION[recipe.precision],
+        max_epochs=1,
+        gradient_clip_val=recipe.clip,
+        barebones=True,
+        inference_mode=True,
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's hints and torch's warnings, which a search would print a thousand times."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,63 @@
+"""How a training ends: its record, however it ended. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
+
+_MEMORY_MESSAGES = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
+
+
+class Diverged(Exception):  # noqa: N818
+    """A training whose loss or gradient left the finite numbers, or ran away.
+
+    Args:
+        reason: One line for people.
+        steps: Steps finished before.
+    """
+
+    def __init__(self, reason: str, steps: int = 0) -> None:
+        self.reason, self.steps = reason, steps
+        super().__init__(reason)
+
+
+def failed(
+    job: Job, status: Status, detail: str, seconds: float, *, tokens: int = 0, flops: int = 0
+) -> Evaluation:
+    """The record of a candidate that has no metrics.
+
+    Args:
+        job: What was to be trained.
+        status: How it failed.
+        detail: Why, in one line; longer text is cut.
+        seconds: Wall time it took.
+        tokens: Tokens it is known to have been trained on.
+        flops: FLOPs of that.
+    """
+    return Evaluation(
+        key=job.key,
+        digest=job.digest,
+        genome=job.genome,
+        status=status,
+        metrics={},
+        detail=" ".join(detail.split())[:500],
+        tokens=tokens,
+        flops=flops,
+        seconds={"total": seconds},
+        machine=machine_fingerprint(job.training.accelerator),
+        finished_at=now(),
+    )
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, torch or the system refused to allocate memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, (RuntimeError, OSError)) and any(part in text for part in _MEMORY_MESSAGES)

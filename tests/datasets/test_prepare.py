@@ -1,0 +1,167 @@
+"""Preparation: a clean split, the same bytes every time, and whole or absent on disk."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from star_core.config import Data
+from star_core.datasets import load_tokens, prepare
+from star_core.datasets.base import Corpus, byte_corpus
+from star_core.datasets.prepare import MIN_TOKENS, join, split
+from star_core.errors import DataError
+
+documents = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))
+
+
+def contents(side):
+    return [document.tobytes() for document in side]
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=documents, fraction=st.floats(0.01, 0.99), seed=st.randoms())
+def test_split_is_by_document_and_order_does_not_matter(texts, fraction, seed):
+    corpus = byte_corpus(texts, "test")
+    distinct = {document.tobytes() for document in corpus.documents}
+    if sum(map(len, distinct)) < MIN_TOKENS:
+        with pytest.raises(DataError, match="at least"):
+            split(corpus, fraction)
+        return
+    train, validation = split(corpus, fraction)
+    assert train
+    assert validation
+    if len(distinct) == 1:
+        assert b"".join(contents(train) + contents(validation)) == distinct.pop()
+        return
+    assert set(contents(train)) | set(contents(validation)) == distinct
+    assert not set(contents(train)) & set(contents(validation))
+    assert len(train) + len(validation) == len(distinct)
+    shuffled = list(texts)
+    seed.shuffle(shuffled)
+    again = split(byte_corpus(shuffled, "test"), fraction)
+    assert [contents(side) for side in again] == [contents(train), contents(validation)]
+
+
+@given(sizes=st.lists(st.integers(1, 50), min_size=20, max_size=60), fraction=st.floats(0.05, 0.5))
+@settings(deadline=None)
+def test_held_out_share_is_near_the_fraction(sizes, fraction):
+    texts = [f"{index:04}" + "x" * size for index, size in enumerate(sizes)]
+    _, validation = split(byte_corpus(texts, "test"), fraction)
+    held, total = sum(map(len, validation)), sum(map(len, texts))
+    assert abs(held - fraction * total) <= max(map(len, texts))
+
+
+def test_source_keeps_its_own_split_but_not_a_leak():
+    arrays = [np.full(50, value, np.uint8) for value in (1, 2, 3, 1)]
+    corpus = Corpus(10, tuple(arrays), None, "test", frozenset({3}))
+    train, validation = split(corpus, 0.05)
+    assert {int(document[0]) for document in train} == {2, 3}
+    assert {int(document[0]) for document in validation} == {1}
+
+
+def test_documents_are_joined_by_the_separator():
+    parts = [np.array([5, 6], np.uint8), np.array([7], np.uint8)]
+    assert join(parts, 0, 256).tolist() == [5, 6, 0, 7]
+    assert join(parts, None, 1000).dtype == np.dtype("<u2")
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for index in range(30):
+        (folder / f"{index}.txt").write_text(f"Document {index}. " * 20)
+    return str(folder)
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_rerun_is_byte_identical_and_leaves_the_folder_alone(source, tmp_path):
+    data = Data(source=source, validation_fraction=0.1)
+    first = prepare(data, tmp_path / "out" / "tokens")
+    first.verify()
+    inodes = {path.name: path.stat().st_ino for path in first.folder.iterdir()}
+    second = prepare(data, tmp_path / "out" / "tokens")
+    assert {path.name: path.stat().st_ino for path in second.folder.iterdir()} == inodes
+    other = prepare(data, tmp_path / "elsewhere")
+    assert files_of(other.folder) == files_of(first.folder)
+    assert other.digest == second.digest == first.digest
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tokens"]
+
+
+def test_other_data_replaces_the_old_while_it_is_read(source, tmp_path):
+    out = tmp_path / "tokens"
+    old = prepare(Data(source=source, validation_fraction=0.1), out)
+    kept = bytes(old.train)
+    new = prepare(Data(source=source, validation_fraction=0.5), out)
+    assert new.digest != old.digest
+    assert bytes(old.train) == kept
+    assert sorted(path.name for path in out.iterdir()) == ["meta.json", "train.bin", "validation.bin"]
+
+
+def test_prepared_folder_can_be_prepared_again_with_its_split(source, tmp_path):
+    first = prepare(Data(source=source, validation_fraction=0.1), tmp_path / "a")
+    second = prepare(Data(source=str(tmp_path / "a"), validation_fraction=0.5), tmp_path / "b")
+    assert bytes(second.validation) == bytes(first.validation)
+    assert second.digest == first.digest
+
+
+def test_empty_and_short_corpora_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(DataError, match="at least 64 tokens"):
+        prepare(Data(source=str(tmp_path / "a.txt")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_with_other_files_is_not_deleted(source, tmp_path):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.doc").write_text("precious")
+    with pytest.raises(DataError, match="other files"):
+        prepare(Data(source=source), out)
+    assert (out / "thesis.doc").read_text() == "precious"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is a folder"):
+        prepare(Data(source=source), tmp_path / "file")
+    with pytest.raises(DataError, match="cannot be written"):
+        prepare(Data(source=source), tmp_path / "file" / "below")
+
+
+def test_empty_folder_is_filled(source, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert prepare(Data(source=source), tmp_path / "out").vocab_size == 256
+
+
+def test_killed_preparation_leaves_nothing_that_loads(source, tmp_path):
+    out = tmp_path / "out"
+    script = (
+        "import os, signal, pathlib\n"
+        "from star_core.config import Data\n"
+        "from star_core.datasets import prepare\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"prepare(Data(source={source!r}), {str(out)!r})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == -9
+    with pytest.raises(DataError):
+        load_tokens(out)
+    prepare(Data(source=source), out).verify()
+
+
+def test_kjv_digest_is_stable(tmp_path):
+    tokens = prepare(Data(), tmp_path / "kjv")
+    assert tokens.digest == "df031d4ba41a6dde1ccd4b093ea0fce289527e2786da3bda95769dea1ac8e290"
+    held = len(tokens.validation) / (len(tokens.train) + len(tokens.validation))
+    assert held == pytest.approx(0.05, abs=0.01)
+
+
+def test_datasets_do_not_import_torch():
+    code = "import sys, star_core.datasets, star_core.training; assert 'torch' not in sys.modules"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
