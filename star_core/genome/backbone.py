@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -24,7 +24,7 @@ class LIV:
     feature_group: int = 1
     feature_strategy: int = 1
 
-    def __iter__(self) -> Iterable[int]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[int]:
         return (getattr(self, f.name) for f in fields(self))
 
     def __str__(self) -> str:
@@ -125,9 +125,9 @@ class Genome:
         chunks = (values[i : i + GENES_PER_LIV] for i in range(0, len(values), GENES_PER_LIV))
         return cls(tuple(LIV(*map(int, chunk)) for chunk in chunks))
 
-    def alleles(self) -> Iterable[int]:
+    def alleles(self) -> Iterator[int]:
         """All integers in order of depth."""
-        return (allele for liv in self.livs for allele in liv)  # type: ignore[attr-defined]
+        return (allele for liv in self.livs for allele in liv)
 
     def to_vector(self) -> npt.NDArray[np.int64]:
         """The flat vector of ``5 × depth`` integers that evolution works on."""

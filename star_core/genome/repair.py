@@ -31,7 +31,7 @@ def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tupl
                 choices = drawn.groups(liv) if in_range else space.alleles(liv.liv_class, 3)
             if not choices:
                 gene, choices = 4, drawn.strategies(liv.liv_class, liv.feature_group)
-            genes = list(liv)  # type: ignore[call-overload]
+            genes = list(liv)
             new = choices[int(rng.integers(len(choices)))]
             changes.append(Change(index * GENES_PER_LIV + gene, genes[gene], new, error.rule))
             genes[gene] = new

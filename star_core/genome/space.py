@@ -74,9 +74,9 @@ class SearchSpace:
         drawn = Drawing(self)
         for _ in range(self.depth):
             liv_class = _choose(rng, self.alleles(0, 0))
-            genes = [liv_class] + [_choose(rng, self.alleles(liv_class, gene)) for gene in (1, 2, 3)]
-            strategies = drawn.strategies(liv_class, genes[3])
-            drawn.append(LIV(*genes, _choose(rng, strategies)))
+            weights, tied, group = (_choose(rng, self.alleles(liv_class, gene)) for gene in (1, 2, 3))
+            strategy = _choose(rng, drawn.strategies(liv_class, group))
+            drawn.append(LIV(liv_class, weights, tied, group, strategy))
         return drawn.genome()
 
     def problems(self, genome: Genome) -> Iterator[GenomeError]:
@@ -175,7 +175,7 @@ class Drawing:
             return
         for gene in (1, 2, 3):
             valid = self.space.alleles(liv.liv_class, gene)
-            if list(liv)[gene] not in valid:  # type: ignore[call-overload]
+            if list(liv)[gene] not in valid:
                 rule = f"an integer from 1 to {valid[-1]} in the space {self.space.name!r}"
                 yield gene, self._error(index, gene, liv, rule, f"use {valid[-1]}")
         name = self.space.classes[liv.liv_class].name
@@ -192,7 +192,7 @@ class Drawing:
 
     def _error(self, index: int, gene: int, liv: LIV, rule: str, fix: str) -> GenomeError:
         position = index * GENES_PER_LIV + gene
-        value = write_allele(list(liv)[gene])  # type: ignore[call-overload]
+        value = write_allele(list(liv)[gene])
         return GenomeError(rule, value=value, place=place_of(position), fix=fix, position=position)
 
 

@@ -22,6 +22,8 @@ FINAL_RATE = 0.1
 """Learning rate at the last step, as a share of the peak."""
 CHECK_EVERY = 10
 """Steps between two looks at the losses: on a GPU each look waits for it."""
+DECAYED = frozenset({"projection", "output", "embedding"})
+"""Names of the weights that weight decay applies to."""
 _FUSED = ("cpu", "cuda", "mps")
 
 
@@ -38,11 +40,15 @@ def rate_factor(step: int, steps: int, warmup: int) -> float:
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """AdamW's parameter groups: matrices are decayed; norms, biases and other vectors are not."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
-    vectors = [parameter for parameter in trained if parameter.ndim < 2]
-    groups = [(matrices, weight_decay), (vectors, 0.0)]
+    """AdamW's parameter groups: only maps between channels are decayed.
+
+    Norms, biases and rates are not, nor filters and their time scales: pulling those to zero does not
+    regularise, it shortens what an operator remembers.
+    """
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    maps = [weight for name, weight in named if name.rpartition(".")[2] in DECAYED]
+    others = [weight for name, weight in named if name.rpartition(".")[2] not in DECAYED]
+    groups = [(maps, weight_decay), (others, 0.0)]
     return [{"params": members, "weight_decay": decay} for members, decay in groups if members]
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Training
 from star_core.training.fit import make_trainer, quiet
 from star_core.training.module import FINAL_RATE, LanguageModelTraining, decay_groups, rate_factor
@@ -79,19 +80,25 @@ def test_rate_is_sane_at_the_edges(steps, warmup):
     assert all(0 < rate_factor(step, steps, warmup) <= 1 for step in range(steps + 2))
 
 
-def test_only_matrices_are_decayed():
-    model = Bigram()
-    model.norm.bias.requires_grad = False
+def small_model():
+    spec = compile_genome(Genome.parse("51111-71111-81111-a1111-91111"), SearchSpace.preset(), 16, None, 16)
+    return build_model(spec)
+
+
+def test_only_maps_between_channels_are_decayed():
+    model = small_model()
+    names = {id(weight): name.rpartition(".")[2] for name, weight in model.named_parameters()}
     groups = decay_groups(model, 0.1)
-    decayed, free = ({id(p) for p in group["params"]} for group in groups)
+    decayed, free = ({names[id(weight)] for weight in group["params"]} for group in groups)
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
-    assert decayed == {id(model.embedding.weight), id(model.head.weight)}
-    assert free == {id(model.norm.weight), id(model.head.bias)}
+    assert decayed == {"projection", "output", "embedding"}
+    assert {"norm", "short_filter", "log_rate", "filter", "decay", "frequency", "difference"} <= free
+    assert sum(len(group["params"]) for group in groups) == len(names)
 
 
 def test_optimiser_follows_the_recipe():
     recipe = RECIPE.model_copy(update={"betas": (0.8, 0.9), "weight_decay": 0.3})
-    module, trainer = fit(Bigram(), recipe)
+    module, trainer = fit(small_model(), recipe)
     optimizer = trainer.optimizers[0]
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
     assert all(group["betas"] == (0.8, 0.9) for group in optimizer.param_groups)

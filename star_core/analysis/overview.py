@@ -1,0 +1,53 @@
+"""The head of the report: the finding, and what was searched."""
+
+from __future__ import annotations
+
+from star_core.analysis import units
+from star_core.analysis.markup import Markup, join, tag
+from star_core.analysis.results import Results
+from star_core.analysis.wording import headline, title_of, trade_off
+
+
+def head(results: Results) -> Markup:
+    """Name of the run, the headline, what the front trades, and the facts."""
+    notes = [tag("p", note) for note in (trade_off(results), *results.notes) if note]
+    return tag(
+        "header",
+        tag("h1", "Architecture search ", tag("b", results.run)),
+        tag("p", headline(results), class_="headline"),
+        *notes,
+        facts(results),
+    )
+
+
+def facts(results: Results) -> Markup:
+    """What was searched, in a grid of names and values."""
+    params, last = results.params, results.progress[-1]
+    training = params.training
+    volumes = f"{results.progress[0].hypervolume:.2f}"
+    if len(results.progress) > 1:
+        volumes += f" → {last.hypervolume:.2f}"
+    source = params.data.source
+    constraints = ", ".join(
+        f"{title_of(name)} ≤ {units.value_of(name, limit)}"
+        for name, limit in params.objectives.constraints.items()
+    )
+    entries = [
+        ("Minimised", ", ".join(map(title_of, results.names))),
+        ("Subject to", constraints),
+        ("Search space", f"{params.space.preset}, {units.plural(params.space.depth, 'LIV')}"),
+        ("Width", f"{params.model.width} channels"),
+        ("Generations × population", f"{results.last.index} × {params.evolution.population}"),
+        ("Algorithm, seed", f"{params.evolution.algorithm}, {params.evolution.seed}"),
+        ("Candidates", f"{last.evaluated:,} evaluated, {last.failed:,} failed"),
+        ("Tokens per candidate", f"{training.tokens:,}"),
+        ("Corpus", source if isinstance(source, str) else ", ".join(source)),
+        ("Last front", units.plural(last.front_size, "individual")),
+        ("Hypervolume", volumes),
+    ]
+    cells = [
+        tag("div", tag("dt", name), tag("dd", value), class_="broad" if len(value) > 21 else None)
+        for name, value in entries
+        if value
+    ]
+    return tag("dl", join(cells), class_="facts")

@@ -1,0 +1,95 @@
+"""Numbers as people read them: k and M, KiB and MiB, percent, minutes."""
+
+from __future__ import annotations
+
+import re
+
+MISSING = "–"
+MINUS = "−"
+
+
+def count(value: float | None) -> str:
+    """A number of things with a decimal prefix: 987, 12.3k, 1.25M, 3.4B (10⁹), 1.8T."""
+    return _prefixed(value, 1000, ("", "k", "M", "B", "T", "P"), "")
+
+
+def flops(value: float | None) -> str:
+    """Floating-point operations: 1.72 TFLOP."""
+    return _prefixed(value, 1000, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"), " ")
+
+
+def size(value: float | None) -> str:
+    """Bytes with a binary prefix: 512 B, 96.5 KiB, 1.5 MiB."""
+    return _prefixed(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"), " ")
+
+
+def _prefixed(value: float | None, base: int, prefixes: tuple[str, ...], gap: str) -> str:
+    if value is None:
+        return MISSING
+    if value == int(value) and abs(value) < base:
+        return f"{int(value)}{gap}{prefixes[0]}"
+    step = 0
+    while abs(value) >= base * 0.9995 and step < len(prefixes) - 1:
+        value, step = value / base, step + 1
+    return f"{_three_digits(value)}{gap}{prefixes[step]}"
+
+
+def _three_digits(value: float) -> str:
+    exponent = int(f"{value:.2e}".split("e")[1])
+    return f"{value:.{min(max(2 - exponent, 0), 3)}f}"
+
+
+def trimmed(text: str) -> str:
+    """A formatted number without needless zeros, as on an axis: ``2.00 MiB`` → ``2 MiB``."""
+    return re.sub(r"\.0+(?!\d)|(\.\d*?[1-9])0+(?!\d)", r"\1", text)
+
+
+def quality(value: float | None) -> str:
+    """A perplexity or bits per byte: three decimals, fewer for large values, so that columns align."""
+    if value is None:
+        return MISSING
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share of a whole: 42 %."""
+    return MISSING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def change(value: float | None, reference: float | None) -> str:
+    """Relative difference to a reference: −13 %, +4 %, −99.7 %, ±0 %."""
+    if value is None or not reference:
+        return MISSING
+    difference = 100 * (value / reference - 1)
+    fine = abs(difference) < 9.95 or -99.95 < difference < -99
+    text = f"{abs(difference):.1f}" if fine else f"{abs(difference):.0f}"
+    if float(text) == 0:
+        return "±0 %"
+    return f"{'+' if difference > 0 else MINUS}{text} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Wall time: 12 s, 3 min 20 s, 2 h 05 min."""
+    if seconds is None:
+        return MISSING
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def value_of(name: str, value: float | None) -> str:
+    """An objective's value in the unit its name is known to have."""
+    if name == "parameters":
+        return count(value)
+    if name.endswith("bytes"):
+        return size(value)
+    return quality(value)
+
+
+def plural(number: int, singular: str, several: str | None = None) -> str:
+    """``1 generation``, ``2 generations``."""
+    return f"{number:,} {singular if number == 1 else several or singular + 's'}"
