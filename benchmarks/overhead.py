@@ -44,7 +44,9 @@ again()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--params", default="params.yaml")
     source = Path(parser.parse_args().params)
     params = load_params(source)
@@ -63,11 +65,18 @@ def main() -> None:
         print(f"candidates                         {len(seconds)}, {workers} at once")
         print(f"wall time of the evolution         {wall:8.1f} s")
         print(f"pure training / workers            {pure / workers:8.1f} s")
-        print(f"orchestration, start-up, waiting   {100 * (1 - pure / workers / wall):8.1f} % of the wall time")
+        print(
+            f"orchestration, start-up, waiting   {100 * (1 - pure / workers / wall):8.1f} % of the wall time"
+        )
         shutil.rmtree(root / "data/populations")
         program = CACHED.format(root=str(root), generations=params.generations)
         output = subprocess.run(
-            [sys.executable, "-c", program], cwd=root, check=True, capture_output=True, text=True, env=dict(os.environ)
+            [sys.executable, "-c", program],
+            cwd=root,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=dict(os.environ),
         ).stdout
         again = [line.split()[1:] for line in output.splitlines() if line.startswith("SECONDS")]
         for index, value in again:

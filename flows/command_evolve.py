@@ -62,6 +62,8 @@ def check_experiment(where: Where) -> None:
     for name in (*params.objectives.selected, *params.objectives.constraints):
         objective(name)
     _ = Problem(params, vocab_size=256).seeds
+    if versioning.is_versioned(where):
+        versioning.check_sections(where)
 
 
 def prepare_corpus(where: Where, console: Console) -> None:
@@ -85,7 +87,7 @@ def show(where: Where, console: Console) -> None:
     generation = stored_generations(where.run, where.data)[-1]
     path = comparison_path(where.run, "baselines", where.data)
     baselines = read_comparison(path, where.run, "baselines") if path.exists() else None
-    console.print(front_table(generation, baselines))
+    console.print(front_table(generation, baselines, console.width))
     page = where.data / "reports" / where.run / "report.html"
     if page.exists():
         console.print(f"Report: {page}", highlight=False, soft_wrap=True)

@@ -11,7 +11,8 @@ from flows.session import Where, exclusive, session
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import TokenData
 from star_core.errors import StoreError
-from star_core.population.generation import stored_generations
+from star_core.evolution.step import check_same_experiment
+from star_core.population.generation import read_generation, stored_generations
 
 
 def prepare_command(where: Where) -> None:
@@ -33,7 +34,11 @@ def baselines_command(where: Where) -> None:
 
 
 def generation_command(where: Where, index: int) -> None:
-    """Makes generation ``index``."""
+    """Makes generation ``index``; whether it can be made is found out before anything is started."""
+    work = session(where)
+    if index:
+        parent = read_generation(where.generation(index - 1), where.run, index - 1)
+        check_same_experiment(parent, work.params, work.data.digest, where.params)
     with exclusive(where):
         warm_up(where)
         from flows.generation import make_generation

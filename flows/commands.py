@@ -36,7 +36,8 @@ def evolve(
     params: ParamsFile = "params.yaml",
     run: Run = "main",
     generations: Annotated[
-        int | None, typer.Option(help="Generations after the founders; the parameter file's by default.", min=0)
+        int | None,
+        typer.Option(help="Generations after the founders; the parameter file's by default.", min=0),
     ] = None,
 ) -> None:
     """Evolves a run, or goes on with it: what is stored is never made again."""

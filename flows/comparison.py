@@ -38,7 +38,12 @@ def comparison(
     weights = {name: f"{name}.safetensors" if keep_weights else None for name in genomes}
     keys = {
         name: train.submit(
-            where, name, genomes[name], digest, steps, str(path.parent / file) if (file := weights[name]) else None
+            where,
+            name,
+            genomes[name],
+            digest,
+            steps,
+            str(path.parent / file) if (file := weights[name]) else None,
         )
         for name, digest in digests.items()
     }
@@ -47,7 +52,9 @@ def comparison(
         key = keys[name].result()
         evaluation = work.store.get(key)
         if evaluation is None:
-            raise StoreError("the evaluation just made is gone", value=key, place=work.storage, fix="run again")
+            raise StoreError(
+                "the evaluation just made is gone", value=key, place=work.storage, fix="run again"
+            )
         spec = work.problem.compile(Genome.parse(text))
         metrics = evaluation.metrics if evaluation.status == "ok" else None
         objectives, _ = measure(spec, metrics, params.objectives)

@@ -38,6 +38,8 @@ def generation(where: Where, index: int) -> str:
     assessed = [
         evaluate.submit(where, name, one.model_dump_json(), keys[name]) for name, one in offspring.items()
     ]
+    for future in keys.values():
+        future.result()  # first, so that what is wrong with a training is what is raised
     path = survive(where, index, [future.result() for future in assessed])
     publish(where, index)
     return path

@@ -15,6 +15,7 @@ from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import ConfigError
 from star_core.evaluation import Job, evaluation_key
 from star_core.evolution.base import Problem
+from star_core.genome.space import CLASS_TABLE
 from star_core.population.generation import check_run_name, generation_path
 from star_core.population.store import EvaluationStore
 from star_core.training.devices import default_workers
@@ -103,14 +104,12 @@ class Session:
         training = self.params.training.model_copy(update={"steps": steps})
         return self.params.model_copy(update={"training": training})
 
-    def job(
-        self, genome: str, digest: str, steps: int | None = None, checkpoint: str | None = None
-    ) -> Job:
+    def job(self, genome: str, digest: str, steps: int | None = None, checkpoint: str | None = None) -> Job:
         """What a candidate process needs to train ``genome``."""
         params = self.recipe(steps)
         return Job(
             genome=genome,
-            space=params.space.preset,
+            space=CLASS_TABLE,
             model=params.model,
             training=params.training,
             data=str(self.where.tokens),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,11 +14,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.display import display
 from flows.session import Where, session
+from star_core.errors import StoreError
+from star_core.evaluation import Evaluation
 from star_core.evolution.step import assess, offspring_of, select
 from star_core.genome.backbone import Genome
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.generation import read_generation, write_generation
 from star_core.population.individual import Individual, Offspring
+from star_core.training.worker import NotStored
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,9 +63,29 @@ def train(
     evaluation = work.store.get(job.key)
     cached = evaluation is not None and (checkpoint is None or Path(checkpoint).exists())
     if evaluation is None or not cached:
-        evaluation = work.pool.run(job, on_start=lambda _pid: display.started(name))
+        try:
+            evaluation = work.pool.run(job, on_start=lambda _pid: display.started(name))
+        except NotStored as error:
+            evaluation = store_patiently(where, name, error)
     display.ended(name, evaluation, cached)
     return job.key
+
+
+def store_patiently(where: Where, name: str, error: NotStored) -> Evaluation:
+    """Stores a finished evaluation as soon as that works again.
+
+    Raises:
+        NotStored: It did not within ``runtime.patience_seconds``.
+    """
+    work = session(where)
+    display.note(f"{name} is trained but cannot be stored; waiting. {error}")
+    until = time.monotonic() + work.params.runtime.patience_seconds
+    while time.monotonic() < until:
+        time.sleep(0.5)
+        with suppress(StoreError):
+            work.store.put(error.evaluation)
+            return error.evaluation
+    raise error
 
 
 @task(name="evaluate", task_run_name="evaluate {name}", cache_policy=NO_CACHE, persist_result=False)

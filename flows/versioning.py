@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from flows.session import Where
-from star_core.errors import StoreError
+from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
 from star_core.population.files import write_atomically
 from star_core.population.generation import generation_path
@@ -43,7 +43,9 @@ def read_ledger(where: Where) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {"runs": {}, "generations": {}}
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"cannot be read: {' '.join(str(error).split())[:200]}", place=str(path), fix=fix) from None
+        raise StoreError(
+            f"cannot be read: {' '.join(str(error).split())[:200]}", place=str(path), fix=fix
+        ) from None
     ledger = content.get("ledger") if isinstance(content, dict) else None
     if not isinstance(ledger, dict) or not all(
         isinstance(ledger.get(part), dict) for part in ("runs", "generations")
@@ -85,6 +87,19 @@ def stage_of(where: Where, index: int) -> str:
 def is_versioned(where: Where) -> bool:
     """Whether the project folder is a DVC repository with our stages."""
     return where.path(".dvc").is_dir() and where.path("dvc.yaml").is_file()
+
+
+def check_sections(where: Where) -> None:
+    """Raises ``ConfigError`` where the parameter file leaves out a section that DVC watches."""
+    stated = yaml.safe_load(where.path(where.params).read_text()) or {}
+    for section in ("data", "space", "model", "training", "objectives", "evolution", "retrain"):
+        if section not in stated:
+            raise ConfigError(
+                "DVC watches this section of a run's parameters, so it has to be there, if only empty",
+                value=section,
+                place=where.params,
+                fix=f"add the line `{section}: {{}}`",
+            )
 
 
 def uncommitted(where: Where, last: int) -> list[str]:

@@ -30,9 +30,7 @@ DEFAULT_PARAMS = Path("params.yaml")
 
 @app.command()
 def genes(
-    level: Annotated[
-        str, typer.Option(help="backbone, operator, featurizer, or all of them.")
-    ] = "all",
+    level: Annotated[str, typer.Option(help="backbone, operator, featurizer, or all of them.")] = "all",
 ) -> None:
     """Prints every integer of the three genome levels with its range and meaning."""
     from rich.console import Console

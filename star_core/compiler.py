@@ -48,7 +48,12 @@ def compile_genome(
     space.validate(genome)
     dims = dimensions(width, head_dim)
     if vocab_size < 2:
-        raise ConfigError("a vocabulary has at least 2 tokens", value=vocab_size, place="vocab_size", fix="use 256 for bytes")
+        raise ConfigError(
+            "a vocabulary has at least 2 tokens",
+            value=vocab_size,
+            place="vocab_size",
+            fix="use 256 for bytes",
+        )
     feature_owner = resolve_feature_sharing(genome, space.classes)
     weight_owner = resolve_featurizer_sharing(genome, feature_owner)
     layers = []
@@ -129,9 +134,7 @@ def _layout(liv_class: LIVClass, dims: Dimensions) -> _Layout:
     structure.check(operator, featurizer)
     genomes = dict(zip(featurizer.roles, featurizer.groups, strict=True))
     shapes = {role: structure.shape(role, group, operator, dims) for role, group in genomes.items()}
-    states = [
-        state for role, group in genomes.items() for state in feature_states(role, group, shapes[role])
-    ]
+    states = [state for role, group in genomes.items() for state in feature_states(role, group, shapes[role])]
     states += structure.states(genomes, shapes, dims)
     value = shapes["V"]
     mixed = value.size * genomes["V"].repeat

@@ -76,7 +76,7 @@ class Training(Section):
         seed: Of initial weights and order of the data; one for all candidates.
     """
 
-    steps: int = Field(default=120, ge=1)
+    steps: int = Field(default=100, ge=1)
     batch_size: int = Field(default=4, ge=1)
     sequence_length: int = Field(default=256, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
@@ -207,12 +207,15 @@ class Runtime(Section):
         deadline_seconds: A candidate that takes longer is killed and counts as timed out.
         memory_mib: A candidate that allocates more counts as out of memory.
         storage: Folder or fsspec URL of the evaluation store.
+        patience_seconds: How long a finished evaluation waits for a store that cannot be written (a
+            full disk, say) before the run stops.
     """
 
     workers: int | None = Field(default=None, ge=1)
     deadline_seconds: float = Field(default=300, gt=0)
     memory_mib: int = Field(default=1536, ge=128)
     storage: str = ".star/evaluations"
+    patience_seconds: float = Field(default=60, ge=0)
 
 
 class Params(Section):
@@ -259,7 +262,9 @@ def load_params(path: str | Path) -> Params:
             f"cannot be read ({error.strerror})", place=str(path), fix="name an existing file with --params"
         ) from error
     if len(raw) > MAX_FILE_BYTES:
-        raise ConfigError("a parameter file is at most 1 MiB", value=len(raw), place=str(path), fix="shorten it")
+        raise ConfigError(
+            "a parameter file is at most 1 MiB", value=len(raw), place=str(path), fix="shorten it"
+        )
     try:
         values = yaml.safe_load(raw)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -277,7 +282,9 @@ def params_from(values: object, place: str) -> Params:
         ConfigError: As ``load_params``.
     """
     if not isinstance(values, dict):
-        raise ConfigError("parameters are a mapping of sections", value=values, place=place, fix="see params.yaml")
+        raise ConfigError(
+            "parameters are a mapping of sections", value=values, place=place, fix="see params.yaml"
+        )
     try:
         params = Params.model_validate(values)
     except ValidationError as error:

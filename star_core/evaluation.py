@@ -22,7 +22,7 @@ class Job:
 
     Attributes:
         genome: Genome text.
-        space: Search-space preset.
+        space: Search-space preset that says what the genome's integers mean.
         model: Width and head size.
         training: Recipe.
         data: Folder of the prepared tokens.

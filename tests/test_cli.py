@@ -18,7 +18,14 @@ README = (ROOT / "README.md").read_text()
 
 def star(*arguments, code=0, cwd=ROOT):
     command = [str(Path(sys.executable).parent / "star"), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={"COLUMNS": "300", "PATH": "/usr/bin:/bin"}, check=False)
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={"COLUMNS": "300", "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
     assert result.returncode == code, result.stdout + result.stderr
     return result.stdout + result.stderr
 
@@ -39,7 +46,15 @@ def test_genes_prints_every_gene_class_and_featurizer():
 
 def test_inspect_explains_layers_links_and_sizes(tmp_path):
     output = star("inspect", "21211-31112-21221-32112", cwd=tmp_path)
-    for text in ("SA-2", "SA-3", "weights C B V of LIV 1", "features B V of LIV 2", "56,384", "cache at 32k", "1.13 MiB"):
+    for text in (
+        "SA-2",
+        "SA-3",
+        "weights C B V of LIV 1",
+        "features B V of LIV 2",
+        "56,384",
+        "cache at 32k",
+        "1.13 MiB",
+    ):
         assert text in output
     assert "GMemless" in star("inspect", "transformer++", cwd=tmp_path)
 
@@ -66,7 +81,9 @@ def test_a_users_error_is_one_message_and_exit_code_2(tmp_path, arguments, messa
 
 
 def test_the_readme_names_commands_that_exist():
-    commands = set(re.findall(r"^\s*([a-z-]+)\b", star("--help").split("Commands")[1].replace("│", " "), re.M))
+    commands = set(
+        re.findall(r"^\s*([a-z-]+)\b", star("--help").split("Commands")[1].replace("│", " "), re.M)
+    )
     used = set(re.findall(r"`star ([a-z-]+)", README))
     assert used
     assert used <= commands

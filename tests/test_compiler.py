@@ -45,7 +45,9 @@ def test_cache_bytes_by_hand():
     assert compiled("a1111").cache_bytes(100) == 2 * compiled("11111").cache_bytes(100)
 
 
-@pytest.mark.parametrize(("shared", "share"), [("11112-11112", 1 / 2), ("11112-11113", 3 / 4), ("11112-11114", 3 / 4)])
+@pytest.mark.parametrize(
+    ("shared", "share"), [("11112-11112", 1 / 2), ("11112-11113", 3 / 4), ("11112-11114", 3 / 4)]
+)
 def test_sharing_keys_and_values_shrinks_the_cache(shared, share):
     assert compiled(shared).cache_bytes(64) == share * compiled("11111-11111").cache_bytes(64)
 
@@ -78,7 +80,9 @@ def test_any_genome_compiles_or_is_a_genome_error(genome, width):
                 owner = architecture.layers[group.computed_by]
                 assert next(g for g in owner.groups if g.role == group.role).computed_by == owner.index
                 if group.weights_of is not None:
-                    theirs = next(g for g in architecture.layers[group.weights_of].groups if g.role == group.role)
+                    theirs = next(
+                        g for g in architecture.layers[group.weights_of].groups if g.role == group.role
+                    )
                     assert theirs.weights_of == group.weights_of
                     assert theirs.weights == group.weights
 

@@ -26,7 +26,10 @@ def test_the_shipped_parameters_state_every_key():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("evolution: {popluation: 8}", "evolution.popluation: 'popluation': no such key. Fix: did you mean 'population'"),
+        (
+            "evolution: {popluation: 8}",
+            "evolution.popluation: 'popluation': no such key. Fix: did you mean 'population'",
+        ),
         ("trainnig: {}", "did you mean 'training'"),
         ("training: {steps: 0}", "training.steps: 0: input should be greater than or equal to 1"),
         ("training: {steps: ten}", "training.steps: 'ten'"),

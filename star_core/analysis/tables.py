@@ -1,4 +1,4 @@
-"""Tables for the terminal: the front of a generation beside the baselines, within 100 columns."""
+"""Tables for the terminal: the front of a generation beside the baselines, in 80 columns or 96."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from star_core.population.comparison import Comparison
 from star_core.population.generation import Generation
 
 LIVS_PER_LINE = 4
+WIDTH_WITH_CLASSES = 96
+"""Columns from which on the LIV classes are shown too."""
 
 
-def front_table(generation: Generation, baselines: Comparison | None = None) -> Table:
+def front_table(generation: Generation, baselines: Comparison | None = None, width: int = 80) -> Table:
     """The front of a generation, lowest perplexity first, and the baselines below a rule.
 
     With one objective, where the front is one individual, the whole feasible population is shown.
-    Genomes and class strings are folded at whole LIVs, never cut.
+    Genomes and class strings are folded at whole LIVs, never cut; a terminal narrower than
+    ``WIDTH_WITH_CLASSES`` gets no class strings.
 
     Raises:
         StoreError: The generation's digests belong to another version of the compiler.
@@ -54,7 +57,8 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
     table.add_column("bits/\nbyte" if vocab_size == BYTES else "bits/\ntoken", justify="right", no_wrap=True)
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("cache", justify="right", no_wrap=True)
-    table.add_column("classes", no_wrap=True)
+    if width >= WIDTH_WITH_CLASSES:
+        table.add_column("classes", no_wrap=True)
     everyone = [*shown, *compared]
     least = {
         name: min((v for one in everyone if (v := one.value(name, length)) is not None), default=None)
@@ -63,7 +67,8 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
     for index, one in enumerate(everyone):
         if index == len(shown) and shown:
             table.add_section()
-        table.add_row(*_row(one, length, least), style="dim" if index >= len(shown) else None)
+        cells = _row(one, length, least)[: len(table.columns)]
+        table.add_row(*cells, style="dim" if index >= len(shown) else None)
     return table
 
 

@@ -22,8 +22,12 @@ from star_core.config import Params
 from star_core.errors import ConfigError, StarError, nearest
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.genome.space import SearchSpace
+from star_core.genome.space import CLASS_TABLE, SearchSpace
+from star_core.genome.tables import MAX_GROUPS
 from star_core.population.individual import Individual, Offspring, Origin, individual_id
+
+EVERY_CLASS = SearchSpace.preset(CLASS_TABLE, groups=MAX_GROUPS)
+"""What the integers of any genome mean; a run's own space says which of them it uses."""
 
 
 class Purpose(IntEnum):
@@ -49,14 +53,15 @@ class Problem:
 
     def __post_init__(self) -> None:
         section = self.params.space
-        object.__setattr__(
-            self, "space", SearchSpace.preset(section.preset, section.depth, section.groups)
-        )
+        object.__setattr__(self, "space", SearchSpace.preset(section.preset, section.depth, section.groups))
 
     def compile(self, genome: Genome) -> Architecture:
-        """The architecture of a genome at the experiment's size."""
+        """The architecture of a genome at the experiment's size.
+
+        A genome need not belong to the search space: the baselines may use classes that it leaves out.
+        """
         model = self.params.model
-        return compile_genome(genome, self.space, model.width, model.head_dim, self.vocab_size)
+        return compile_genome(genome, EVERY_CLASS, model.width, model.head_dim, self.vocab_size)
 
     def rng(self, generation: int, purpose: Purpose) -> np.random.Generator:
         """The random numbers of one generation for one purpose."""
@@ -97,9 +102,7 @@ class Algorithm(Protocol):
         """The offspring of generation ``index``, none with a digest in ``known``."""
         ...
 
-    def survive(
-        self, problem: Problem, candidates: Sequence[Individual], index: int
-    ) -> list[Individual]:
+    def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The population of generation ``index``, best first, with rank and crowding set."""
         ...
 

@@ -28,9 +28,7 @@ class NSGA2:
         """Tournament, k-point crossover, mutation, repair."""
         return vary(problem, parents, index, known, problem.rng(index, Purpose.VARIATION))
 
-    def survive(
-        self, problem: Problem, candidates: Sequence[Individual], index: int
-    ) -> list[Individual]:
+    def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The best by front, the least crowded of the last front."""
         names = problem.params.objectives.selected
         entries = []

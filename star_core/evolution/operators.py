@@ -45,7 +45,9 @@ class BestOfTournament:
         winners = []
         for row in tournaments:
             ties = random_state.permutation(len(row))
-            best = min(zip(row, ties, strict=True), key=lambda pair: (*population[pair[0]].data["order"], pair[1]))
+            best = min(
+                zip(row, ties, strict=True), key=lambda pair: (*population[pair[0]].data["order"], pair[1])
+            )
             winners.append(best[0])
         return np.array(winners, dtype=np.int64)[:, None]
 
@@ -181,9 +183,7 @@ def vary(
         eliminate_duplicates=SameArchitecture(known),
         n_max_iterations=50,
     )
-    children = mating.do(
-        GenomeProblem(problem), to_pymoo(parents), section.num_offspring, random_state=rng
-    )
+    children = mating.do(GenomeProblem(problem), to_pymoo(parents), section.num_offspring, random_state=rng)
     offspring = []
     for child in children:
         origin = Origin(

@@ -71,9 +71,7 @@ class Genome:
         if not isinstance(text, str):
             raise GenomeError("a genome is text", value=text, fix="write e.g. '21211-31112'")
         if len(text) > MAX_TEXT:
-            raise GenomeError(
-                f"a genome has at most {MAX_DEPTH} LIVs", value=text, fix="shorten it"
-            )
+            raise GenomeError(f"a genome has at most {MAX_DEPTH} LIVs", value=text, fix="shorten it")
         livs = []
         for index, word in enumerate(text.strip().split("-")):
             if len(word) != GENES_PER_LIV:

@@ -38,7 +38,9 @@ def gene_tables(level: str = "all") -> Iterator[RenderableType]:
         ConfigError: No such level.
     """
     if level not in (*LEVELS, "all"):
-        raise ConfigError("no such genome level", value=level, place="--level", fix=nearest(level, (*LEVELS, "all")))
+        raise ConfigError(
+            "no such genome level", value=level, place="--level", fix=nearest(level, (*LEVELS, "all"))
+        )
     if level in ("backbone", "all"):
         yield _genes("Backbone genome: five integers per LIV, one base-36 character each", BACKBONE_GENES)
         yield _classes()
@@ -52,7 +54,9 @@ def gene_tables(level: str = "all") -> Iterator[RenderableType]:
 
 
 def _table(title: str, columns: tuple[str, ...], rows: object) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
     for column in columns:
         table.add_column(column)
     for row in rows:  # type: ignore[attr-defined]
@@ -65,7 +69,12 @@ def _genes(title: str, genes: tuple[Gene, ...]) -> Table:
     for number, gene in enumerate(genes, 1):
         alleles = "; ".join(f"{allele} {meaning}" for allele, meaning in gene.alleles.items())
         rows.append(
-            (number, gene.name, f"{gene.low}–{gene.high}", gene.meaning + (f" ({alleles})" if alleles else ""))
+            (
+                number,
+                gene.name,
+                f"{gene.low}–{gene.high}",
+                gene.meaning + (f" ({alleles})" if alleles else ""),
+            )
         )
     return _table(title, ("gene", "name", "range", "meaning"), rows)
 
@@ -94,7 +103,9 @@ def _strategies() -> Table:
         for allele, sharing in structure_of(mixing).strategies.items()
     ]
     return _table(
-        "Feature-sharing strategies (backbone gene 5), by token mixing", ("token mixing", "allele", "reused", "what that saves"), rows
+        "Feature-sharing strategies (backbone gene 5), by token mixing",
+        ("token mixing", "allele", "reused", "what that saves"),
+        rows,
     )
 
 
@@ -131,7 +142,16 @@ def architecture_tables(architecture: Architecture) -> Iterator[RenderableType]:
                 _links(layer) or "–",
             )
         )
-    columns = ("LIV", "genes", "class", "operator", "parameters", "cache at 4k", "FLOPs/token at 4k", "shares")
+    columns = (
+        "LIV",
+        "genes",
+        "class",
+        "operator",
+        "parameters",
+        "cache at 4k",
+        "FLOPs/token at 4k",
+        "shares",
+    )
     table = _table("Layers", columns, rows)
     for index in (4, 5, 6):
         table.columns[index].justify = "right"

@@ -20,6 +20,9 @@ PRESETS: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "attention": ("attention in all variants and gated units", (1, 2, 3, 4, 9, 10, 11, 12, 13)),
 }
 
+CLASS_TABLE = "paper"
+"""The preset whose classes all others choose from."""
+
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -169,8 +172,15 @@ class Drawing:
             listed = [
                 f"{write_allele(number)} ({entry.name})" for number, entry in self.space.classes.items()
             ]
-            yield 0, self._error(
-                index, 0, liv, f"not an LIV class of the space {self.space.name!r}", f"use one of {', '.join(listed)}"
+            yield (
+                0,
+                self._error(
+                    index,
+                    0,
+                    liv,
+                    f"not an LIV class of the space {self.space.name!r}",
+                    f"use one of {', '.join(listed)}",
+                ),
             )
             return
         for gene in (1, 2, 3):
@@ -187,7 +197,9 @@ class Drawing:
             owner = self.owner_name(liv.feature_group)
             free = self.groups(liv)
             fix = f"use group {free[0]}" if free else "use strategy 1 (none)"
-            rule = f"{name} cannot reuse these features of {owner}, which owns feature group {liv.feature_group}"
+            rule = (
+                f"{name} cannot reuse these features of {owner}, which owns feature group {liv.feature_group}"
+            )
             yield 3, self._error(index, 3, liv, rule, fix)
 
     def _error(self, index: int, gene: int, liv: LIV, rule: str, fix: str) -> GenomeError:

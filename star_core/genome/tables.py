@@ -197,6 +197,7 @@ FEATURIZER_GENES: tuple[Gene, ...] = (
 )
 """The featurizer genome: six integers per feature group."""
 
+
 def read_allele(character: str) -> int:
     """The integer one base-36 character stands for; -1 for any other text."""
     return ALPHABET.find(character) if len(character) == 1 else -1

@@ -233,9 +233,7 @@ def feature_states(role: str, group: FeatureGroupGenome, shape: FeatureShape) ->
     return ()
 
 
-def feature_flops(
-    role: str, group: FeatureGroupGenome, shape: FeatureShape, dims: Dimensions
-) -> int:
+def feature_flops(role: str, group: FeatureGroupGenome, shape: FeatureShape, dims: Dimensions) -> int:
     """FLOPs per token of computing one feature group (a filter is computed once, not per token)."""
     if role == "K":
         return 0

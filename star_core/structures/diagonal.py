@@ -17,9 +17,7 @@ from star_core.structures.base import (
 )
 
 
-def shape(
-    role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions
-) -> FeatureShape:
+def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
     """Gate and value: ``expansion × D`` channels each."""
     return FeatureShape(1, dims.width * group.expansion)
 

@@ -18,9 +18,7 @@ from star_core.structures.base import (
 )
 
 
-def shape(
-    role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions
-) -> FeatureShape:
+def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
     """Queries: H × d. Keys and values: (H / repeat) × d; ``repeat`` queries read one of them."""
     grouped = operator.channel_mixing is ChannelMixing.GROUPED
     heads, channels = (dims.heads, dims.head_dim) if grouped else (1, dims.width)
@@ -37,8 +35,7 @@ def shape(
 def states(groups: Groups, shapes: Shapes, dims: Dimensions) -> tuple[State, ...]:
     """The key-value cache: every key and value ever written."""
     return tuple(
-        State(role, (shapes[role].heads, shapes[role].channels), True, frozenset(role))
-        for role in ("B", "V")
+        State(role, (shapes[role].heads, shapes[role].channels), True, frozenset(role)) for role in ("B", "V")
     )
 
 

@@ -18,9 +18,7 @@ from star_core.structures.base import (
 )
 
 
-def shape(
-    role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions
-) -> FeatureShape:
+def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
     """V: H × P. C and B: (H / repeat) × N, N the state expansion. A: one step size per head."""
     if dims.heads % group.repeat:
         raise GenomeError(

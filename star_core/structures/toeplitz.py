@@ -17,9 +17,7 @@ from star_core.structures.base import (
 )
 
 
-def shape(
-    role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions
-) -> FeatureShape:
+def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
     """Gates and value: D channels. Filter K: D × taps (explicit) or D × modes (implicit)."""
     if role == "K":
         return FeatureShape(dims.width, group.expansion)

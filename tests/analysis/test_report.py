@@ -124,7 +124,7 @@ def test_metrics_are_the_numbers_of_the_run(main, tmp_path):
     assert metrics["failed"] == sum(one.status != "ok" for one in born) > 0
     varied = [one for one in born if one.origin.operator == "variation"]
     assert metrics["repaired_share"] == sum(bool(one.origin.repairs) for one in varied) / len(varied)
-    assert metrics["tokens"] == 122_880 * metrics["evaluated"]
+    assert metrics["tokens"] == generations[0].params().training.tokens * metrics["evaluated"]
     assert metrics["baselines"] == {
         "transformer++": pytest.approx(6.0),
         "striped-hybrid": pytest.approx(5.0),

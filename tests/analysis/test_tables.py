@@ -8,20 +8,22 @@ from star_core.population.comparison import comparison_path, read_comparison
 from tests.analysis.runs import evolve, experiment, store_baselines
 
 
-def printed(table):
-    console = Console(width=100, file=io.StringIO(), color_system=None)
+def printed(table, width=100):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(table)
     return console.file.getvalue()
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("depth", [8, 24])
-def test_the_table_fits_and_cuts_nothing(tmp_path, depth):
+def test_the_table_fits_and_cuts_nothing(tmp_path, depth, width):
     problem = experiment(space={"depth": depth}, model={"width": 64})
     last = evolve(problem, 2)[-1]
     store_baselines(tmp_path, "test", problem, 2.0, None)
     baselines = read_comparison(comparison_path("test", "baselines", tmp_path), "test", "baselines")
-    text = printed(front_table(last, baselines))
-    assert max(map(len, text.splitlines())) <= 100
+    text = printed(front_table(last, baselines, width), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert ("classes" in text) == (width >= 96)
     assert "…" not in text
     for one in last.front:
         assert one.id in text

@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 
@@ -55,7 +56,7 @@ def test_offspring_are_valid_new_and_tell_how_they_were_made(seed, preset):
                 assert vector[position] in inherited[:, position]
             # Between two cut points everything untouched comes from one parent.
             cuts = [0, *one.origin.crossover_points, len(vector)]
-            for start, end in zip(cuts, cuts[1:], strict=False):
+            for start, end in itertools.pairwise(cuts):
                 kept = [p for p in range(start, end) if p not in touched]
                 assert any((parent_vector[kept] == vector[kept]).all() for parent_vector in inherited)
 
@@ -70,7 +71,9 @@ def test_survival_keeps_the_non_dominated_and_orders_the_population(preset):
             assert not any(dominates(values(other, names), values(one, names)) for other in alive)
         ranks = [one.rank for one in generation.population if one.ok]
         assert ranks == sorted(ranks)
-        assert [one.ok for one in generation.population] == sorted((one.ok for one in generation.population), reverse=True)
+        assert [one.ok for one in generation.population] == sorted(
+            (one.ok for one in generation.population), reverse=True
+        )
 
 
 def test_the_best_never_gets_worse():
@@ -82,7 +85,7 @@ def test_the_best_never_gets_worse():
 
 def test_everyone_is_accounted_for():
     generations = evolve(experiment(), 3)
-    for before, after in zip(generations, generations[1:], strict=False):
+    for before, after in itertools.pairwise(generations):
         stayed = {one.id for one in after.population if one.born < after.index}
         assert {one.id for one in before.population} == stayed | set(after.evicted)
         assert len(after.born) == 8
@@ -122,8 +125,7 @@ def test_a_small_space_runs_out_of_offspring_without_hanging():
 
 def test_the_same_generation_in_another_process_and_hash_seed():
     program = (
-        "from tests.evolution.experiments import evolve, experiment;"
-        "print(evolve(experiment(), 3)[-1].digest)"
+        "from tests.evolution.experiments import evolve, experiment;print(evolve(experiment(), 3)[-1].digest)"
     )
     digests = {
         subprocess.run(
@@ -171,4 +173,6 @@ def test_another_experiment_is_refused_and_the_key_named():
         check_same_experiment(generation, other.params, DATA, "params.yaml")
     with pytest.raises(StarError, match="corpus"):
         check_same_experiment(generation, experiment().params, "e" * 64, "params.yaml")
-    check_same_experiment(generation, experiment(generations=9, runtime={"workers": 1}).params, DATA, "params.yaml")
+    check_same_experiment(
+        generation, experiment(generations=9, runtime={"workers": 1}).params, DATA, "params.yaml"
+    )

@@ -21,10 +21,17 @@ TINY = {
     "generations": 2,
     "space": {"depth": 3},
     "model": {"width": 16},
-    "training": {"steps": 3, "batch_size": 2, "sequence_length": 32, "validation_tokens": 256, "warmup_steps": 1},
+    "objectives": {},
+    "training": {
+        "steps": 3,
+        "batch_size": 2,
+        "sequence_length": 32,
+        "validation_tokens": 256,
+        "warmup_steps": 1,
+    },
     "evolution": {"population": 4, "mutation_rate": 0.2},
     "retrain": {"top": 1, "steps": 5},
-    "runtime": {"workers": 1},
+    "runtime": {"workers": 1, "patience_seconds": 1},
 }
 
 

@@ -36,7 +36,13 @@ def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
     ledger = yaml.safe_load((finished.folder / "data/ledger.yaml").read_text())["ledger"]
     assert list(ledger["generations"]) == ["main-001", "main-002"]
     lock = yaml.safe_load((finished.folder / "dvc.lock").read_text())["stages"]
-    assert {"prepare@main", "baselines@main", "founders@main", "generation@main-001", "generation@main-002"} <= set(lock)
+    assert {
+        "prepare@main",
+        "baselines@main",
+        "founders@main",
+        "generation@main-001",
+        "generation@main-002",
+    } <= set(lock)
 
 
 def test_every_candidate_was_trained_once(finished):
@@ -87,6 +93,7 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, envir
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         if process.poll() is not None:
+            process.communicate()
             break
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
@@ -138,6 +145,14 @@ def test_a_tampered_generation_is_refused_and_not_overwritten(copied):
     assert copied.generations() == before
 
 
+def test_a_section_that_dvc_watches_must_be_stated(copied):
+    path = copied.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    del params["objectives"]
+    path.write_text(yaml.safe_dump(params))
+    assert "add the line `objectives: {}`" in copied.run("star", "evolve", code=2)
+
+
 def test_an_empty_corpus_is_an_error_before_any_training(environment, tmp_path):
     project = Project.create(tmp_path / "project", environment)
     (project.folder / "corpus.txt").write_text("")
@@ -181,7 +196,13 @@ def test_a_second_process_on_the_same_run_is_refused(copied):
 
 def test_failures_are_outcomes_and_the_run_goes_on(environment, tmp_path):
     # A learning rate beyond all reason makes candidates diverge; the deadline is not reached.
-    training = {"steps": 12, "batch_size": 2, "sequence_length": 32, "validation_tokens": 256, "learning_rate": 1e4}
+    training = {
+        "steps": 12,
+        "batch_size": 2,
+        "sequence_length": 32,
+        "validation_tokens": 256,
+        "learning_rate": 1e4,
+    }
     project = Project.create(tmp_path / "project", environment, training=training, generations=0)
     process = project.start("star", "evolve")
     output, _ = process.communicate(timeout=200)

@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 
 from star_core.errors import GenomeError
 from star_core.genome import Genome
-from star_core.genome.tables import BACKBONE_GENES
+from star_core.genome.tables import BACKBONE_GENES, TokenMixing
 from star_core.structures.base import structure_of
-from star_core.genome.tables import TokenMixing
 from tests.genome.strategies import any_genome
 
 
@@ -45,7 +44,11 @@ def test_any_vector_is_read_or_is_a_genome_error(values):
     ("text", "position", "message"),
     [
         ("11111-1A111", 6, "LIV 2, gene 2 (featurizer_group): 'A': an allele is one character"),
-        ("11111-11311", 7, "LIV 2, gene 3 (featurizer_strategy): 3: featurizer_strategy is an integer from 1 to 2"),
+        (
+            "11111-11311",
+            7,
+            "LIV 2, gene 3 (featurizer_strategy): 3: featurizer_strategy is an integer from 1 to 2",
+        ),
         ("01111", 0, "LIV 1, gene 1 (class): 0: class is an integer from 1 to 17. Fix: use 1"),
         ("11111-111", None, "LIV 2: '111': a LIV is written with 5 characters, not 3"),
         ("", None, "LIV 1: '': a LIV is written with 5 characters"),

@@ -26,7 +26,17 @@ json_values = st.recursive(
     max_leaves=12,
 )
 EVALUATION = Evaluation(
-    "a" * 64, "b" * 64, "11111", "ok", {"validation_loss": 2.0}, "", 10, 20, {"total": 1.5}, {"torch": "2"}, "now"
+    "a" * 64,
+    "b" * 64,
+    "11111",
+    "ok",
+    {"validation_loss": 2.0},
+    "",
+    10,
+    20,
+    {"total": 1.5},
+    {"torch": "2"},
+    "now",
 )
 
 
