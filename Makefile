@@ -20,7 +20,7 @@ check: $(VENV)/ready-test
 	lint-imports
 
 repro: $(VENV)/ready
-	dvc repro
+	python -m flows.server dvc repro
 
 bench: $(VENV)/ready
 	python -m benchmarks.overhead

@@ -42,6 +42,8 @@ def evolve_command(where: Where, generations: int | None) -> None:
         from flows.evolve import discard_unfinished, evolve, remaining_candidates
 
         discard_unfinished(where)
+        if found:
+            display.known(found[-1])
         display.plan(remaining_candidates(where, last), work.workers)
         try:
             with display.live():

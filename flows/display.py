@@ -82,18 +82,23 @@ class Display:
         if evaluation.status != "ok":
             self._say(f"{name}: {evaluation.status.replace('_', ' ')} ({evaluation.detail})")
 
-    def selected(self, generation: Generation) -> None:
-        """A generation is complete."""
+    def known(self, generation: Generation) -> str:
+        """Takes in a stored generation; returns it in one line."""
         values = [one.objectives.get("perplexity") for one in generation.population]
         known = [value for value in values if value is not None]
+        failed = sum(not one.ok for one in generation.born)
+        line = f"generation {generation.index}: "
+        line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
+        line += f", front {len(generation.front)}"
+        line += f", {failed} of {len(generation.born)} failed" if failed else ""
         with self._lock:
             self.front = len(generation.front)
-            best = f"best perplexity {min(known):.3f}" if known else "no perplexity"
-            line = f"generation {generation.index}: {best}, front {self.front}"
-            failed = sum(not one.ok for one in generation.born)
-            line += f", {failed} of {len(generation.born)} failed" if failed else ""
-            self.history.append(line)
-        self._say(line)
+            self.best = min([*known, *([self.best] if self.best else [])], default=None)
+        return line
+
+    def selected(self, generation: Generation) -> None:
+        """A generation is complete."""
+        self.note(self.known(generation))
 
     def note(self, text: str) -> None:
         """Something worth a line."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from prefect import flow
+from prefect.futures import PrefectFuture
 
 from flows.display import display
 from flows.session import Where
@@ -35,8 +38,9 @@ def generation(where: Where, index: int) -> str:
     keys = {
         name: train.submit(where, name, offspring[name].genome, digest) for name, digest in digests.items()
     }
-    assessed = [
-        evaluate.submit(where, name, one.model_dump_json(), keys[name]) for name, one in offspring.items()
+    assessed: list[PrefectFuture[str]] = [
+        evaluate.submit(where, name, one.model_dump_json(), cast(str, keys[name]))  # Prefect resolves it
+        for name, one in offspring.items()
     ]
     for future in keys.values():
         future.result()  # first, so that what is wrong with a training is what is raised

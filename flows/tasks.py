@@ -136,4 +136,5 @@ def _rounded(value: float | None) -> float | None:
 
 def with_task_threads(where: Where, flow: Flow[P, R]) -> Flow[P, R]:
     """The flow with as many task threads as candidates are trained at once."""
-    return flow.with_options(task_runner=ThreadPoolTaskRunner(max_workers=session(where).workers))
+    runner: Any = ThreadPoolTaskRunner(max_workers=session(where).workers)
+    return flow.with_options(task_runner=runner)

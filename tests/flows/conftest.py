@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.flows.projects import Project, prefect_server
+from flows.server import prefect_server
+from tests.flows.projects import Project, environment_for
 
 
 @pytest.fixture(scope="package")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of commands, with a Prefect server that all tests of this folder share."""
-    with prefect_server(tmp_path_factory.mktemp("home")) as found:
+    with prefect_server(environment_for(tmp_path_factory.mktemp("home"))) as found:
         yield found
 
 

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -96,14 +91,13 @@ def corpus() -> str:
     return "\n".join(lines * 3)
 
 
-@contextmanager
-def prefect_server(home: Path) -> Iterator[dict[str, str]]:
-    """A Prefect server on loopback; yields the environment in which commands use it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTEST_"))},
+def environment_for(home: Path) -> dict[str, str]:
+    """The environment of a user with an empty home folder and this interpreter's commands."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTEST_"))
+    }
+    return {
+        **inherited,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
@@ -111,24 +105,3 @@ def prefect_server(home: Path) -> Iterator[dict[str, str]]:
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
     }
-    server = subprocess.Popen(
-        [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}/api"
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            raise TimeoutError("the Prefect server did not start")
-        yield {**environment, "PREFECT_API_URL": url}
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
