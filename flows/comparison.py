@@ -33,7 +33,7 @@ def comparison(
     work = session(where)
     params = work.recipe(steps)
     path = comparison_path(where.run, purpose, where.data)
-    display.begin(purpose, len(genomes))
+    display.begin(purpose, len(genomes), search=False)
     digests = compile_candidates(where, genomes)
     weights = {name: f"{name}.safetensors" if keep_weights else None for name in genomes}
     keys = {

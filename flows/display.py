@@ -24,6 +24,7 @@ class Tally:
     """Counts of the generation that is being made."""
 
     title: str = "starting"
+    search: bool = True
     total: int = 0
     done: int = 0
     cached: int = 0
@@ -55,10 +56,10 @@ class Display:
         with self._lock:
             self.expected, self.workers = candidates, workers
 
-    def begin(self, title: str, total: int) -> None:
-        """A generation (or the baselines) starts with ``total`` candidates."""
+    def begin(self, title: str, total: int, search: bool = True) -> None:
+        """A generation starts with ``total`` candidates, or (not ``search``) a comparison does."""
         with self._lock:
-            self.tally = Tally(title, total)
+            self.tally = Tally(title, search, total)
         self._say(f"{title}: {total} candidates")
 
     def started(self, name: str) -> None:
@@ -76,7 +77,7 @@ class Display:
             self.tally.failed += evaluation.status != "ok"
             if since is not None and not cached:
                 self._seconds.append(time.monotonic() - since)
-            if evaluation.status == "ok":
+            if evaluation.status == "ok" and self.tally.search:
                 value = math.exp(evaluation.metrics["validation_loss"])
                 self.best = value if self.best is None else min(self.best, value)
         if evaluation.status != "ok":

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import time
+import urllib.request
 
 import pytest
 import yaml
@@ -43,6 +44,16 @@ def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
         "generation@main-001",
         "generation@main-002",
     } <= set(lock)
+
+
+def test_the_population_is_a_table_in_the_prefect_ui(finished):
+    url = f"{finished.environment['PREFECT_API_URL']}/artifacts/latest/filter"
+    request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        artifacts = {one["key"]: one for one in json.load(answer)}
+    rows = json.loads(artifacts["main-population"]["data"])
+    assert all({"individual", "genome", "perplexity", "cache_bytes", "front"} <= set(row) for row in rows)
+    assert len(rows) == 4
 
 
 def test_every_candidate_was_trained_once(finished):
