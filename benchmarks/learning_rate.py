@@ -2,8 +2,8 @@
 
     python -m benchmarks.learning_rate [--width 64] [--genomes 4]
 
-Trains the two baselines and random genomes of the default search space at the paper's rate (8e-4, for width 768)
-times 1, √(768 / width), 768 / width and twice that, and prints validation losses in nats per byte.
+Trains the two baselines and random genomes of the default search space at the paper's rate (8e-4, for
+width 768) times 1, √(768 / width), 768 / width and twice that, and prints validation losses in nats per byte.
 """
 
 from __future__ import annotations

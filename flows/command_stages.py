@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 from rich.console import Console
 
-from flows.display import display
-from flows.session import Where, exclusive, session
+from flows.session import Where, session
+from flows.working import working
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import TokenData
 from star_core.errors import StoreError
@@ -23,13 +21,11 @@ def prepare_command(where: Where) -> None:
 
 def baselines_command(where: Where) -> None:
     """Trains the baselines."""
-    with exclusive(where):
-        warm_up(where)
+    _ = session(where).data
+    with working(where):
         from flows.comparison import train_baselines
 
-        with display.live():
-            path = train_baselines(where)
-        session(where).close()
+        path = train_baselines(where)
     Console().print(path, soft_wrap=True)
 
 
@@ -39,19 +35,17 @@ def generation_command(where: Where, index: int) -> None:
     if index:
         parent = read_generation(where.generation(index - 1), where.run, index - 1)
         check_same_experiment(parent, work.params, work.data.digest, where.params)
-    with exclusive(where):
-        warm_up(where)
+    _ = work.problem.seeds
+    with working(where):
         from flows.generation import make_generation
 
-        with display.live():
-            path = make_generation(where, index)
-        session(where).close()
+        path = make_generation(where, index)
     Console().print(path, soft_wrap=True)
 
 
 def retrain_command(where: Where, top: int | None) -> None:
     """Trains the best of the last stored generation, and the baselines, for longer."""
-    generations = stored_generations(where.run, where.data)
+    work, generations = session(where), stored_generations(where.run, where.data)
     if not generations:
         raise StoreError(
             "the run has no generation yet",
@@ -59,21 +53,12 @@ def retrain_command(where: Where, top: int | None) -> None:
             place=str(where.data / "populations"),
             fix=f"star evolve --run {where.run}",
         )
-    with exclusive(where):
-        warm_up(where)
+    check_same_experiment(generations[-1], work.params, work.data.digest, where.params)
+    with working(where):
         from flows.retrain import retrain
 
-        with display.live():
-            path = retrain(where, generations[-1], top)
-        session(where).close()
+        path = retrain(where, generations[-1], top)
     Console().print(path, soft_wrap=True)
-
-
-def warm_up(where: Where) -> None:
-    """Starts the candidate processes' server while Prefect is still being imported."""
-    work = session(where)
-    display.plan(0, work.workers)
-    threading.Thread(target=work.pool.warm_up, daemon=True).start()
 
 
 def describe(data: TokenData) -> str:

@@ -23,7 +23,12 @@ from star_core.population.individual import Cost
 
 @flow(name="comparison", flow_run_name="{where.run} {purpose}", persist_result=False)
 def comparison(
-    where: Where, purpose: str, genomes: dict[str, str], steps: int | None = None, keep_weights: bool = False
+    where: Where,
+    purpose: str,
+    genomes: dict[str, str],
+    steps: int | None = None,
+    keep_weights: bool = False,
+    source: str | None = None,
 ) -> str:
     """Trains named genomes by the run's recipe, or for ``steps`` steps of it, and stores the results.
 
@@ -78,9 +83,14 @@ def comparison(
         purpose=purpose,  # type: ignore[arg-type]
         parameters=params.identity(),
         data_digest=work.data.digest,
+        generation=source,
         entries=tuple(entries),
     )
     write_comparison(made, path)
+    for left in set(path.parent.glob("*.safetensors")) - {
+        path.parent / name for name in weights.values() if name
+    }:
+        left.unlink()  # weights of an earlier front
     return str(path)
 
 

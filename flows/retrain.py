@@ -45,4 +45,6 @@ def retrain(where: Where, generation: Generation, top: int | None = None) -> str
     genomes = {name: str(baseline(name, params.space.depth)) for name in PATTERNS}
     genomes |= {one.id: one.genome for one in best_of(generation, top or params.retrain.top)}
     flow = with_task_threads(where, comparison)
-    return flow(where, "retrain", genomes, steps=params.retrain.steps, keep_weights=True)
+    return flow(
+        where, "retrain", genomes, steps=params.retrain.steps, keep_weights=True, source=generation.digest
+    )

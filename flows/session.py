@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TextIO
 
 from star_core.config import Params, load_params
 from star_core.datasets.tokens import TokenData, load_tokens
-from star_core.errors import ConfigError
-from star_core.evaluation import Job, evaluation_key
+from star_core.errors import ConfigError, DataError, StoreError
+from star_core.evaluation import Evaluation, Job, evaluation_key, is_final
 from star_core.evolution.base import Problem
 from star_core.genome.space import CLASS_TABLE
 from star_core.population.generation import check_run_name, generation_path
 from star_core.population.store import EvaluationStore
+from star_core.population.weights import checkpoint_key
 from star_core.training.devices import default_workers
 from star_core.training.worker import CandidatePool
 
@@ -50,6 +52,11 @@ class Where:
         """The prepared corpus of the run."""
         return self.data / "tokens" / check_run_name(self.run)
 
+    @property
+    def reports(self) -> Path:
+        """Where the run's report is written."""
+        return self.data / "reports" / check_run_name(self.run)
+
     def generation(self, index: int) -> Path:
         """A generation's file."""
         return generation_path(self.run, index, self.data)
@@ -65,8 +72,31 @@ class Session:
 
     @cached_property
     def data(self) -> TokenData:
-        """The prepared corpus."""
-        return load_tokens(self.where.tokens)
+        """The prepared corpus.
+
+        Raises:
+            DataError: It is missing or malformed, was prepared by other parameters, or is too short for
+                one training sequence.
+        """
+        data = load_tokens(self.where.tokens)
+        stated = self.params.data.model_dump(mode="json")
+        if data.meta.get("data", stated) != stated:
+            raise DataError(
+                "the prepared corpus was made by other data parameters",
+                value=data.meta["data"],
+                place=str(self.where.tokens),
+                fix=f"star prepare --run {self.where.run}",
+            )
+        needed = self.params.training.sequence_length + 1
+        for split, tokens in (("train", data.train), ("validation", data.validation)):
+            if len(tokens) < needed:
+                raise DataError(
+                    f"a sequence and its next token are {needed} tokens (training.sequence_length)",
+                    value=len(tokens),
+                    place=f"{self.where.tokens}, {split}",
+                    fix="shorten the sequence, raise data.validation_fraction or add text",
+                )
+        return data
 
     @cached_property
     def problem(self) -> Problem:
@@ -120,6 +150,25 @@ class Session:
             checkpoint=checkpoint,
         )
 
+    def stored(self, job: Job) -> Evaluation | None:
+        """The evaluation of a job that need not be trained; ``None`` if it must be.
+
+        Raises:
+            StoreError: What is stored under its key is another architecture's.
+        """
+        found = self.store.get(job.key)
+        if found is None or not is_final(found, self.params.runtime):
+            return None
+        if found.digest != job.digest:
+            raise StoreError(
+                f"this is the evaluation of architecture {job.digest[:12]}…",
+                value=found.digest[:12],
+                place=self.store.path(job.key),
+                fix="delete it; the candidate is then trained again",
+            )
+        kept = job.checkpoint is None or found.status != "ok"
+        return found if kept or checkpoint_key(Path(job.checkpoint or "")) == job.key else None
+
     def close(self) -> None:
         """Ends the candidate processes, if any were started."""
         if "pool" in self.__dict__:
@@ -132,6 +181,23 @@ def session(where: Where) -> Session:
     return Session(where)
 
 
+def lock_file(path: Path) -> TextIO:
+    """Opens a lock's file, made if missing.
+
+    Raises:
+        StoreError: Its folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written ({error.strerror})",
+            place=str(path),
+            fix="work in a folder that can be written to",
+        ) from error
+
+
 @contextmanager
 def exclusive(where: Where) -> Iterator[None]:
     """Holds the run for this process; the lock ends with the process, however it ends.
@@ -140,8 +206,7 @@ def exclusive(where: Where) -> Iterator[None]:
         ConfigError: Another process is working on the run.
     """
     path = where.path(".star", "locks", f"{check_run_name(where.run)}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with lock_file(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, task
@@ -60,9 +59,9 @@ def train(
     """Trains a candidate in a process of its own, unless the store has it; returns its key."""
     work = session(where)
     job = work.job(genome, digest, steps, checkpoint)
-    evaluation = work.store.get(job.key)
-    cached = evaluation is not None and (checkpoint is None or Path(checkpoint).exists())
-    if evaluation is None or not cached:
+    evaluation = work.stored(job)
+    cached = evaluation is not None
+    if evaluation is None:
         try:
             evaluation = work.pool.run(job, on_start=lambda _pid: display.started(name))
         except NotStored as error:
@@ -94,7 +93,7 @@ def evaluate(where: Where, name: str, offspring: str, key: str) -> str:
     work = session(where)
     evaluation = work.store.get(key)
     if evaluation is None:
-        raise LookupError(f"{name}: evaluation {key} is not in {work.storage}")
+        raise StoreError("the evaluation just made is gone", value=key, place=work.storage, fix="run again")
     one = assess(work.problem, Offspring.model_validate_json(offspring), evaluation, work.data.digest)
     return one.model_dump_json()
 

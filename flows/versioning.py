@@ -1,7 +1,7 @@
-"""DVC: the ledger of stored generations, and committing each of them at the barrier.
+"""DVC: what of a run is not committed yet, and committing it at the barrier between generations.
 
 ``dvc.yaml`` has a stage per run (prepare, baselines, founders, retrain, report) and one per stored
-generation, made from the entries of ``data/ledger.yaml``. So ``dvc dag`` is the lineage and
+generation, made from the entries of the ledger. So ``dvc dag`` is the lineage and
 ``dvc repro generation@main-003`` makes that one again.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,72 +17,15 @@ from typing import Any
 
 import yaml
 
-from flows.session import Where
+from flows.ledger import enter, read_ledger
+from flows.session import Where, session
+from star_core.config import load_params
+from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
-from star_core.population.files import write_atomically
-from star_core.population.generation import generation_path
 
-HEADER = "# Stored generations, written by `star evolve`; dvc.yaml makes a stage of each.\n"
-
-
-def ledger_path(where: Where) -> Path:
-    """The ledger of all runs."""
-    return where.data / "ledger.yaml"
-
-
-def read_ledger(where: Where) -> dict[str, dict[str, Any]]:
-    """Runs and generations by name; empty where there is no ledger yet.
-
-    Raises:
-        StoreError: It is no YAML mapping of the expected shape.
-    """
-    path = ledger_path(where)
-    fix = f"restore it (git checkout {path})"
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        return {"runs": {}, "generations": {}}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(
-            f"cannot be read: {' '.join(str(error).split())[:200]}", place=str(path), fix=fix
-        ) from None
-    ledger = content.get("ledger") if isinstance(content, dict) else None
-    if not isinstance(ledger, dict) or not all(
-        isinstance(ledger.get(part), dict) for part in ("runs", "generations")
-    ):
-        raise StoreError("a ledger maps runs and generations", value=content, place=str(path), fix=fix)
-    return ledger
-
-
-def enter(where: Where, index: int) -> None:
-    """Enters generation ``index`` of a run, and those before it, in the ledger."""
-    ledger = read_ledger(where)
-    relative = Path("data")
-
-    def file(number: int) -> str:
-        return generation_path(where.run, number, relative).as_posix()
-
-    before = {part: dict(entries) for part, entries in ledger.items()}
-    known = ledger["runs"].get(where.run, {})
-    last = max(index, known.get("last", 0) if isinstance(known.get("last"), int) else 0)
-    ledger["runs"][where.run] = {"params": where.params, "last": last, "newest": file(last)}
-    for number in range(1, last + 1):
-        ledger["generations"][f"{where.run}-{number:03d}"] = {
-            "run": where.run,
-            "index": number,
-            "parent": file(number - 1),
-            "out": file(number),
-            "params": where.params,
-        }
-    if ledger != before:
-        text = HEADER + yaml.safe_dump({"ledger": ledger}, sort_keys=False)
-        write_atomically(ledger_path(where), text.encode())
-
-
-def stage_of(where: Where, index: int) -> str:
-    """The DVC stage that makes a generation."""
-    return f"generation@{where.run}-{index:03d}" if index else f"founders@{where.run}"
+SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 
 def is_versioned(where: Where) -> bool:
@@ -89,10 +33,26 @@ def is_versioned(where: Where) -> bool:
     return where.path(".dvc").is_dir() and where.path("dvc.yaml").is_file()
 
 
-def check_sections(where: Where) -> None:
-    """Raises ``ConfigError`` where the parameter file leaves out a section that DVC watches."""
+def check(where: Where) -> None:
+    """Finds out before anything is started whether DVC will be able to keep the run.
+
+    Raises:
+        ConfigError: The parameter file cannot stand in a stage, or leaves out a watched section.
+        StoreError: The ledger is malformed.
+    """
+    if not is_versioned(where):
+        return
+    read_ledger(where)
+    if not _PATH.fullmatch(where.params) or ".." in Path(where.params).parts:
+        raise ConfigError(
+            "under DVC the parameter file is below the project folder, its path relative and of letters, "
+            "digits, '_', '-', '.' and '/'",
+            value=where.params,
+            place="--params",
+            fix="copy it there under a plain name",
+        )
     stated = yaml.safe_load(where.path(where.params).read_text()) or {}
-    for section in ("data", "space", "model", "training", "objectives", "evolution", "retrain"):
+    for section in SECTIONS:
         if section not in stated:
             raise ConfigError(
                 "DVC watches this section of a run's parameters, so it has to be there, if only empty",
@@ -102,23 +62,62 @@ def check_sections(where: Where) -> None:
             )
 
 
+def record(where: Where, last: int) -> None:
+    """Enters what is stored up to generation ``last`` in the ledger and commits what DVC lacks.
+
+    Raises:
+        StoreError: The parameters or the corpus were changed while the run went on, so that DVC would
+            record what was not used; or DVC refuses.
+    """
+    if not is_versioned(where):
+        return
+    enter(where, last)
+    stages = uncommitted(where, last)
+    if not stages:
+        return
+    work = session(where)
+    changed = None
+    if load_params(where.path(where.params)).identity() != work.params.identity():
+        changed = where.params
+    elif load_tokens(where.tokens).digest != work.data.digest:
+        changed = str(where.tokens)
+    if changed:
+        raise StoreError(
+            "changed while the run went on; what is stored was made with what stood there before",
+            place=changed,
+            fix="restore it and run `star evolve` again; nothing is lost",
+        )
+    commit(where, stages)
+
+
+def stage_of(where: Where, index: int) -> str:
+    """The DVC stage that makes a generation."""
+    return f"generation@{where.run}-{index:03d}" if index else f"founders@{where.run}"
+
+
 def uncommitted(where: Where, last: int) -> list[str]:
     """Stages up to generation ``last`` whose stored file is not the one in ``dvc.lock``."""
-    try:
-        lock = yaml.safe_load(where.path("dvc.lock").read_text()) or {}
-    except (OSError, yaml.YAMLError):
-        lock = {}
-    entries = lock.get("stages", {}) if isinstance(lock, dict) else {}
+    locked = _locked(where)
     wanted = {f"baselines@{where.run}": comparison_path(where.run, "baselines", where.data)}
     wanted |= {stage_of(where, index): where.generation(index) for index in range(last + 1)}
-    missing = [] if f"prepare@{where.run}" in entries else [f"prepare@{where.run}"]
-    for stage, path in wanted.items():
-        outs = entries.get(stage, {}).get("outs", [{}])
-        if not path.exists():
-            continue
-        if outs[0].get("md5") != hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest():
-            missing.append(stage)
-    return missing
+    stages = [
+        stage
+        for stage, path in wanted.items()
+        if path.exists()
+        and locked.get(stage) != hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    ]
+    # The corpus is what founders are made from, so it is committed whenever they are.
+    corpus = f"prepare@{where.run}"
+    return [corpus, *stages] if corpus not in locked or stage_of(where, 0) in stages else stages
+
+
+def _locked(where: Where) -> dict[str, Any]:
+    """Stage → MD5 of its first output, as ``dvc.lock`` has it; a file that cannot be read has none."""
+    try:
+        lock = yaml.safe_load(where.path("dvc.lock").read_text())
+        return {name: stage["outs"][0]["md5"] for name, stage in lock["stages"].items() if stage.get("outs")}
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return {}
 
 
 def commit(where: Where, stages: Iterable[str], attempts: int = 10) -> None:
@@ -133,23 +132,17 @@ def commit(where: Where, stages: Iterable[str], attempts: int = 10) -> None:
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     for stage in stages:
-        for attempt in range(attempts):
+        for left in range(attempts, 0, -1):
             try:
                 Repo(where.root).commit(stage, force=True)
                 break
-            except LockError as error:
-                if attempt == attempts - 1:
-                    raise StoreError(
-                        f"another DVC command holds the repository ({error})",
-                        value=stage,
-                        place="dvc.lock",
-                        fix="run `star evolve` again when it is done; nothing is lost",
-                    ) from error
-                time.sleep(1)
-            except DvcException as error:
+            except (DvcException, OSError) as error:
+                if isinstance(error, LockError) and left > 1:
+                    time.sleep(1)
+                    continue
                 raise StoreError(
-                    f"DVC could not commit the stage: {error}",
+                    f"DVC could not commit the stage: {' '.join(str(error).split())}",
                     value=stage,
                     place="dvc.lock",
-                    fix="run `star evolve` again; nothing is lost",
+                    fix="run `star evolve` again once that is mended; nothing is lost",
                 ) from error

@@ -52,7 +52,6 @@ class Layer:
         liv_class: Class name and genomes.
         groups: Feature groups by role order. A differential LIV has each of them ``branches`` times.
         states: Inference state this layer holds itself, per branch.
-        state_of: Layer whose operator state is read when this one holds none (itself otherwise).
         weights: Weights of the layer besides its feature groups: ``norm``, ``output`` and, for a
             differential LIV, ``difference`` (the λ of y = T₁x - λ T₂x, one per LIV).
     """

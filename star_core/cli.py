@@ -35,7 +35,7 @@ def genes(
     """Prints every integer of the three genome levels with its range and meaning."""
     from rich.console import Console
 
-    from star_core.genome.explain import gene_tables
+    from star_core.analysis.explain import gene_tables
 
     console = Console()
     for table in gene_tables(level):
@@ -51,19 +51,11 @@ def inspect(
     """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token."""
     from rich.console import Console
 
-    from star_core.compiler import compile_genome
+    from star_core.analysis.explain import architecture_tables, find_architecture
     from star_core.config import Params, load_params
-    from star_core.genome import SearchSpace
-    from star_core.genome.explain import architecture_tables, find_genome
 
     settings = load_params(params) if params != DEFAULT_PARAMS or params.exists() else Params()
-    space = SearchSpace.preset("paper", settings.space.depth, settings.space.groups)
-    architecture = compile_genome(
-        find_genome(genome, Path("data"), space.depth),
-        space,
-        width or settings.model.width,
-        settings.model.head_dim if width is None else None,
-    )
+    architecture = find_architecture(genome, Path("data"), settings, width)
     console = Console()
     for part in architecture_tables(architecture):
         console.print(part, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from star_core.errors import ConfigError, nearest
 
 MAX_FILE_BYTES = 1 << 20
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -82,7 +85,7 @@ class Training(Section):
     learning_rate: float | None = Field(default=None, gt=0)
     warmup_steps: int = Field(default=10, ge=0)
     weight_decay: float = Field(default=0.1, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     clip: float = Field(default=1.0, gt=0)
     validation_tokens: int = Field(default=16384, ge=2)
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -247,6 +250,27 @@ def digest_json(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, which can blow up, and without a key twice, of which one is lost."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuses an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not read here; write the value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Refuses a key that was there before."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(
+                    f"the key {key.value!r} stands twice, again in line {key.start_mark.line + 1}"
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_params(path: str | Path) -> Params:
     """Reads ``params.yaml``.
 
@@ -266,7 +290,7 @@ def load_params(path: str | Path) -> Params:
             "a parameter file is at most 1 MiB", value=len(raw), place=str(path), fix="shorten it"
         )
     try:
-        values = yaml.safe_load(raw)
+        values = yaml.load(raw, Loader=PlainLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"not YAML: {reason}", place=str(path), fix="correct that line") from error

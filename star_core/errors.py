@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 8
+_SHORT.maxlevel = 3
 
 
 class StarError(Exception):
@@ -22,7 +28,7 @@ class StarError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.place}: " if self.place else ""
-        shown = f"{_shorten(repr(self.value))}: " if self.value is not None else ""
+        shown = f"{_SHORT.repr(self.value)}: " if self.value is not None else ""
         tail = f". Fix: {self.fix}" if self.fix else ""
         return f"{head}{shown}{self.rule}{tail}"
 
@@ -74,7 +80,3 @@ def nearest(value: object, choices: Iterable[object]) -> str:
     close = difflib.get_close_matches(str(value), texts, n=1, cutoff=0.5)
     listed = ", ".join(texts)
     return f"did you mean {close[0]!r}? Valid: {listed}" if close else f"use one of {listed}"
-
-
-def _shorten(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

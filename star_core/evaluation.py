@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from star_core import semantics
-from star_core.config import Model, Params, Training, digest_json
+from star_core.config import Model, Params, Runtime, Training, digest_json
+from star_core.errors import ConfigError
 
 Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "crashed"]
+MAX_LOSS = 100.0
+"""Nats per token beyond which a model has diverged: chance is ln V, and exp of more overflows soon."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
@@ -60,6 +63,8 @@ class Evaluation:
         tokens: Tokens trained on.
         flops: Training FLOPs, from the spec.
         seconds: Wall time (total) and of training alone; not part of any generation file.
+        limits: The limits it ran into, by their names in ``runtime``; empty unless it timed out or ran
+            out of memory.
         machine: Fingerprint of the machine it was trained on.
         finished_at: UTC, ISO 8601.
     """
@@ -73,8 +78,18 @@ class Evaluation:
     tokens: int
     flops: int
     seconds: dict[str, float]
+    limits: dict[str, float]
     machine: dict[str, Any]
     finished_at: str
+
+
+def is_final(evaluation: Evaluation, runtime: Runtime) -> bool:
+    """Whether training again could not end otherwise.
+
+    What ran into a limit is worth another try once that limit is higher; everything else depends on
+    nothing that is not part of the key.
+    """
+    return all(limit >= getattr(runtime, name, 0) for name, limit in evaluation.limits.items())
 
 
 def evaluation_key(digest: str, params: Params, data_digest: str) -> str:
@@ -103,8 +118,20 @@ def machine_fingerprint(accelerator: str = "auto") -> dict[str, str]:
     }
 
 
+def check_device(accelerator: str) -> None:
+    """Raises ``ConfigError`` if this machine lacks the processor that the recipe asks for."""
+    present = {"cpu", _device("auto")}
+    if accelerator != "auto" and accelerator not in present:
+        raise ConfigError(
+            "this machine has no such processor, or torch was installed without it",
+            value=accelerator,
+            place="training.accelerator",
+            fix=f"use auto or {_device('auto')}",
+        )
+
+
 def _device(accelerator: str) -> str:
-    if accelerator in ("cpu", "mps"):
+    if accelerator != "auto":
         return accelerator
     cuda_build = not importlib.metadata.version("torch").endswith("+cpu")
     if cuda_build and Path("/dev/nvidiactl").exists():

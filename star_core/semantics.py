@@ -10,3 +10,6 @@ MODEL = 1
 
 SEARCH = 1
 """Sampling, variation, repair and survival."""
+
+VERSIONS = {"model": MODEL, "search": SEARCH}
+"""Both, as a generation file states them."""

@@ -39,6 +39,9 @@ def test_the_shipped_parameters_state_every_key():
         ("[1, 2]", "parameters are a mapping"),
         ("a: [", "not YAML"),
         ("evolution: 3", "evolution"),
+        ("training: {betas: [2.0, 3.0]}", "training.betas.0: 2.0"),
+        ("generations: 1\ngenerations: 2", "the key 'generations' stands twice"),
+        ("data: &a {}\nspace: *a", "aliases"),
     ],
 )
 def test_a_bad_file_is_one_message_with_file_key_value_and_fix(tmp_path, text, message):

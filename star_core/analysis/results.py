@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from star_core.analysis import lineage, outcomes, pareto
 from star_core.architecture import Architecture
-from star_core.compiler import compile_genome
 from star_core.config import Params
-from star_core.errors import GenomeError, StoreError
+from star_core.errors import StoreError
 from star_core.evaluation import Evaluation
+from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import baseline
-from star_core.genome.space import SearchSpace
-from star_core.genome.tables import MAX_GROUPS
 from star_core.population.comparison import Comparison, Entry, comparison_path, read_comparison
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
@@ -104,6 +103,14 @@ class Results:
             if comparison.data_digest != generations[0].data_digest:
                 notes.append(f"The stored {purpose} results belong to another corpus and are left out.")
                 continue
+            if not same_recipe(comparison, generations[0]):
+                notes.append(f"The stored {purpose} results were made by other parameters and are left out.")
+                continue
+            if comparison.generation not in (None, generations[-1].digest):
+                notes.append(
+                    f"The {purpose} results are of an earlier generation's front; "
+                    f"`star retrain {run}` makes them anew."
+                )
             compared[purpose] = candidates_of(comparison, params, vocab_size)
         keys = [one.key for generation in generations for one in generation.born]
         keys += [one.key for group in compared.values() for one in group]
@@ -222,38 +229,37 @@ def candidates_of(comparison: Comparison, params: Params, vocab_size: int) -> tu
 
 
 def compiled(genome: Genome, params: Params, vocab_size: int) -> Architecture:
-    """A genome at the run's size; baselines may use classes and groups that its space leaves out.
+    """A genome at the run's size; baselines may use classes that its space leaves out.
 
     Raises:
         GenomeError: It is valid in no search space.
     """
-    model, section = params.model, params.space
-    space = SearchSpace.preset(section.preset, section.depth, section.groups)
-    try:
-        return compile_genome(genome, space, model.width, model.head_dim, vocab_size)
-    except GenomeError:
-        widest = SearchSpace.preset("paper", section.depth, MAX_GROUPS)
-        return compile_genome(genome, widest, model.width, model.head_dim, vocab_size)
+    return Problem(params, vocab_size).compile(genome)
 
 
 def vocab_size_of(generation: Generation) -> int:
-    """The vocabulary size a run was made with: no file states it, but every stored cost implies it.
+    """The vocabulary size a run was made with.
 
     Raises:
-        StoreError: The digest stored beside that cost is another one.
+        StoreError: A genome of this generation compiles to another architecture than it did then.
     """
-    one, params = (*generation.population, *generation.rejected)[0], generation.params()
-    architecture = compiled(Genome.parse(one.genome), params, BYTES)
-    length, tokens = params.training.sequence_length, max(one.cost.tokens, 1)
-    per_entry = replace(architecture, vocab_size=BYTES + 1).training_flops(tokens, length)
-    per_entry -= architecture.training_flops(tokens, length)
-    extra = one.cost.flops - architecture.training_flops(one.cost.tokens, length)
-    found = replace(architecture, vocab_size=BYTES + extra // per_entry)
-    if found.digest != one.digest:
+    one = generation.population[0]
+    if compiled(Genome.parse(one.genome), generation.params(), generation.vocab_size).digest != one.digest:
         raise StoreError(
-            "the stored digest is not that of this genome, at any vocabulary size",
+            "the stored digest is not that of this genome",
             value=one.digest[:12],
             place=f"{generation.run}, generation {generation.index}, individual {one.id}",
             fix="evolve the run again: it was made by another version of the compiler",
         )
-    return found.vocab_size
+    return generation.vocab_size
+
+
+def same_recipe(comparison: Comparison, generation: Generation) -> bool:
+    """Whether a comparison was trained by a run's parameters, but for the steps of a longer training."""
+
+    def without_steps(parameters: dict[str, Any]) -> dict[str, Any]:
+        return {**parameters, "training": {**parameters.get("training", {}), "steps": None}}
+
+    if comparison.purpose == "retrain":
+        return without_steps(comparison.parameters) == without_steps(generation.parameters)
+    return comparison.parameters == generation.parameters

@@ -63,6 +63,7 @@ def prepare(data: Data, out: str | Path) -> TokenData:
             for name, documents in zip(SPLITS, (train, validation), strict=True)
         },
         "sources": corpus.description,
+        "data": data.model_dump(mode="json"),
     }
     files = {f"{name}.bin": joined[name].tobytes() for name in SPLITS} | {META: write_meta(meta)}
     _write_folder(Path(out), files)

@@ -144,7 +144,9 @@ def check_meta(meta: Any, place: str) -> dict[str, Any]:
     require(meta.get("format") == FORMAT, f"a {FORMAT} file", meta.get("format"), "format")
     require(meta.get("version") == VERSION, f"version {VERSION} is read here", meta.get("version"), "version")
     fields = {"format", "version", "name", "vocab_size", "dtype", "separator", "splits", "sources"}
-    require(set(meta) == fields, "exactly the fields of prepared data", sorted(set(meta) ^ fields))
+    # Shards made elsewhere need not say by which parameters.
+    odd = (set(meta) - {"data"}) ^ fields
+    require(not odd, "exactly the fields of prepared data", sorted(odd))
     require(isinstance(meta["name"], str), "text", meta["name"], "name")
     require(isinstance(meta["sources"], str), "text", meta["sources"], "sources")
     size = meta["vocab_size"]

@@ -90,6 +90,13 @@ class Problem:
                     fix=f"write {self.space.depth} LIVs, not {genome.depth}",
                 )
             genomes.append(genome)
+        if len(genomes) > self.params.evolution.population:
+            raise ConfigError(
+                f"at most as many seeds as individuals ({self.params.evolution.population})",
+                value=len(genomes),
+                place="evolution.seeds",
+                fix="drop some, or raise evolution.population",
+            )
         return tuple(genomes)
 
 

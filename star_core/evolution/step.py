@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from star_core import semantics
 from star_core.config import Params
 from star_core.errors import StarError
 from star_core.evaluation import Evaluation, evaluation_key
@@ -69,7 +70,8 @@ def select(
             "no founder could be trained, so there is nothing to evolve",
             value=counted,
             place=f"{run}, generation {index}",
-            fix="lower training.learning_rate, or raise runtime.deadline_seconds or runtime.memory_mib; "
+            fix="lower training.learning_rate if they diverged, raise runtime.deadline_seconds or "
+            "runtime.memory_mib if they ran into those; "
             f"the evaluations under {problem.params.runtime.storage} say what happened",
         )
     method = algorithm(problem.params.evolution.algorithm)
@@ -81,14 +83,22 @@ def select(
         parent,
         problem.params,
         data_digest,
+        problem.vocab_size,
         tuple(population),
         tuple(one for one in assessed if one.id not in survived),
         tuple(one.id for one in parents if one.id not in survived),
     )
 
 
-def check_same_experiment(stored: Generation, params: Params, data_digest: str, place: str) -> None:
-    """Raises ``StarError`` naming the key if ``stored`` was made by another experiment."""
+def check_same_experiment(stored: Generation, params: Params, data_digest: str | None, place: str) -> None:
+    """Raises ``StarError`` naming the key if ``stored`` was made by another experiment.
+
+    Args:
+        stored: A generation of the run.
+        params: The parameters as they are now.
+        data_digest: Digest of the prepared corpus as it is now; ``None`` if that is not known yet.
+        place: The parameter file, for the message.
+    """
     before, now = _flatten(stored.parameters), _flatten(params.identity())
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
@@ -98,12 +108,19 @@ def check_same_experiment(stored: Generation, params: Params, data_digest: str, 
                 place=f"{place}, {key}",
                 fix="restore that value, or start another run with --run NAME",
             )
-    if stored.data_digest != data_digest:
+    if stored.semantics != semantics.VERSIONS:
+        raise StarError(
+            f"generation {stored.index} of run {stored.run!r} was made by code of {stored.semantics}",
+            value=semantics.VERSIONS,
+            place="star_core/semantics.py",
+            fix="check out the code it was made with, or start another run with --run NAME",
+        )
+    if data_digest is not None and stored.data_digest != data_digest:
         raise StarError(
             f"run {stored.run!r} was made with the corpus {stored.data_digest[:12]}…",
             value=data_digest[:12],
-            place="data/tokens",
-            fix="restore the corpus (dvc checkout data/tokens), or start another run with --run NAME",
+            place=f"data/tokens/{stored.run}",
+            fix="restore the text it was made from, or start another run with --run NAME",
         )
 
 

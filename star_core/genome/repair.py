@@ -21,20 +21,24 @@ def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tupl
         The valid genome and what was changed, in order of position.
     """
     drawn = Drawing(space)
-    changes: list[Change] = []
+    changes: dict[int, Change] = {}
     for index, liv in enumerate(genome.livs):
         while problem := next(drawn.problems(index, liv), None):
             gene, error = problem
             choices = space.alleles(liv.liv_class, gene) if gene < 3 else ()
             if gene == 3:
-                in_range = liv.feature_strategy in space.alleles(liv.liv_class, 4)
-                choices = drawn.groups(liv) if in_range else space.alleles(liv.liv_class, 3)
+                in_range = liv.feature_group in space.alleles(liv.liv_class, 3)
+                known = liv.feature_strategy in space.alleles(liv.liv_class, 4)
+                choices = drawn.groups(liv) if known else ()
+                choices = choices if choices or in_range else space.alleles(liv.liv_class, 3)
             if not choices:
                 gene, choices = 4, drawn.strategies(liv.liv_class, liv.feature_group)
             genes = list(liv)
             new = choices[int(rng.integers(len(choices)))]
-            changes.append(Change(index * GENES_PER_LIV + gene, genes[gene], new, error.rule))
+            position = index * GENES_PER_LIV + gene
+            first = changes.get(position, Change(position, genes[gene], new, error.rule))
+            changes[position] = Change(position, first.old, new, first.rule)
             genes[gene] = new
             liv = LIV(*genes)
         drawn.append(liv)
-    return drawn.genome(), changes
+    return drawn.genome(), [changes[position] for position in sorted(changes)]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.operator import LIVClass
+from star_core.genome.tables import ROLES
 from star_core.structures.base import structure_of
 
 NOTHING_SHARED = 1
@@ -76,7 +77,7 @@ def resolve_featurizer_sharing(genome: Genome, reused: list[dict[str, int]]) -> 
     for index, liv in enumerate(genome.livs):
         layer: dict[str, int] = {}
         if liv.featurizer_strategy != NOTHING_SHARED:
-            for role in "CBVAK":
+            for role in ROLES:
                 if role not in reused[index]:
                     layer[role] = owners.setdefault((liv.liv_class, liv.featurizer_group, role), index)
         resolved.append(layer)

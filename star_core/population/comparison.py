@@ -13,8 +13,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from star_core.config import digest_json
-from star_core.errors import StoreError
+from star_core.errors import StarError, StoreError
 from star_core.evaluation import Status
+from star_core.genome.backbone import Genome
 from star_core.population.files import read_json, write_atomically
 from star_core.population.generation import check_run_name
 from star_core.population.individual import Cost, Digest, Record
@@ -52,6 +53,7 @@ class Comparison(Record):
         purpose: ``baselines`` or ``retrain``.
         parameters: The parameters it depends on.
         data_digest: Digest of the prepared corpus.
+        generation: Digest of the generation that retrained individuals were taken from.
         entries: In a stated order: baselines first, then individuals by perplexity.
     """
 
@@ -61,6 +63,7 @@ class Comparison(Record):
     purpose: Literal["baselines", "retrain"]
     parameters: dict[str, Any]
     data_digest: Digest
+    generation: Digest | None = None
     entries: tuple[Entry, ...] = Field(min_length=1)
 
     @property
@@ -108,4 +111,9 @@ def read_comparison(path: Path, run: str, purpose: str) -> Comparison:
     if (comparison.run, comparison.purpose) != (run, purpose):
         found = f"{comparison.purpose} of run {comparison.run}"
         raise StoreError(f"this place holds the {purpose} of run {run!r}", value=found, place=place, fix=fix)
+    for entry in comparison.entries:
+        try:
+            Genome.parse(entry.genome)
+        except StarError as error:
+            raise error.at(f"{place}, {entry.name}") from None
     return comparison

@@ -38,7 +38,8 @@ class Generation(Record):
         parent: ``None`` for the founders.
         parameters: The part of the parameters it depends on (``Params.identity``).
         data_digest: Digest of the prepared corpus.
-        semantics: Version of the search half that made it.
+        vocab_size: Of its tokens.
+        semantics: Versions of model and search half that made it (``star_core/semantics.py``).
         population: Survivors, best first (rank, then crowding).
         rejected: Offspring of this generation that did not survive.
         evicted: Names of the parent generation's individuals that did not survive.
@@ -51,8 +52,9 @@ class Generation(Record):
     parent: Parent | None
     parameters: dict[str, Any]
     data_digest: Digest
-    semantics: int
-    population: tuple[Individual, ...]
+    vocab_size: int = Field(ge=2)
+    semantics: dict[str, int]
+    population: tuple[Individual, ...] = Field(min_length=1)
     rejected: tuple[Individual, ...]
     evicted: tuple[IndividualId, ...]
 
@@ -70,7 +72,8 @@ class Generation(Record):
     def born(self) -> tuple[Individual, ...]:
         """Individuals evaluated in this generation, in the order they were made."""
         both = (*self.population, *self.rejected)
-        return tuple(sorted((one for one in both if one.born == self.index), key=lambda one: one.id))
+        own = (one for one in both if one.born == self.index)
+        return tuple(sorted(own, key=lambda one: (len(one.id), one.id)))
 
     @property
     def front(self) -> tuple[Individual, ...]:
@@ -167,12 +170,32 @@ def read_generation(path: Path, run: str | None = None, index: int | None = None
                 place=f"{place}, {key}",
                 fix=fix,
             )
-    for individual in (*generation.population, *generation.rejected):
-        try:
-            Genome.parse(individual.genome)
-        except StarError as error:
-            raise error.at(f"{place}, individual {individual.id}") from None
+    check_individuals(generation, place, fix)
     return generation
+
+
+def check_individuals(generation: Generation, place: str, fix: str) -> None:
+    """Raises ``StarError`` unless every individual is one of this experiment, each there once."""
+    params = generation.params()
+    wanted = {*params.objectives.selected, *params.objectives.constraints}
+    seen: set[str] = set()
+    for one in (*generation.population, *generation.rejected):
+        here = f"{place}, individual {one.id}"
+        try:
+            genome = Genome.parse(one.genome)
+        except StarError as error:
+            raise error.at(here) from None
+        missing = wanted ^ set(one.objectives)
+        unknown = [name for name, value in one.objectives.items() if value is None]
+        for holds, rule, value in (
+            (one.id not in seen, "each individual is there once", one.id),
+            (genome.depth == params.space.depth, f"genomes have {params.space.depth} LIVs", one.genome),
+            (not missing, "it has exactly the run's objectives", sorted(missing)),
+            (not (one.ok and unknown), "a trained individual has all objectives", unknown),
+        ):
+            if not holds:
+                raise StoreError(rule, value=value, place=here, fix=fix)
+        seen.add(one.id)
 
 
 def stored_generations(run: str, root: str | Path = "data") -> list[Generation]:
@@ -207,6 +230,7 @@ def new_generation(
     parent: Generation | None,
     params: Params,
     data_digest: str,
+    vocab_size: int,
     population: tuple[Individual, ...],
     rejected: tuple[Individual, ...],
     evicted: tuple[str, ...],
@@ -218,7 +242,8 @@ def new_generation(
         parent=Parent(run=parent.run, index=parent.index, digest=parent.digest) if parent else None,
         parameters=params.identity(),
         data_digest=data_digest,
-        semantics=semantics.SEARCH,
+        vocab_size=vocab_size,
+        semantics=dict(semantics.VERSIONS),
         population=population,
         rejected=rejected,
         evicted=evicted,

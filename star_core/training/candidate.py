@@ -23,6 +23,7 @@ from star_core.config import Model, Training
 from star_core.errors import StarError, StoreError
 from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
 from star_core.population.store import EvaluationStore
+from star_core.population.weights import checkpoint_key
 from star_core.training.outcome import Diverged, failed, is_out_of_memory
 
 Target = Callable[[Job], Evaluation]
@@ -77,7 +78,7 @@ def _load(name: str) -> Target:
         raise StarError(
             f"a candidate process cannot load {name} ({type(error).__name__}: {error})",
             place="training",
-            fix="run star doctor",
+            fix="install the package again: make run does it",
         ) from error
     return target
 
@@ -96,13 +97,22 @@ def _evaluate(target: Target, job: Job, memory_mib: int) -> dict[str, Any]:
 
 
 def is_done(job: Job, stored: Evaluation) -> bool:
-    """Whether nothing of the job is left to do: it failed before, or its checkpoint is there too."""
-    return stored.status != "ok" or job.checkpoint is None or Path(job.checkpoint).exists()
+    """Whether nothing of the job is left to do.
+
+    A candidate that ran into a limit is tried again: whoever asks has found the limit raised. One that
+    was trained is done if its weights need not be kept, or are there and are those of this very job.
+    """
+    if stored.limits:
+        return False
+    if stored.status != "ok" or job.checkpoint is None:
+        return True
+    return checkpoint_key(Path(job.checkpoint)) == job.key
 
 
 def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
     started = time.perf_counter()
     status: Status
+    limits: dict[str, float] = {}
     try:
         with _memory_limit(memory_mib, machine_fingerprint(job.training.accelerator)["device"]):
             return target(job)
@@ -120,8 +130,9 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
         status = "out_of_memory" if is_out_of_memory(error) else "crashed"
         detail = f"{type(error).__name__}: {error}"
         if status == "out_of_memory":
+            limits = {"memory_mib": memory_mib}
             detail = f"more than {memory_mib} MiB (runtime.memory_mib): {detail}"
-    return failed(job, status, detail, time.perf_counter() - started)
+    return failed(job, status, detail, time.perf_counter() - started, limits=limits)
 
 
 @contextlib.contextmanager

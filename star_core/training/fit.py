@@ -89,6 +89,7 @@ def train(job: Job) -> Evaluation:
             "training": trained - built,
             "validation": validated - trained,
         },
+        limits={},
         machine=machine_fingerprint(job.training.accelerator),
         finished_at=now(),
     )

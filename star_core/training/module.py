@@ -16,6 +16,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from star_core.config import Training
+from star_core.evaluation import MAX_LOSS
 from star_core.training.outcome import Diverged
 
 FINAL_RATE = 0.1
@@ -126,8 +127,8 @@ class LanguageModelTraining(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Divides the sum by the tokens."""
         self.validation_loss = float(self._summed) / max(1, self._counted)
-        if not math.isfinite(self.validation_loss):
-            raise Diverged("the validation loss is not finite", len(self.losses))
+        if not self.validation_loss <= MAX_LOSS:
+            raise Diverged(f"the validation loss is {self.validation_loss:.3g}", len(self.losses))
 
     def _nats(self, window_BL: Tensor) -> Tensor:
         logits_BLV = self.model(window_BL[:, :-1])

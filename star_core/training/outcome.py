@@ -23,7 +23,14 @@ class Diverged(Exception):  # noqa: N818
 
 
 def failed(
-    job: Job, status: Status, detail: str, seconds: float, *, tokens: int = 0, flops: int = 0
+    job: Job,
+    status: Status,
+    detail: str,
+    seconds: float,
+    *,
+    tokens: int = 0,
+    flops: int = 0,
+    limits: dict[str, float] | None = None,
 ) -> Evaluation:
     """The record of a candidate that has no metrics.
 
@@ -34,6 +41,7 @@ def failed(
         seconds: Wall time it took.
         tokens: Tokens it is known to have been trained on.
         flops: FLOPs of that.
+        limits: The limit it ran into, by its name in ``runtime``.
     """
     return Evaluation(
         key=job.key,
@@ -45,6 +53,7 @@ def failed(
         tokens=tokens,
         flops=flops,
         seconds={"total": seconds},
+        limits=limits or {},
         machine=machine_fingerprint(job.training.accelerator),
         finished_at=now(),
     )

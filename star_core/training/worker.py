@@ -142,7 +142,8 @@ class CandidatePool:
                 ending = self._attempt(job, slot, on_start)
                 if ending.timed_out:
                     detail = f"killed after {self._deadline:g} s (runtime.deadline_seconds)"
-                    return _failure(job, failed(job, "timed_out", detail, ending.seconds))
+                    limits = {"deadline_seconds": self._deadline}
+                    return _failure(job, failed(job, "timed_out", detail, ending.seconds, limits=limits))
                 if ending.answer is not None:
                     return _from_answer(job, ending.answer)
                 if ending.exit_code is not None and ending.exit_code >= 0:
@@ -152,7 +153,7 @@ class CandidatePool:
             raise StarError(
                 "candidate processes cannot be started; the reason stands above",
                 place="training",
-                fix="run star doctor",
+                fix="install the package again: make run does it",
             )
         if ending.exit_code is None:
             cause = "its fork server died"
@@ -274,7 +275,7 @@ def _from_answer(job: Job, answer: dict[str, Any]) -> Evaluation:
 def _failure(job: Job, evaluation: Evaluation) -> Evaluation:
     """The failure, stored; unless the child had stored its result and died before it could say so."""
     stored = EvaluationStore(job.storage).get(job.key)
-    if stored is None:
+    if stored is None or stored.limits:
         return _stored(job, evaluation)
     return stored if is_done(job, stored) else evaluation
 

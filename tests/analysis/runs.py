@@ -16,6 +16,7 @@ from star_core.population.comparison import Comparison, Entry, comparison_path, 
 from star_core.population.generation import Generation, generation_path, write_generation
 from star_core.population.individual import Cost, Individual, Origin, Repair
 from star_core.population.store import EvaluationStore
+from star_core.semantics import VERSIONS
 from tests.evolution.experiments import DATA, evolve, experiment, pretended
 
 ALL = ("perplexity", "parameters", "cache_bytes")
@@ -63,7 +64,8 @@ def generation(index: int, population: list[Individual], rejected: list[Individu
         parent=None,
         parameters=experiment().params.identity(),
         data_digest=DATA,
-        semantics=1,
+        vocab_size=256,
+        semantics=dict(VERSIONS),
         population=tuple(population),
         rejected=tuple(rejected),
         evicted=(),
@@ -110,7 +112,13 @@ def store_comparison(
                 cost=Cost(tokens=500, flops=5000),
             )
         )
-    made = Comparison(run=run, purpose=purpose, parameters={}, data_digest=DATA, entries=tuple(entries))
+    made = Comparison(
+        run=run,
+        purpose=purpose,
+        parameters=problem.params.identity(),
+        data_digest=DATA,
+        entries=tuple(entries),
+    )
     write_comparison(made, comparison_path(run, purpose, root))
 
 

@@ -201,12 +201,12 @@ def test_a_small_space_a_deep_backbone_and_other_tokens(tmp_path):
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["bits_per_byte"] is None
 
 
-def test_the_vocabulary_is_found_though_no_file_states_it():
+def test_a_genome_that_compiles_to_something_else_now_is_noticed():
     problem = Problem(experiment(objectives={"preset": "quality"}).params, vocab_size=32_001)
     founders = evolve(problem, 0)[0]
     assert vocab_size_of(founders) == 32_001
     first = founders.born[0].model_copy(update={"digest": "0" * 64})
-    with pytest.raises(StoreError, match="at any vocabulary size"):
+    with pytest.raises(StoreError, match="the stored digest is not that of this genome"):
         vocab_size_of(founders.model_copy(update={"population": (first,), "rejected": ()}))
 
 
@@ -252,3 +252,22 @@ def test_the_headline_is_honest(tmp_path, transformer, hybrid, said):
     assert said in headline(results)
     assert f"{results.value(results.best, 'perplexity'):.3f}" in headline(results)
     assert ("No member" in trade_off(results)) == (transformer == 0.5)
+
+
+def test_a_comparison_by_other_parameters_is_left_out_and_said_so(tmp_path):
+    problem, other = experiment(), experiment(model={"width": 32})
+    store_run(tmp_path, evolve(problem, 1))
+    store_baselines(tmp_path, "test", other, 2.0, 2.0)
+    genome = Genome.parse(evolve(problem, 0)[0].population[0].genome)
+    store_comparison(tmp_path, "test", other, "retrain", {"g000-00": (genome, 1.5)})
+    results = Results.load("test", tmp_path)
+    assert results.baselines == results.retrained == ()
+    assert len([note for note in results.notes if "other parameters" in note]) == 2
+
+
+def test_longer_training_is_no_other_experiment(tmp_path):
+    problem, longer = experiment(), experiment(training={"steps": 999})
+    store_run(tmp_path, evolve(problem, 1))
+    genome = Genome.parse(evolve(problem, 0)[0].population[0].genome)
+    store_comparison(tmp_path, "test", longer, "retrain", {"g000-00": (genome, 1.5)})
+    assert len(Results.load("test", tmp_path).retrained) == 1

@@ -27,7 +27,7 @@ def pretended(problem: Problem, genome: str, digest: str, failing: int = 16) -> 
     loss = 3 - 0.3 * math.log10(spec.num_parameters) + int(digest[2:6], 16) / 65536 * 0.3
     metrics = {} if failed else {"validation_loss": loss}
     status = "diverged" if failed else "ok"
-    return Evaluation("0" * 64, digest, genome, status, metrics, "", 1, 1, {}, {}, "")
+    return Evaluation("0" * 64, digest, genome, status, metrics, "", 1, 1, {}, {}, {}, "")
 
 
 def evolve(problem: Problem, generations: int, run: str = "test", failing: int = 16) -> list[Generation]:

@@ -162,6 +162,8 @@ def test_unknown_names_are_errors_with_a_choice():
         algorithm("nsga3")
     with pytest.raises(StarError, match=r"evolution.seeds, 'z1111'"):
         founders(experiment(evolution={"seeds": ["z1111"]}))
+    with pytest.raises(ConfigError, match="at most as many seeds as individuals"):
+        founders(experiment(evolution={"population": 2, "seeds": ["transformer++", "striped-hybrid"] * 2}))
     with pytest.raises(ConfigError, match="8 LIVs"):
         founders(experiment(evolution={"seeds": ["11111"]}))
 

@@ -50,8 +50,6 @@ class Project:
         settings = {**TINY, "data": {"source": "corpus.txt"}, **sections}
         (folder / "params.yaml").write_text(yaml.safe_dump(settings))
         project.run("git", "init", "-q")
-        project.run("git", "config", "user.email", "test@example.org")
-        project.run("git", "config", "user.name", "test")
         project.run("dvc", "init", "-q")
         return project
 
@@ -104,4 +102,9 @@ def environment_for(home: Path) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
+        **{
+            f"GIT_{who}_{what}": "test@example.org"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        },
     }

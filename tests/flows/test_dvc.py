@@ -53,6 +53,18 @@ def test_retrain_and_report_are_stages(committed):
     for entry in retrained["entries"]:
         assert (committed.folder / "data/retrain/main" / entry["checkpoint"]).exists()
     assert "best_perplexity" in committed.run("dvc", "metrics", "show")
-    lock = (committed.folder / "dvc.lock").read_text()
     committed.run("dvc", "repro")
-    assert (committed.folder / "dvc.lock").read_text() == lock
+    committed.run("git", "add", "-A")
+    committed.run("git", "commit", "-qm", "retrained")
+    lock = (committed.folder / "dvc.lock").read_text()
+    shown = json.loads(committed.run("dvc", "metrics", "show", "--all-commits", "--json"))
+    kept = [
+        found
+        for revision, found in shown.items()
+        if revision != "workspace" and "best_perplexity" in str(found)
+    ]
+    assert kept, "the metrics of a commit are kept"
+    committed.run("git", "clone", "-q", str(committed.folder), str(committed.folder.parent / "again"))
+    clone = Project(committed.folder.parent / "again", committed.environment)
+    clone.run("dvc", "repro")
+    assert (clone.folder / "dvc.lock").read_text() == lock

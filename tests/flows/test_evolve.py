@@ -127,7 +127,10 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, envir
         ("training", {"steps": 4}, "params.yaml, training.steps: 4"),
         ("objectives", {"preset": "qualty"}, "no such preset of objectives"),
         ("evolution", {"popluation": 6}, "did you mean 'population'"),
-        ("data", {"source": "nowhere.txt"}, "nowhere.txt"),
+        ("data", {"source": "nowhere.txt"}, "params.yaml, data.source: 'nowhere.txt'"),
+        ("model", {"width": 60}, "params.yaml"),
+        ("runtime", {"storage": "bogus://x"}, "runtime.storage"),
+        ("training", {"accelerator": "gpu"}, "training.accelerator"),
     ],
 )
 def test_changed_or_wrong_parameters_are_one_message_and_exit_code_2(copied, section, value, message):
@@ -141,6 +144,97 @@ def test_changed_or_wrong_parameters_are_one_message_and_exit_code_2(copied, sec
     assert "Fix:" in output
     assert "Traceback" not in output
     assert copied.generations() == before
+
+
+def test_an_edit_during_the_run_is_not_recorded_as_used(environment, tmp_path):
+    project = Project.create(tmp_path / "project", environment)
+    path = project.folder / "params.yaml"
+    before = path.read_text()
+    process = project.start("star", "evolve")
+    while process.poll() is None and not project.generations():
+        time.sleep(0.01)
+    path.write_text(before.replace("steps: 3", "steps: 4"))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "params.yaml: changed while the run went on" in output
+    path.write_text(before)
+    project.run("star", "evolve")
+    assert "steps: 4" not in (project.folder / "dvc.lock").read_text()
+
+
+def test_a_higher_deadline_is_another_try(environment, tmp_path):
+    runtime = {"workers": 2, "patience_seconds": 1, "deadline_seconds": 0.02}
+    project = Project.create(tmp_path / "project", environment, runtime=runtime, generations=0)
+    output = project.run("star", "evolve", code=2)
+    assert "4 timed_out" in output
+    path = project.folder / "params.yaml"
+    path.write_text(path.read_text().replace("0.02", "300"))
+    project.run("star", "evolve")
+    assert all(one.ok for one in stored_generations("main", project.folder / "data")[0].population)
+
+
+def test_a_changed_text_is_refused_and_the_prepared_corpus_kept(copied):
+    tokens = {path.name: path.read_bytes() for path in (copied.folder / "data/tokens/main").iterdir()}
+    text = (copied.folder / "corpus.txt").read_text()
+    (copied.folder / "corpus.txt").write_text(text + "One more line.")
+    # The prepared corpus is what the run was made from, so it goes on with that.
+    assert "complete" in copied.run("star", "evolve")
+    shutil.rmtree(copied.folder / "data/tokens/main")
+    output = copied.run("star", "evolve", "--generations", "3", code=2)
+    assert "the text is not the one that run 'main' was made from" in output
+    (copied.folder / "corpus.txt").write_text(text)
+    copied.run("star", "evolve")
+    assert {path.name: path.read_bytes() for path in (copied.folder / "data/tokens/main").iterdir()} == tokens
+
+
+def test_a_run_whose_report_is_missing_is_not_complete(copied):
+    (copied.folder / "data/reports/main/report.html").unlink()
+    shutil.rmtree(copied.folder / "data/baselines")
+    assert "complete" not in copied.run("star", "evolve")
+    assert (copied.folder / "data/reports/main/report.html").exists()
+    assert comparison_path("main", "baselines", copied.folder / "data").exists()
+
+
+def test_retraining_by_other_parameters_is_refused(copied):
+    path = copied.folder / "other.yaml"
+    path.write_text((copied.folder / "params.yaml").read_text().replace("width: 16", "width: 32"))
+    output = copied.run("star", "retrain", "main", "--params", "other.yaml", code=2)
+    assert "other.yaml, model.width: 32" in output
+
+
+@pytest.mark.parametrize(
+    ("ledger", "message"),
+    [
+        ("ledger: {runs: {main: x}, generations: {}}", "ledger.yaml, runs.main"),
+        ("[", "ledger.yaml: cannot be read"),
+    ],
+)
+def test_a_malformed_ledger_is_one_message(copied, ledger, message):
+    (copied.folder / "data/ledger.yaml").write_text(ledger)
+    output = copied.run("star", "evolve", code=2)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_a_malformed_lock_file_costs_a_commit(copied):
+    (copied.folder / "dvc.lock").write_text("stages: []")
+    output = copied.run("star", "evolve", code=2)
+    assert "dvc.lock" in output
+    assert "Traceback" not in output
+
+
+def test_a_parameter_file_that_cannot_stand_in_a_stage_is_refused(copied):
+    shutil.copy(copied.folder / "params.yaml", copied.folder / "my params.yaml")
+    output = copied.run("star", "evolve", "--params", "my params.yaml", "--run", "other", code=2)
+    assert "under DVC the parameter file" in output
+
+
+def test_a_server_that_does_not_answer_is_one_message(copied):
+    there = copied.environment
+    copied.environment = {**there, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    output = copied.run("star", "evolve", "--generations", "3", code=2)
+    assert "the Prefect server cannot be used" in output
+    assert "Traceback" not in output
 
 
 def test_a_tampered_generation_is_refused_and_not_overwritten(copied):

@@ -1,12 +1,14 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from star_core.config import Runtime, digest_json
 from star_core.errors import StarError, StoreError
-from star_core.evaluation import Evaluation
+from star_core.evaluation import Evaluation, is_final
 from star_core.population.files import parse_json, write_atomically
 from star_core.population.generation import (
     check_lineage,
@@ -24,7 +26,7 @@ json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats(allow_nan=False, allow_subnormal=False)
+    | st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
     | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
@@ -39,6 +41,7 @@ EVALUATION = Evaluation(
     10,
     20,
     {"total": 1.5},
+    {},
     {"torch": "2"},
     "now",
 )
@@ -152,24 +155,39 @@ def test_evaluations_come_back_equal(tmp_path, scheme):
     assert EvaluationStore(store.location).get(EVALUATION.key) == EVALUATION
 
 
-@given(st.sampled_from([field.name for field in dataclasses.fields(Evaluation)]), json_values)
-def test_any_field_of_an_evaluation_replaced_is_refused_or_well_formed(tmp_path_factory, name, value):
+@given(st.sampled_from([field.name for field in dataclasses.fields(Evaluation)]), json_values, st.booleans())
+def test_any_field_of_an_evaluation_replaced_is_refused(tmp_path_factory, name, value, resealed):
     store = EvaluationStore(str(tmp_path_factory.mktemp("store")))
     store.put(EVALUATION)
-    path = store.path(EVALUATION.key)
-    with open(path) as file:
-        content = json.load(file)
+    path = Path(store.path(EVALUATION.key))
+    content = json.loads(path.read_text())
+    if json.dumps(content[name]) == json.dumps(value):
+        return
     content[name] = value
-    with open(path, "w") as file:
-        json.dump(content, file)
+    if resealed:  # by somebody who knows how
+        content["checksum"] = digest_json({key: content[key] for key in dataclasses.asdict(EVALUATION)})
+    path.write_text(json.dumps(content))
     try:
         found = store.get(EVALUATION.key)
     except StoreError as error:
-        assert path in str(error)
+        assert str(path) in str(error)
         assert "delete" in str(error)
     else:
-        assert found.key == EVALUATION.key
-        assert found.status != "ok" or found.metrics["validation_loss"] is not None
+        assert resealed
+        assert found.status != "ok" or 0 <= found.metrics["validation_loss"] <= 100
+
+
+@pytest.mark.parametrize("location", ["bogus://x", "s3://"])
+def test_a_storage_that_is_none_is_an_error(location):
+    with pytest.raises(StoreError, match=r"runtime.storage|cannot be read"):
+        EvaluationStore(location).get(EVALUATION.key)
+
+
+@pytest.mark.parametrize(("deadline", "final"), [(1, True), (5, True), (6, False)])
+def test_what_ran_into_a_limit_is_worth_another_try_once_that_is_higher(deadline, final):
+    late = dataclasses.replace(EVALUATION, status="timed_out", metrics={}, limits={"deadline_seconds": 5})
+    assert is_final(late, Runtime(deadline_seconds=deadline)) == final
+    assert is_final(EVALUATION, Runtime(deadline_seconds=deadline))
 
 
 def test_an_evaluation_of_another_key_or_a_malformed_key_is_refused(tmp_path):

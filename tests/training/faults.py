@@ -25,6 +25,7 @@ def finished(job, loss=1.5):
         tokens=1,
         flops=1,
         seconds={"total": 0.1},
+        limits={},
         machine={},
         finished_at=now(),
     )

@@ -9,8 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from star_core.analysis.lineage import individuals
 from star_core.architecture import Architecture, Layer
+from star_core.config import Params
 from star_core.errors import ConfigError, StoreError, nearest
+from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.featurizer import FeaturizerGenome
@@ -25,6 +28,7 @@ from star_core.genome.tables import (
     TokenMixing,
     write_allele,
 )
+from star_core.population.generation import stored_generations
 from star_core.structures.base import structure_of
 
 LEVELS = ("backbone", "operator", "featurizer")
@@ -197,29 +201,38 @@ def _bytes(count: int) -> str:
     return f"{count / 1024:.1f} KiB" if count else "0"
 
 
-def find_genome(text: str, root: Path, depth: int) -> Genome:
-    """The genome a user means: genome text, a baseline's name, or ``RUN:INDIVIDUAL``.
+def find_architecture(text: str, root: Path, params: Params, width: int | None = None) -> Architecture:
+    """The architecture a user means: genome text, a baseline's name, or ``RUN:INDIVIDUAL``.
+
+    Args:
+        text: What the user wrote.
+        root: The data folder.
+        params: Sizes of a genome or baseline; a stored individual has those of its run.
+        width: Channels to compile at instead.
 
     Raises:
         GenomeError: It is read as genome text and is none.
         StoreError: The run or individual is not stored below ``root``.
     """
+    vocab_size = 256
     if text in PATTERNS:
-        return baseline(text, depth)
-    if ":" not in text:
-        return Genome.parse(text)
-    from star_core.population.generation import stored_generations
-
-    run, name = text.split(":", 1)
-    generations = stored_generations(run, root)
-    individuals = {
-        one.id: one for generation in generations for one in (*generation.population, *generation.rejected)
-    }
-    if name not in individuals:
-        raise StoreError(
-            f"run {run!r} has no such individual among {len(individuals)} stored",
-            value=name,
-            place=str(root / "populations" / run),
-            fix=nearest(name, list(individuals)[-8:]) if individuals else f"star evolve --run {run}",
-        )
-    return Genome.parse(individuals[name].genome)
+        genome = baseline(text, params.space.depth)
+    elif ":" not in text:
+        genome = Genome.parse(text)
+    else:
+        run, name = text.split(":", 1)
+        generations = stored_generations(run, root)
+        known = individuals(generations)
+        if name not in known:
+            raise StoreError(
+                f"run {run!r} has no such individual among {len(known)} stored",
+                value=name,
+                place=str(root / "populations" / run),
+                fix=nearest(name, list(known)[-8:]) if known else f"star evolve --run {run}",
+            )
+        genome = Genome.parse(known[name].genome)
+        params, vocab_size = generations[0].params(), generations[0].vocab_size
+    if width is not None:
+        model = params.model.model_copy(update={"width": width, "head_dim": None})
+        params = params.model_copy(update={"model": model})
+    return Problem(params, vocab_size).compile(genome)

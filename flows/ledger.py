@@ -1,0 +1,115 @@
+"""The ledger: which runs and generations are stored, as ``dvc.yaml`` reads it to make its stages."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flows.session import Where, lock_file, session
+from star_core.config import PlainLoader
+from star_core.errors import StoreError
+from star_core.population.files import write_atomically
+from star_core.population.generation import generation_path
+
+HEADER = "# Stored generations, written by `star evolve`; dvc.yaml makes a stage of each.\n"
+NO_SOURCE = "star_core/semantics.py"
+"""What the corpus depends on where its source is no single local path: something that is always there."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Run(_Record):
+    """A run: its parameter file, its newest generation, and the text it learns from."""
+
+    params: str
+    last: int = Field(ge=0, lt=100_000)
+    newest: str
+    source: str
+
+
+class Entry(_Record):
+    """A generation after the founders, and the file it is made from."""
+
+    run: str
+    index: int = Field(ge=1)
+    parent: str
+    out: str
+    params: str
+
+
+class Ledger(_Record):
+    """All runs and generations of a project, by name."""
+
+    runs: dict[str, Run] = Field(default_factory=dict)
+    generations: dict[str, Entry] = Field(default_factory=dict)
+
+
+def ledger_path(where: Where) -> Path:
+    """The ledger of all runs."""
+    return where.data / "ledger.yaml"
+
+
+def read_ledger(where: Where) -> Ledger:
+    """The ledger; empty where there is none yet.
+
+    Raises:
+        StoreError: It is not what ``star evolve`` writes.
+    """
+    path = ledger_path(where)
+
+    def refuse(reason: str, key: str = "", value: object = None) -> StoreError:
+        place = f"{path}, {key}" if key else str(path)
+        return StoreError(reason, value=value, place=place, fix=f"restore it (git checkout {path})")
+
+    try:
+        content = yaml.load(path.read_text(), Loader=PlainLoader)
+    except FileNotFoundError:
+        return Ledger()
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise refuse(f"cannot be read: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict) or set(content) != {"ledger"}:
+        raise refuse("a ledger has the one key 'ledger'", value=content)
+    try:
+        return Ledger.model_validate(content["ledger"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise refuse(first["msg"], ".".join(map(str, first["loc"])), first.get("input")) from None
+
+
+def enter(where: Where, index: int) -> None:
+    """Enters generation ``index`` of a run, and those before it."""
+    with lock_file(where.path(".star", "locks", "ledger.lock")) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another run of the project may enter its own just now
+        before = read_ledger(where)
+        known = before.runs.get(where.run)
+        last = max(index, known.last if known else 0)
+        run = Run(params=where.params, last=last, newest=_file(where, last), source=_source(where))
+        made = {
+            f"{where.run}-{number:03d}": Entry(
+                run=where.run,
+                index=number,
+                parent=_file(where, number - 1),
+                out=_file(where, number),
+                params=where.params,
+            )
+            for number in range(1, last + 1)
+        }
+        after = Ledger(runs={**before.runs, where.run: run}, generations={**before.generations, **made})
+        if after != before:
+            text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
+            write_atomically(ledger_path(where), text.encode())
+
+
+def _file(where: Where, index: int) -> str:
+    return generation_path(where.run, index, Path("data")).as_posix()
+
+
+def _source(where: Where) -> str:
+    source = session(where).params.data.source
+    local = isinstance(source, str) and source != "kjv" and where.path(source).exists()
+    return str(source) if local else NO_SOURCE
