@@ -57,7 +57,8 @@ def test_retrain_and_report_are_stages(committed):
     committed.run("git", "add", "-A")
     committed.run("git", "commit", "-qm", "retrained")
     lock = (committed.folder / "dvc.lock").read_text()
-    shown = json.loads(committed.run("dvc", "metrics", "show", "--all-commits", "--json"))
+    output = committed.run("dvc", "metrics", "show", "--all-commits", "--json")
+    shown, _ = json.JSONDecoder().raw_decode(output[output.index("{") :])
     kept = [
         found
         for revision, found in shown.items()
