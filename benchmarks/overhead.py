@@ -3,8 +3,9 @@
     python -m benchmarks.overhead [--params params.yaml]
 
 Runs the default search in an empty project folder, the way `star evolve` does, and compares its wall
-time with the candidates' own training and validation time divided by the number of workers. Then makes
-every generation again with all candidates in the store, and prints the time of each.
+time, of which starting Prefect is a part, with the candidates' own training and validation time divided
+by the number of workers. Then makes every generation again with all candidates in the store, and prints
+the time of each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from star_core.config import load_params
 from star_core.population.store import EvaluationStore
@@ -43,6 +47,19 @@ again()
 """
 
 
+def held(pid: int) -> int:
+    """Bytes a process and its descendants hold, shared pages counted once (PSS), where Linux tells."""
+    total = 0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for one in family:
+        with suppress(psutil.Error):
+            total += getattr(one.memory_full_info(), "pss", 0)
+    return total
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -56,8 +73,14 @@ def main() -> None:
         shutil.copy(source, root / "params.yaml")
         star = str(Path(sys.executable).parent / "star")
         begin = time.perf_counter()
-        subprocess.run([star, "evolve"], cwd=root, check=True, stdout=subprocess.DEVNULL)
+        search = subprocess.Popen([star, "evolve"], cwd=root, stdout=subprocess.DEVNULL)
+        memory = 0
+        while search.poll() is None:
+            memory = max(memory, held(search.pid))
+            time.sleep(2)
         wall = time.perf_counter() - begin
+        if search.returncode:
+            raise SystemExit(search.returncode)
         store = EvaluationStore(str(root / ".star/evaluations"))
         found = [store.get(path.stem) for path in (root / ".star/evaluations").glob("*/*.json")]
         seconds = [one.seconds for one in found if one is not None]
@@ -68,6 +91,7 @@ def main() -> None:
         print(
             f"orchestration, start-up, waiting   {100 * (1 - pure / workers / wall):8.1f} % of the wall time"
         )
+        print(f"peak memory of all processes       {memory / 2**30:8.2f} GiB")
         shutil.rmtree(root / "data/populations")
         program = CACHED.format(root=str(root), generations=params.generations)
         output = subprocess.run(
