@@ -16,7 +16,6 @@ from star_core.population.comparison import (
     Entry,
     comparison_path,
     read_comparison,
-    write_comparison,
 )
 from star_core.population.individual import Cost
 
@@ -86,7 +85,7 @@ def comparison(
         generation=source,
         entries=tuple(entries),
     )
-    write_comparison(made, path)
+    made.write(path)
     for left in set(path.parent.glob("*.safetensors")) - {
         path.parent / name for name in weights.values() if name
     }:

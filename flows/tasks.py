@@ -18,7 +18,7 @@ from star_core.evaluation import Evaluation
 from star_core.evolution.step import assess, offspring_of, select
 from star_core.genome.backbone import Genome
 from star_core.objectives.perplexity import bits_per_byte
-from star_core.population.generation import read_generation, write_generation
+from star_core.population.generation import read_generation
 from star_core.population.individual import Individual, Offspring
 from star_core.training.worker import NotStored
 
@@ -105,7 +105,7 @@ def survive(where: Where, index: int, individuals: list[str]) -> str:
     parent = read_generation(where.generation(index - 1), where.run, index - 1) if index else None
     assessed = [Individual.model_validate_json(text) for text in individuals]
     generation = select(work.problem, where.run, parent, assessed, work.data.digest)
-    write_generation(generation, where.generation(index))
+    generation.write(where.generation(index))
     display.selected(generation)
     return str(where.generation(index))
 

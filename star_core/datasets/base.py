@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from star_core.errors import DataError, nearest
+from star_core.errors import DataError
+from star_core.registry import Registry
 
 Tokens = NDArray[Any]
 """Token ids of one document or split: shape (length,), unsigned integers."""
@@ -88,28 +85,19 @@ def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
     return Corpus(BYTE_VOCABULARY, tuple(documents), DOCUMENT_END, description)
 
 
-_DATASETS: dict[str, Dataset] = {}
+DATASETS: Registry[Dataset] = Registry(
+    "dataset", "star_core.datasets", "star.datasets", "data.source", DataError
+)
 
 
 def register(entry: Dataset) -> Dataset:
     """Makes a dataset known by its name; called once, in the file that defines it."""
-    _DATASETS[entry.name] = entry
-    return entry
-
-
-@cache
-def _discover() -> None:
-    package = importlib.import_module("star_core.datasets")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"star_core.datasets.{module.name}")
-    for entry in entry_points(group="star.datasets"):
-        entry.load()
+    return DATASETS.add(entry.name, entry)
 
 
 def dataset_names() -> tuple[str, ...]:
     """Names of all datasets: files here and packages with a ``star.datasets`` entry point."""
-    _discover()
-    return tuple(sorted(_DATASETS))
+    return DATASETS.names()
 
 
 def dataset(name: str) -> Dataset:
@@ -118,7 +106,4 @@ def dataset(name: str) -> Dataset:
     Raises:
         DataError: There is none.
     """
-    names = dataset_names()
-    if name not in names:
-        raise DataError("no such dataset", value=name, place="data.source", fix=nearest(name, names))
-    return _DATASETS[name]
+    return DATASETS[name]

@@ -5,13 +5,10 @@ The next generation depends on the stored parent, the parameters and the seed, a
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cache, cached_property
-from importlib.metadata import entry_points
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -19,12 +16,13 @@ import numpy as np
 from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
 from star_core.config import Params
-from star_core.errors import ConfigError, StarError, nearest
+from star_core.errors import ConfigError, StarError
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.space import CLASS_TABLE, SearchSpace
 from star_core.genome.tables import MAX_GROUPS
 from star_core.population.individual import Individual, Offspring, Origin, individual_id
+from star_core.registry import Registry
 
 EVERY_CLASS = SearchSpace.preset(CLASS_TABLE, groups=MAX_GROUPS)
 """What the integers of any genome mean; a run's own space says which of them it uses."""
@@ -114,38 +112,23 @@ class Algorithm(Protocol):
         ...
 
 
-_ALGORITHMS: dict[str, Algorithm] = {}
+ALGORITHMS: Registry[Algorithm] = Registry(
+    "algorithm", "star_core.evolution", "star.algorithms", "evolution.algorithm", ConfigError
+)
 
 
-def register(name: str, algorithm: Algorithm) -> None:
+def register(name: str, entry: Algorithm) -> Algorithm:
     """Makes an algorithm known; called once, in the file that defines it."""
-    _ALGORITHMS[name] = algorithm
-
-
-@cache
-def _discover() -> None:
-    package = importlib.import_module("star_core.evolution")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"star_core.evolution.{module.name}")
-    for entry in entry_points(group="star.algorithms"):
-        entry.load()
+    return ALGORITHMS.add(name, entry)
 
 
 def algorithm(name: str) -> Algorithm:
-    """The algorithm of this name.
+    """The algorithm of this name: a file here, or from a package's ``star.algorithms`` entry point.
 
     Raises:
         ConfigError: There is none.
     """
-    _discover()
-    if name not in _ALGORITHMS:
-        raise ConfigError(
-            "no such algorithm",
-            value=name,
-            place="evolution.algorithm",
-            fix=nearest(name, sorted(_ALGORITHMS)),
-        )
-    return _ALGORITHMS[name]
+    return ALGORITHMS[name]
 
 
 def founders(problem: Problem) -> list[Offspring]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives
-from star_core.errors import ConfigError, nearest
+from star_core.errors import ConfigError
+from star_core.registry import Registry
 
 Measure = Callable[[Architecture, Mapping[str, float], Objectives], float]
 
@@ -35,22 +32,14 @@ class Objective:
     measure: Measure
 
 
-_OBJECTIVES: dict[str, Objective] = {}
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective", "star_core.objectives", "star.objectives", "objectives", ConfigError
+)
 
 
-def register(objective: Objective) -> Objective:
+def register(entry: Objective) -> Objective:
     """Makes an objective known by its name; called once, in the file that defines it."""
-    _OBJECTIVES[objective.name] = objective
-    return objective
-
-
-@cache
-def _discover() -> None:
-    package = importlib.import_module("star_core.objectives")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"star_core.objectives.{module.name}")
-    for entry in entry_points(group="star.objectives"):
-        entry.load()
+    return OBJECTIVES.add(entry.name, entry)
 
 
 def objective(name: str) -> Objective:
@@ -59,12 +48,7 @@ def objective(name: str) -> Objective:
     Raises:
         ConfigError: There is none.
     """
-    _discover()
-    if name not in _OBJECTIVES:
-        raise ConfigError(
-            "no such objective", value=name, place="objectives", fix=nearest(name, sorted(_OBJECTIVES))
-        )
-    return _OBJECTIVES[name]
+    return OBJECTIVES[name]
 
 
 def measure(

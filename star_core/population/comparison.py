@@ -6,22 +6,17 @@ comparisons.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from star_core.config import digest_json
 from star_core.errors import StarError, StoreError
 from star_core.evaluation import Status
 from star_core.genome.backbone import Genome
-from star_core.population.files import read_json, write_atomically
 from star_core.population.generation import check_run_name
 from star_core.population.individual import Cost, Digest, Record
-
-FORMAT = "star-comparison"
-VERSION = 1
+from star_core.population.sealed import Sealed
 
 
 class Entry(Record):
@@ -45,7 +40,7 @@ class Entry(Record):
     checkpoint: str | None = None
 
 
-class Comparison(Record):
+class Comparison(Sealed):
     """Architectures trained by one recipe.
 
     Attributes:
@@ -57,6 +52,9 @@ class Comparison(Record):
         entries: In a stated order: baselines first, then individuals by perplexity.
     """
 
+    FORMAT = "star-comparison"
+    VERSION = 1
+
     format: Literal["star-comparison"] = "star-comparison"
     version: Literal[1] = 1
     run: str
@@ -66,25 +64,10 @@ class Comparison(Record):
     generation: Digest | None = None
     entries: tuple[Entry, ...] = Field(min_length=1)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the content; stored in the file and checked when it is read."""
-        return digest_json(self.model_dump(mode="json"))
-
-    def to_bytes(self) -> bytes:
-        """The file: canonical, so equal comparisons are equal bytes."""
-        content = {**self.model_dump(mode="json"), "digest": self.digest}
-        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
-
 
 def comparison_path(run: str, purpose: str, root: str | Path = "data") -> Path:
     """Where a comparison is stored."""
     return Path(root) / purpose / check_run_name(run) / f"{purpose}.json"
-
-
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Stores a comparison: whole or not at all."""
-    write_atomically(path, comparison.to_bytes())
 
 
 def read_comparison(path: Path, run: str, purpose: str) -> Comparison:
@@ -94,20 +77,7 @@ def read_comparison(path: Path, run: str, purpose: str) -> Comparison:
         StoreError: Missing, malformed, tampered with, of another version or another run's.
     """
     place, fix = str(path), f"delete {path} to compute it again"
-    content = read_json(path)
-    stated = content.pop("digest", None) if isinstance(content, dict) else None
-    try:
-        comparison = Comparison.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StoreError(
-            first["msg"][0].lower() + first["msg"][1:],
-            value=first.get("input"),
-            place=f"{place}, {'.'.join(map(str, first['loc']))}",
-            fix=fix,
-        ) from None
-    if stated != comparison.digest:
-        raise StoreError("the content was changed: its digest differs", value=stated, place=place, fix=fix)
+    comparison = Comparison.read(path, fix)
     if (comparison.run, comparison.purpose) != (run, purpose):
         found = f"{comparison.purpose} of run {comparison.run}"
         raise StoreError(f"this place holds the {purpose} of run {run!r}", value=found, place=place, fix=fix)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from star_core import semantics
-from star_core.config import Params, digest_json, params_from
+from star_core.config import Params, params_from
 from star_core.errors import StarError, StoreError
 from star_core.genome.backbone import Genome
-from star_core.population.files import read_json, write_atomically
 from star_core.population.individual import Digest, Individual, IndividualId, Record
+from star_core.population.sealed import Sealed
 
-FORMAT = "star-generation"
-VERSION = 1
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -29,7 +26,7 @@ class Parent(Record):
     digest: Digest
 
 
-class Generation(Record):
+class Generation(Sealed):
     """A population and how it came about.
 
     Attributes:
@@ -44,6 +41,9 @@ class Generation(Record):
         rejected: Offspring of this generation that did not survive.
         evicted: Names of the parent generation's individuals that did not survive.
     """
+
+    FORMAT = "star-generation"
+    VERSION = 1
 
     format: Literal["star-generation"] = "star-generation"
     version: Literal[1] = 1
@@ -64,11 +64,6 @@ class Generation(Record):
         return check_run_name(run)
 
     @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the content; stored in the file and checked when it is read."""
-        return digest_json(self.model_dump(mode="json"))
-
-    @property
     def born(self) -> tuple[Individual, ...]:
         """Individuals evaluated in this generation, in the order they were made."""
         both = (*self.population, *self.rejected)
@@ -83,11 +78,6 @@ class Generation(Record):
     def params(self) -> Params:
         """The parameters it was made with (those that do not matter to it at their defaults)."""
         return params_from(self.parameters, f"{self.run}, generation {self.index}, parameters")
-
-    def to_bytes(self) -> bytes:
-        """The file: canonical, so equal generations are equal bytes."""
-        content = {**self.model_dump(mode="json"), "digest": self.digest}
-        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def check_run_name(name: str) -> str:
@@ -112,11 +102,6 @@ def generation_path(run: str, index: int, root: str | Path = "data") -> Path:
     return Path(root) / "populations" / check_run_name(run) / f"gen_{index:03d}.json"
 
 
-def write_generation(generation: Generation, path: Path) -> None:
-    """Stores a generation: whole or not at all."""
-    write_atomically(path, generation.to_bytes())
-
-
 def read_generation(path: Path, run: str | None = None, index: int | None = None) -> Generation:
     """Reads a generation file and checks all of it.
 
@@ -131,37 +116,7 @@ def read_generation(path: Path, run: str | None = None, index: int | None = None
     """
     place = str(path)
     fix = f"restore it (dvc checkout {place}), or delete it to compute it again"
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise StoreError(f"not a {FORMAT} file", value=found, place=place, fix=fix)
-    if content.get("version") != VERSION:
-        raise StoreError(
-            f"generation format version {VERSION} is read here",
-            value=content.get("version"),
-            place=f"{place}, version",
-            fix=fix,
-        )
-    stated = content.pop("digest", None)
-    try:
-        generation = Generation.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StoreError(
-            first["msg"][0].lower() + first["msg"][1:],
-            value=first.get("input"),
-            place=f"{place}, {'.'.join(map(str, first['loc']))}",
-            fix=fix,
-        ) from None
-    except StarError as error:
-        raise error.at(place) from None
-    if stated != generation.digest:
-        raise StoreError(
-            f"the content has digest {generation.digest[:12]}…, the file states another: it was changed",
-            value=stated,
-            place=f"{place}, digest",
-            fix=fix,
-        )
+    generation = Generation.read(path, fix)
     for key, expected in (("run", run), ("index", index)):
         if expected is not None and getattr(generation, key) != expected:
             raise StoreError(

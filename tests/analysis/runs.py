@@ -12,8 +12,8 @@ from star_core.genome import Genome
 from star_core.genome.baselines import baseline
 from star_core.genome.space import SearchSpace
 from star_core.objectives.base import measure
-from star_core.population.comparison import Comparison, Entry, comparison_path, write_comparison
-from star_core.population.generation import Generation, generation_path, write_generation
+from star_core.population.comparison import Comparison, Entry, comparison_path
+from star_core.population.generation import Generation, generation_path
 from star_core.population.individual import Cost, Individual, Origin, Repair
 from star_core.population.store import EvaluationStore
 from star_core.semantics import VERSIONS
@@ -89,7 +89,7 @@ def evolve_with_a_lost_generation(problem: Problem, generations: int, lost: int)
 def store_run(root: Path, generations: list[Generation]) -> None:
     """Writes generation files."""
     for one in generations:
-        write_generation(one, generation_path(one.run, one.index, root))
+        one.write(generation_path(one.run, one.index, root))
 
 
 def store_comparison(
@@ -119,7 +119,7 @@ def store_comparison(
         data_digest=DATA,
         entries=tuple(entries),
     )
-    write_comparison(made, comparison_path(run, purpose, root))
+    made.write(comparison_path(run, purpose, root))
 
 
 def store_baselines(root: Path, run: str, problem: Problem, transformer: float, hybrid: float | None) -> None:

@@ -16,7 +16,6 @@ from star_core.population.generation import (
     generation_path,
     read_generation,
     stored_generations,
-    write_generation,
 )
 from star_core.population.store import EvaluationStore
 from tests.evolution.experiments import evolve, experiment
@@ -51,7 +50,7 @@ EVALUATION = Evaluation(
 def stored(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     for generation in GENERATIONS:
-        write_generation(generation, generation_path("test", generation.index, root))
+        generation.write(generation_path("test", generation.index, root))
     return root
 
 

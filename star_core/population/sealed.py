@@ -1,0 +1,87 @@
+"""Stored records that state their own digest: written canonically, refused when anything was changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError
+
+from star_core.config import digest_json
+from star_core.errors import StarError, StoreError
+from star_core.population.files import read_json, write_atomically
+from star_core.population.individual import Record
+
+
+class Sealed(Record):
+    """A record that is a file: canonical JSON, so that equal records are equal bytes.
+
+    A subclass has the fields ``format`` and ``version`` and names their values here too.
+    """
+
+    FORMAT: ClassVar[str]
+    VERSION: ClassVar[int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content; stored in the file and checked when it is read."""
+        return digest_json(self.model_dump(mode="json"))
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        content = {**self.model_dump(mode="json"), "digest": self.digest}
+        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+    def write(self, path: Path) -> None:
+        """Stores the record: whole or not at all.
+
+        Raises:
+            StoreError: It cannot be written; an older file is untouched.
+        """
+        write_atomically(path, self.to_bytes())
+
+    @classmethod
+    def read(cls, path: Path, fix: str) -> Self:
+        """Reads and checks a file.
+
+        Raises:
+            StoreError: Missing, malformed, of another format or version, or changed; names the file, the
+                key, the value and ``fix``.
+        """
+        place, content = str(path), read_json(path)
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        if found != cls.FORMAT:
+            raise StoreError(f"not a {cls.FORMAT} file", value=found, place=place, fix=fix)
+        if content.get("version") != cls.VERSION:
+            raise StoreError(
+                f"{cls.FORMAT.removeprefix('star-')} format version {cls.VERSION} is read here",
+                value=content.get("version"),
+                place=f"{place}, version",
+                fix=fix,
+            )
+        stated = content.pop("digest", None)
+        record = cls._checked(content, place, fix)
+        if stated != record.digest:
+            raise StoreError(
+                f"the content has digest {record.digest[:12]}…, the file states another: it was changed",
+                value=stated,
+                place=f"{place}, digest",
+                fix=fix,
+            )
+        return record
+
+    @classmethod
+    def _checked(cls, content: dict[str, Any], place: str, fix: str) -> Self:
+        try:
+            return cls.model_validate_json(json.dumps(content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise StoreError(
+                first["msg"][0].lower() + first["msg"][1:],
+                value=first.get("input"),
+                place=f"{place}, {'.'.join(map(str, first['loc']))}",
+                fix=fix,
+            ) from None
+        except StarError as error:
+            raise error.at(place) from None
