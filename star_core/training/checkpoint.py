@@ -17,8 +17,8 @@ from star_core.errors import StarError, StoreError
 from star_core.genome import Genome, SearchSpace
 from star_core.genome.tables import MAX_GROUPS
 from star_core.population.files import write_atomically
+from star_core.population.weights import FORMAT, read_metadata
 
-FORMAT = "star-checkpoint"
 VERSION = "1"
 
 
@@ -88,7 +88,8 @@ def save_checkpoint(
         "digest": architecture.digest,
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in owned_tensors(model).items()}
-    write_atomically(path, safetensors.torch.save(tensors, metadata))
+    # In one entry: safetensors writes several in an order that changes from process to process.
+    write_atomically(path, safetensors.torch.save(tensors, {FORMAT: json.dumps(metadata, sort_keys=True)}))
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -101,7 +102,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     place = str(path)
     try:
         with safe_open(place, framework="pt") as file:
-            metadata: dict[str, str] = dict(file.metadata() or {})
+            metadata = read_metadata(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise StoreError(f"cannot be read ({error})", place=place, fix="train it again") from error

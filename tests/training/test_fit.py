@@ -1,5 +1,6 @@
 """From a job to its evaluation."""
 
+import json
 import math
 import os
 from dataclasses import replace
@@ -7,10 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from star_core import Genome, build_model
+from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Training
 from star_core.errors import ConfigError, DataError, StoreError
-from star_core.training.checkpoint import load_checkpoint
+from star_core.population.weights import checkpoint_key
+from star_core.training.checkpoint import load_checkpoint, save_checkpoint
 from star_core.training.fit import train
 from tests.training.jobs import small_genome, small_job
 
@@ -105,6 +107,19 @@ def test_foreign_checkpoint_is_refused(tmp_path):
     with pytest.raises(StoreError, match="star-checkpoint"):
         load_checkpoint(tmp_path / "x.safetensors")
     metadata = {"format": "star-checkpoint", "version": "1", "space": "paper", "width": "x"}
-    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", metadata)
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", {"star-checkpoint": json.dumps(metadata)})
     with pytest.raises(StoreError, match="incomplete metadata"):
         load_checkpoint(tmp_path / "x.safetensors")
+
+
+def test_a_checkpoint_is_the_same_bytes_whenever_it_is_written(tmp_path):
+    spec = compile_genome(Genome.parse("51111-91111"), SearchSpace.preset(), 16)
+    model, extra = build_model(spec), {"key": "a" * 64, "data_digest": "b" * 64}
+    written = set()
+    for number in range(8):
+        path = tmp_path / f"{number}.safetensors"
+        save_checkpoint(path, model, spec, "paper", extra)
+        written.add(path.read_bytes())
+        assert checkpoint_key(path) == "a" * 64
+    assert len(written) == 1
+    assert checkpoint_key(tmp_path / "none.safetensors") is None
