@@ -90,6 +90,19 @@ def test_renaming_sharing_groups_changes_neither_canonical_form_nor_digest(seed)
     assert compile_genome(renamed, PAPER, 64).digest == compile_genome(genome, PAPER, 64).digest
 
 
+def test_features_come_from_the_earliest_member_not_from_the_latest():
+    # GConv-2 may take the gate of GConv-1, which stays the owner: its filter fits no GConv-2.
+    PAPER.validate(Genome.parse("71112-81113"))
+    with pytest.raises(GenomeError, match="GConv-2 cannot reuse these features of GConv-1"):
+        PAPER.validate(Genome.parse("71112-81113-81115"))
+
+
+def test_the_owners_own_strategy_names_nothing_and_is_not_told_apart():
+    one, other = Genome.parse("11112-11113"), Genome.parse("11114-11113")
+    assert canonical(one) == canonical(other) == one
+    assert compile_genome(one, PAPER, 64).digest == compile_genome(other, PAPER, 64).digest
+
+
 def test_unknown_presets_and_sizes_are_errors_with_a_choice():
     with pytest.raises(ConfigError, match="did you mean 'paper'"):
         SearchSpace.preset("papr")
