@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -30,6 +31,7 @@ class Registry(Generic[T]):
         self._kind, self._package, self._group, self._place, self._error = kind, package, group, place, error
         self._entries: dict[str, T] = {}
         self._discovered = False
+        self._discovering = threading.RLock()
 
     def add(self, name: str, entry: T) -> T:
         """Makes a plug-in known; called once, in the file that defines it."""
@@ -38,13 +40,15 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """Names of all plug-ins, sorted."""
-        if not self._discovered:
-            self._discovered = True
-            package = importlib.import_module(self._package)
-            for module in pkgutil.iter_modules(package.__path__):
-                importlib.import_module(f"{self._package}.{module.name}")
-            for entry in entry_points(group=self._group):
-                entry.load()
+        # Tasks run in threads: whoever comes second waits until all plug-ins are there.
+        with self._discovering:
+            if not self._discovered:
+                package = importlib.import_module(self._package)
+                for module in pkgutil.iter_modules(package.__path__):
+                    importlib.import_module(f"{self._package}.{module.name}")
+                for entry in entry_points(group=self._group):
+                    entry.load()
+                self._discovered = True
         return tuple(sorted(self._entries))
 
     def __getitem__(self, name: str) -> T:
