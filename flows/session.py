@@ -75,10 +75,11 @@ class Session:
         """The prepared corpus.
 
         Raises:
-            DataError: It is missing or malformed, was prepared by other parameters, or is too short for
-                one training sequence.
+            DataError: It is missing, malformed, tampered with, prepared by other parameters, or too
+                short for one training sequence.
         """
         data = load_tokens(self.where.tokens)
+        data.verify()  # once per process: candidates trust the digest
         stated = self.params.data.model_dump(mode="json")
         if data.meta.get("data", stated) != stated:
             raise DataError(

@@ -203,7 +203,7 @@ class Retrain(Section):
 
 
 class Runtime(Section):
-    """How it runs; nothing here changes a result, so nothing here is part of a run's identity.
+    """How it runs: no part of a run's identity, since a training within its limits does not depend on it.
 
     Attributes:
         workers: Candidates trained at once; ``null``: one per core (or per GPU).

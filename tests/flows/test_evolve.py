@@ -188,6 +188,17 @@ def test_a_changed_text_is_refused_and_the_prepared_corpus_kept(copied):
     assert {path.name: path.read_bytes() for path in (copied.folder / "data/tokens/main").iterdir()} == tokens
 
 
+def test_a_tampered_corpus_is_refused(copied):
+    path = copied.folder / "data/tokens/main/train.bin"
+    content = bytearray(path.read_bytes())
+    content[7] ^= 1
+    path.write_bytes(content)
+    before = copied.generations()
+    output = copied.run("star", "evolve", "--generations", "3", code=2)
+    assert "train.bin: its SHA-256 is not the one in meta.json" in output
+    assert copied.generations() == before
+
+
 def test_a_run_whose_report_is_missing_is_not_complete(copied):
     (copied.folder / "data/reports/main/report.html").unlink()
     shutil.rmtree(copied.folder / "data/baselines")
