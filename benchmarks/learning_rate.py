@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from star_core import SearchSpace, compile_genome
+from benchmarks.jobs import Finished, baselines, make_jobs, random_candidates, run_jobs
+from star_core import SearchSpace
 from star_core.config import Data, Model, Params, Training
-from star_core.datasets.prepare import prepare
-from star_core.evaluation import Evaluation, Job, evaluation_key
-from star_core.genome.baselines import PATTERNS, baseline
+from star_core.datasets import prepare
 from star_core.training import CandidatePool, default_workers
+
+
+def cell(one: Finished) -> str:
+    """The loss, or how the training failed."""
+    return f"{one.evaluation.status:>11}" if one.loss is None else f"{one.loss:11.3f}"
 
 
 def main() -> None:
@@ -30,50 +31,26 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--genomes", type=int, default=4)
     arguments = parser.parse_args()
-    space, rng = SearchSpace.preset("paper"), np.random.default_rng(0)
-    genomes = {name: baseline(name, space.depth) for name in PATTERNS}
-    genomes |= {f"random {index}": space.sample(rng) for index in range(arguments.genomes)}
+    space = SearchSpace.preset("paper")
     ratio = 768 / arguments.width
     rates = {"8e-4": 8e-4, "× √": 8e-4 * ratio**0.5, "× ratio": 8e-4 * ratio, "× 2 ratio": 16e-4 * ratio}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        CandidatePool(default_workers(Training()), 600, 4096) as pool,
-    ):
+    recipes = {
+        label: Params(
+            model=Model(width=arguments.width), training=Training(learning_rate=rate, accelerator="cpu")
+        )
+        for label, rate in rates.items()
+    }
+    workers = default_workers(Training(accelerator="cpu"))
+    with tempfile.TemporaryDirectory() as folder, CandidatePool(workers, 600, 4096) as pool:
         data = prepare(Data(), Path(folder) / "tokens")
-
-        def loss(name: str, rate: float) -> Evaluation:
-            params = Params(
-                model=Model(width=arguments.width), training=Training(learning_rate=rate, accelerator="cpu")
-            )
-            digest = compile_genome(genomes[name], space, arguments.width).digest
-            job = Job(
-                genome=str(genomes[name]),
-                space="paper",
-                model=params.model,
-                training=params.training,
-                data=str(data.folder),
-                data_digest=data.digest,
-                digest=digest,
-                key=evaluation_key(digest, params, data.digest),
-                storage=str(Path(folder) / "evaluations"),
-            )
-            return pool.run(job)
-
-        with ThreadPoolExecutor(16) as threads:
-            found = {
-                (name, label): threads.submit(loss, name, rate)
-                for name in genomes
-                for label, rate in rates.items()
-            }
-            print(f"{'nats per byte':<16}" + "".join(f"{label:>11}" for label in rates))
-            for name in genomes:
-                cells = []
-                for label in rates:
-                    one = found[name, label].result()
-                    cells.append(
-                        f"{one.metrics['validation_loss']:11.3f}" if one.metrics else f"{one.status:>11}"
-                    )
-                print(f"{name:<16}" + "".join(cells), flush=True)
+        print(f"{'nats per byte':<16}" + "".join(f"{label:>11}" for label in rates))
+        for candidate in baselines(space.depth) + random_candidates(space, arguments.genomes):
+            jobs = {}
+            for label, params in recipes.items():
+                made = make_jobs([candidate], params, data, Path(folder) / "evaluations")
+                jobs[label] = made[candidate.name]
+            row = {one.name: cell(one) for one in run_jobs(pool, jobs, workers)}
+            print(f"{candidate.name:<16}" + "".join(row[label] for label in rates), flush=True)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,9 @@ class Layer:
         liv_class: Class name and genomes.
         groups: Feature groups by role order. A differential LIV has each of them ``branches`` times.
         states: Inference state this layer holds itself, per branch.
-        weights: Weights of the layer besides its feature groups: ``norm``, ``output`` and, for a
-            differential LIV, ``difference`` (the λ of y = T₁x - λ T₂x, one per LIV).
+        weights: Weights of the layer besides its feature groups: ``norm``, ``output`` (or
+            ``output_scale``) and, for a differential LIV, ``difference`` (the λ of
+            y = T₁x - λ T₂x, one per LIV).
     """
 
     index: int
@@ -86,14 +87,15 @@ class Layer:
             for group in self.groups
             if group.computed_by == self.index
         )
-        structure = structure_of(self.liv_class.operator.token_mixing)
-        mixing = structure.mixing_flops(
+        operator = self.liv_class.operator
+        mixing = structure_of(operator.token_mixing).mixing_flops(
+            operator,
             {group.role: group.genome for group in self.groups},
             {group.role: group.shape for group in self.groups},
             dims,
             context,
         )
-        output = next(2 * weight.size for weight in self.weights if weight.name == "output")
+        output = next(2 * weight.size for weight in self.weights if weight.name in ("output", "output_scale"))
         return self.branches * (computed + mixing) + output
 
 

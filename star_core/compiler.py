@@ -135,10 +135,10 @@ def _layout(liv_class: LIVClass, dims: Dimensions) -> _Layout:
     genomes = dict(zip(featurizer.roles, featurizer.groups, strict=True))
     shapes = {role: structure.shape(role, group, operator, dims) for role, group in genomes.items()}
     states = [state for role, group in genomes.items() for state in feature_states(role, group, shapes[role])]
-    states += structure.states(genomes, shapes, dims)
+    states += structure.states(operator, genomes, shapes, dims)
     value = shapes["V"]
     mixed = value.size * genomes["V"].repeat
-    weights = [Weight("norm", (dims.width,)), Weight("output", (dims.width, mixed))]
+    weights = [Weight("norm", (dims.width,)), structure.output(operator, mixed, dims)]
     if liv_class.differential:
         weights.append(Weight("difference", (1,)))
     groups = {

@@ -5,7 +5,7 @@ that alters results for the same genome, recipe, data and seed. It is part of ev
 and a dependency of every generation in ``dvc.yaml``.
 """
 
-MODEL = 1
+MODEL = 2
 """Operators, initialisation, training and evaluation."""
 
 SEARCH = 1

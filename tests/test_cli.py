@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from star_core.genome.operator import paper_classes
+from star_core.genome.operator import class_table
 from star_core.genome.tables import BACKBONE_GENES, FEATURIZER_GENES, FEATURIZERS, OPERATOR_GENES
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def test_genes_prints_every_gene_class_and_featurizer():
     for gene in (*BACKBONE_GENES, *OPERATOR_GENES, *FEATURIZER_GENES):
         assert gene.meaning in output
         assert f"{gene.low}–{gene.high}" in output
-    for entry in paper_classes().values():
+    for entry in class_table().values():
         assert entry.name in output
         assert str(entry.operator) in output
     for _, groups, meaning in FEATURIZERS.values():

@@ -9,11 +9,11 @@ from star_core.compiler import default_head_dim
 from star_core.errors import ConfigError, GenomeError
 from tests.genome.strategies import any_genome
 
-PAPER = SearchSpace.preset("paper")
+NAMED = SearchSpace.preset("paper")
 
 
 def compiled(text, width=64):
-    return compile_genome(Genome.parse(text), PAPER, width)
+    return compile_genome(Genome.parse(text), NAMED, width)
 
 
 def test_the_example_of_the_paper_shares_weights_of_1_with_3_and_features_of_2_with_4():
@@ -69,9 +69,9 @@ def test_a_featurizer_whose_owner_reuses_features_passes_its_weights_on():
 @given(any_genome, st.sampled_from([8, 64, 96, 768]))
 def test_any_genome_compiles_or_is_a_genome_error(genome, width):
     try:
-        architecture = compile_genome(genome, PAPER, width)
+        architecture = compile_genome(genome, NAMED, width)
     except GenomeError:
-        assert not PAPER.is_valid(genome)
+        assert not NAMED.is_valid(genome)
     else:
         assert architecture.num_parameters > 0
         for layer in architecture.layers:
@@ -104,9 +104,9 @@ def test_default_head_size(width, head_dim):
 @pytest.mark.parametrize(("width", "head_dim"), [(100, None), (0, None), (64, 7), (64, 48), (64, 1)])
 def test_sizes_that_do_not_split_are_refused_with_one_that_does(width, head_dim):
     with pytest.raises(ConfigError, match="Fix: use"):
-        compile_genome(Genome.parse("11111"), PAPER, width, head_dim)
+        compile_genome(Genome.parse("11111"), NAMED, width, head_dim)
 
 
 def test_grouped_queries_that_do_not_fit_the_heads_are_refused():
     with pytest.raises(GenomeError, match="the repeat factor divides the number of heads"):
-        compile_genome(Genome.parse("31111"), PAPER, 64, head_dim=32)
+        compile_genome(Genome.parse("31111"), NAMED, 64, head_dim=32)

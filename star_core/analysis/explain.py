@@ -17,7 +17,7 @@ from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.featurizer import FeaturizerGenome
-from star_core.genome.operator import paper_classes
+from star_core.genome.operator import class_table
 from star_core.genome.tables import (
     BACKBONE_GENES,
     FEATURIZER_GENES,
@@ -94,7 +94,7 @@ def _classes() -> Table:
             FEATURIZERS[entry.operator.featurizer][2],
             "two branches, difference" if entry.differential else "",
         )
-        for index, entry in paper_classes().items()
+        for index, entry in class_table().items()
     ]
     columns = ("allele", "class", "name", "operator", "token mixing", "featurizer", "differential")
     return _table("LIV classes (backbone gene 1)", columns, rows)

@@ -81,8 +81,8 @@ class LIVClass:
     differential: bool
 
 
-def paper_classes() -> dict[int, LIVClass]:
-    """The 17 LIV classes of the paper, by class index."""
+def class_table() -> dict[int, LIVClass]:
+    """Every LIV class that has a name, by class index."""
     classes = {}
     for index, (name, digits, differential) in OPERATORS.items():
         operator = OperatorGenome.parse(digits)

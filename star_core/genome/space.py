@@ -9,18 +9,29 @@ import numpy as np
 
 from star_core.errors import ConfigError, GenomeError, nearest
 from star_core.genome.backbone import LIV, Genome, place_of
-from star_core.genome.operator import LIVClass, paper_classes
+from star_core.genome.operator import LIVClass, class_table
 from star_core.genome.sharing import NOTHING_SHARED, can_reuse, shared_roles
-from star_core.genome.tables import GENES_PER_LIV, MAX_DEPTH, MAX_GROUPS, write_allele
+from star_core.genome.tables import (
+    GENES_PER_LIV,
+    MAX_DEPTH,
+    MAX_GROUPS,
+    OPERATORS,
+    PAPER_CLASSES,
+    write_allele,
+)
 from star_core.structures.base import structure_of
 
 PRESETS: Mapping[str, tuple[str, tuple[int, ...]]] = {
-    "paper": ("all 17 LIV classes of the paper", tuple(range(1, 18))),
+    "paper": ("all 17 LIV classes of the paper", PAPER_CLASSES),
+    "extended": (
+        "those and linear, banded and pointwise attention, grouped convolution and gated unit",
+        tuple(OPERATORS),
+    ),
     "lfm2": ("short gated convolution, grouped-query attention, gated unit (arXiv 2511.23404)", (3, 7, 9)),
     "attention": ("attention in all variants and gated units", (1, 2, 3, 4, 9, 10, 11, 12, 13)),
 }
 
-CLASS_TABLE = "paper"
+CLASS_TABLE = "extended"
 """The preset whose classes all others choose from."""
 
 
@@ -59,7 +70,7 @@ class SearchSpace:
                     place=f"space.{key}",
                     fix=f"use {min(max(value, 1), high)}",
                 )
-        table = paper_classes()
+        table = class_table()
         return cls(name, {index: table[index] for index in PRESETS[name][1]}, depth, groups)
 
     def alleles(self, liv_class: int, gene: int) -> tuple[int, ...]:

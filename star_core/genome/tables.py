@@ -97,8 +97,9 @@ FEATURIZERS: Mapping[int, tuple[str, tuple[str, ...], str]] = {
         "gates dense; implicitly parametrised long depthwise filter, 8 modes",
     ),
     9: ("C V", ("111231", "111231"), "dense channel, diagonal token, expansion 3 (SwiGLU)"),
+    10: ("C B V", ("114211", "114211", "111211"), "as 1, swish on the first two groups"),
 }
-"""Featurizer class → (roles, one six-integer genome per group, meaning)."""
+"""Featurizer class → (roles, one six-integer genome per group, meaning). 1 to 9 are the paper's."""
 
 ROLES: Mapping[str, str] = {
     "C": "what reads: query, read-out, output gate",
@@ -126,15 +127,25 @@ OPERATORS: Mapping[int, tuple[str, str, bool]] = {
     15: ("Rec-2-Diff", "64111", True),
     16: ("GConv-1-Diff", "73111", True),
     17: ("GConv-2-Diff", "83111", True),
+    18: ("LA-1", "12113", False),
+    19: ("LA-2", "a2113", False),
+    20: ("SA-1-Band", "12223", False),
+    21: ("SA-3-Band", "32223", False),
+    22: ("SA-1-ReLU", "12133", False),
+    23: ("SA-1-Swish", "12143", False),
+    24: ("GConv-3", "73113", False),
+    25: ("GMemless-2", "91143", False),
 }
-"""LIV class → (name, operator genome, differential?): the 17 classes of the paper."""
+"""LIV class → (name, operator genome, differential?). 1 to 17 are the paper's, the others ours."""
 
+PAPER_CLASSES = tuple(range(1, 18))
 
+MAX_CLASSES = 35
 MAX_GROUPS = 35
 MAX_DEPTH = 256
 
 BACKBONE_GENES: tuple[Gene, ...] = (
-    Gene("class", 1, max(OPERATORS), "LIV class: stands for one operator genome and its featurizer genome"),
+    Gene("class", 1, MAX_CLASSES, "LIV class: stands for one operator genome and its featurizer genome"),
     Gene(
         "featurizer_group",
         1,

@@ -12,23 +12,26 @@ import torch
 from star_core.genome.tables import TokenMixing
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.nonlinearity import nonlinearity
+from star_core.livs.rotary import Positions
 
 
 @register(TokenMixing.DIAGONAL)
 class Diagonal(Mixer):
     """y_i = σ(C_i) · V_i."""
 
-    def reference(self, features: Features) -> torch.Tensor:
+    def reference(self, features: Features, positions: Positions) -> torch.Tensor:
         """T_BELL, a diagonal matrix per channel."""
         gate_BLE = nonlinearity(self.operator.nonlinearity, features["C"].flatten(2))
         T_BELL = torch.diag_embed(gate_BLE.transpose(1, 2))
         return torch.einsum("beij,bje->bie", T_BELL, features["V"].flatten(2))
 
-    def parallel(self, features: Features, states: States | None) -> tuple[torch.Tensor, States]:
+    def parallel(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
         """The product, token by token."""
         gate_BLE = nonlinearity(self.operator.nonlinearity, features["C"].flatten(2))
         return gate_BLE * features["V"].flatten(2), {}
 
-    def step(self, features: Features, states: States) -> tuple[torch.Tensor, States]:
+    def step(self, features: Features, states: States, positions: Positions) -> tuple[torch.Tensor, States]:
         """The same: nothing is remembered."""
-        return self.parallel(features, states)
+        return self.parallel(features, states, positions)

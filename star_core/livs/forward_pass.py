@@ -69,13 +69,18 @@ class ForwardPass:
         self._features: dict[FeatureKey, torch.Tensor] = {}
 
     def recall(self, key: FeatureKey) -> torch.Tensor:
-        """A feature group that an earlier layer computed in this pass."""
+        """A feature group that this layer or an earlier one computed in this pass."""
         return self._features[key]
 
     def offer(self, key: FeatureKey, feature: torch.Tensor) -> None:
-        """Keeps a feature group for later layers, if any of them reuses it."""
-        if (key.layer, key.role) in self._reused:
-            self._features[key] = feature
+        """Keeps a feature group for its own layer and for later ones."""
+        self._features[key] = feature
+
+    def forget(self, layer: int) -> None:
+        """Drops what a layer has computed and no later one reuses."""
+        for key in [key for key in self._features if key.layer == layer]:
+            if (key.layer, key.role) not in self._reused:
+                del self._features[key]
 
     def append(self, key: StateKey, feature_BLHE: torch.Tensor) -> torch.Tensor:
         """Writes a feature group behind its history and returns all of it, (B, S, H, E)."""
@@ -84,4 +89,4 @@ class ForwardPass:
         start, end = self.positions.start, self.positions.start + self.positions.length
         history_BHSE = self.held[key]
         history_BHSE[:, :, start:end] = feature_BLHE.transpose(1, 2)
-        return history_BHSE[:, :, :end].transpose(1, 2)
+        return history_BHSE[:, :, :end].transpose(1, 2).to(feature_BLHE.dtype)

@@ -60,9 +60,24 @@ def _fan_in(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> t
     return torch.randn(shape, generator=generator) / math.sqrt(shape[-1])
 
 
+def _filter(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+    """Keeps the variance: the last two axes, channels read and taps, are summed over."""
+    return torch.randn(shape, generator=generator) / math.sqrt(shape[-1] * shape[-2])
+
+
 def _output(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
     """So small that the sum over all layers keeps the variance of the residual stream (GPT-2)."""
     return _fan_in(shape, depth, generator) / math.sqrt(2 * depth)
+
+
+def _scale(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+    """Random signs: keeps the variance of every channel, and tells one group of features from another."""
+    return torch.randint(0, 2, shape, generator=generator) * 2.0 - 1
+
+
+def _output_scale(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+    """As ``_output``: the first axis is summed over."""
+    return _scale(shape, depth, generator) / math.sqrt(2 * depth * shape[0])
 
 
 def _step_bias(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
@@ -106,10 +121,12 @@ def _frequency(shape: tuple[int, ...], depth: int, generator: torch.Generator) -
 INITIALISERS: Mapping[str, Initialiser] = {
     "norm": _ones,
     "output": _output,
+    "output_scale": _output_scale,
     "difference": _difference,
     "projection": _fan_in,
+    "scale": _scale,
     "short_filter": _fan_in,
-    "filter": _fan_in,
+    "filter": _filter,
     "step_bias": _step_bias,
     "log_rate": _log_rate,
     "real": _residue,

@@ -1,9 +1,14 @@
-"""Low-rank token mixing: softmax attention, T_ij = softmax_j(C_i · B_j / √E), over values V.
+"""Low-rank token mixing: T_ij = σ(C_i · B_j / √E) for j <= i, over values V.
+
+σ is softmax over the row; or ReLU, swish or nothing, score by score, and then rows are divided by the
+number of tokens they read (arXiv 2309.08586, §3), so that every kind averages over what it reads.
+Nothing but a band or a softmax stands between linear attention and a state of constant size.
 
 Queries C, keys B and values V may have fewer heads than the operator: ``repeat`` heads then read
 one of them (grouped queries, arXiv 2305.13245). C and B are rotated by their position.
 
-Legend: B batch, L tokens of this pass, S tokens held so far, H heads, E channels per head.
+Legend: B batch, L tokens of this pass, S tokens held so far, H heads, G heads of keys and values,
+E channels of keys, P of values, W tokens of a band.
 """
 
 from __future__ import annotations
@@ -12,65 +17,192 @@ import math
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from star_core.genome.tables import TokenMixing
+from star_core.architecture import Layer
+from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.livs.band import band_mask, key_blocks, query_blocks, unblock, with_window
+from star_core.livs.linear_attention import linear_attention, linear_attention_step
 from star_core.livs.mixer import Features, Mixer, States, register
+from star_core.livs.nonlinearity import nonlinearity
+from star_core.livs.precision import attention_input
 from star_core.livs.rotary import Positions
+from star_core.structures.low_rank import WINDOW, is_recurrent
+
+ROWS = 256
+"""Rows of T in memory at a time, where its scores have a pointwise nonlinearity."""
 
 
 @register(TokenMixing.LOW_RANK)
 class LowRank(Mixer):
-    """Softmax attention. Its states, keys and values, are histories and arrive as features."""
+    """Attention. Unbanded keys and values are histories and arrive as features, others are states."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer)
+        self.softmax = self.operator.nonlinearity is Nonlinearity.SOFTMAX
+        self.banded = self.operator.sparsity is Sparsity.BANDED
+        self.recurrent = is_recurrent(self.operator)
+        self.scale = 1 / math.sqrt(self.shapes["C"].channels)
 
     def prepare(self, role: str, feature: torch.Tensor, positions: Positions) -> torch.Tensor:
         """Queries and keys carry their position, so that a kept or shared key need not be turned again."""
+        read = 2 * WINDOW if self.banded else positions.start + positions.length
+        feature = attention_input(feature, read)
         return feature if role == "V" else positions.rotate(feature)
 
-    def reference(self, features: Features) -> torch.Tensor:
-        """T_BHLL = softmax of the masked scores."""
-        C_BHLE, B_BHLE, V_BHLE = (
+    def reference(self, features: Features, positions: Positions) -> torch.Tensor:
+        """T_BHLL, all of it."""
+        C_BHLE, B_BHLE, V_BHLP = (
             features[role].transpose(1, 2).repeat_interleave(self.groups[role].repeat, 1) for role in "CBV"
         )
-        scores_BHLL = C_BHLE @ B_BHLE.mT / math.sqrt(C_BHLE.shape[-1])
-        T_BHLL = scores_BHLL.masked_fill(~_causal(scores_BHLL), -math.inf).softmax(-1)
-        return (T_BHLL @ V_BHLE).transpose(1, 2).flatten(2)
+        scores_BHLL = C_BHLE @ B_BHLE.mT * self.scale
+        lag_LL = torch.arange(scores_BHLL.shape[-1], device=scores_BHLL.device)
+        lag_LL = lag_LL.unsqueeze(1) - lag_LL
+        unread_LL = (lag_LL < 0) | (lag_LL >= WINDOW) if self.banded else lag_LL < 0
+        if self.softmax:
+            T_BHLL = scores_BHLL.masked_fill(unread_LL, -math.inf).softmax(-1)
+        else:
+            T_BHLL = nonlinearity(self.operator.nonlinearity, scores_BHLL).masked_fill(unread_LL, 0)
+            T_BHLL = T_BHLL / (~unread_LL).sum(-1, keepdim=True)
+        return (T_BHLL @ V_BHLP).transpose(1, 2).flatten(2)
 
-    def parallel(self, features: Features, states: States | None) -> tuple[torch.Tensor, States]:
-        """Fused attention; the L tokens of this pass are the last of the S in the history."""
-        C_BHLE, B_BHSE, V_BHSE = (self._heads(features[role], role) for role in "CBV")
-        channels, width = V_BHSE.shape[-1], C_BHLE.shape[-1]
-        # The fused kernel wants one head size; zeros add nothing to a score and are cut off a value.
-        extra = channels - width
-        C_BHLE, B_BHSE = (functional.pad(x, (0, extra)) if extra > 0 else x for x in (C_BHLE, B_BHSE))
-        V_BHSE = functional.pad(V_BHSE, (0, -extra)) if extra < 0 else V_BHSE
-        length, held = C_BHLE.shape[2], B_BHSE.shape[2]
-        mask_LS = None if length in (1, held) else _causal(C_BHLE.new_empty(length, held))
-        y_BHLE = functional.scaled_dot_product_attention(
-            C_BHLE,
-            B_BHSE,
-            V_BHSE,
-            attn_mask=mask_LS,
-            is_causal=length == held and length > 1,
-            scale=1 / math.sqrt(width),
-            enable_gqa=C_BHLE.shape[1] != B_BHSE.shape[1],
+    def parallel(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
+        """Fused attention, blocks of a band, blocks of rows, or chunks of a recurrence."""
+        if self.recurrent:
+            return self._linear(features, states, positions)
+        if self.banded:
+            return self._band(features, states, positions)
+        # The L tokens of this pass are the last of the S in the history.
+        C_BHLE, B_BGSE, V_BGSP = (self._heads(features[role], role).transpose(1, 2) for role in "CBV")
+        if self.softmax:
+            length, held = C_BHLE.shape[2], B_BGSE.shape[2]
+            mask_LS = None if length in (1, held) else _causal(length, held, C_BHLE.device)
+            y_BHLP = self._attend(C_BHLE, B_BGSE, V_BGSP, mask_LS, length == held and length > 1)
+            return y_BHLP.transpose(1, 2).flatten(2), {}
+        y_BHLP = self._rows(C_BHLE, B_BGSE, V_BGSP)
+        return self._average(y_BHLP.transpose(1, 2).flatten(2), positions), {}
+
+    def step(self, features: Features, states: States, positions: Positions) -> tuple[torch.Tensor, States]:
+        """One query against the history, the band or the state: no mask but for a band not yet full."""
+        if not self.recurrent:
+            return self.parallel(features, states, positions)
+        C_BHE, B_BHE, V_BHP = (x.squeeze(1) for x in self._all_heads(features))
+        state_BHEP = self._spread(states["state"]).to(V_BHP.dtype)
+        y_BHP, state_BHEP = linear_attention_step(C_BHE * self.scale, B_BHE, V_BHP, state_BHEP)
+        return self._average(y_BHP.flatten(1).unsqueeze(1), positions), {"state": self._kept(state_BHEP)}
+
+    def _linear(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
+        C_BLHE, B_BLHE, V_BLHP = self._all_heads(features)
+        initial = None if states is None else self._spread(states["state"]).to(V_BLHP.dtype)
+        rates_L11 = (self.scale / positions.counts(C_BLHE)).view(-1, 1, 1)
+        y_BLHP, state_BHEP = linear_attention(C_BLHE * rates_L11, B_BLHE, V_BLHP, initial)
+        return y_BLHP.flatten(2), {} if states is None else {"state": self._kept(state_BHEP)}
+
+    def _band(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
+        C_BLHE, B_BLGE, V_BLGP = (features[role] for role in "CBV")
+        keys_BSGE = with_window(B_BLGE, None if states is None else states["keys"])
+        values_BSGP = with_window(V_BLGP, None if states is None else states["values"])
+        batch, length = C_BLHE.shape[:2]
+        if length == 1:
+            blocks = [x.transpose(1, 2) for x in (C_BLHE, keys_BSGE, values_BSGP)]
+            reads = torch.arange(WINDOW, device=C_BLHE.device) >= WINDOW - 1 - positions.start
+            mask = reads.expand(batch, 1, 1, -1)
+        else:
+            blocks = [query_blocks(C_BLHE), key_blocks(keys_BSGE), key_blocks(values_BSGP)]
+            mask = band_mask(batch, -(-length // WINDOW), positions.start, C_BLHE.device)
+        C_NHWE, B_NGTE, V_NGTP = (
+            self._heads(x.transpose(1, 2), role).transpose(1, 2)
+            for x, role in zip(blocks, "CBV", strict=True)
         )
-        return y_BHLE[..., :channels].transpose(1, 2).flatten(2), {}
+        if self.softmax:
+            y_NHWP = self._attend(C_NHWE, B_NGTE, V_NGTP, mask, False)
+        else:
+            y_NHWP = self._row_block(C_NHWE, B_NGTE, V_NGTP, mask)
+        y_BLE = unblock(y_NHWP, batch, length).flatten(2)
+        kept = {"keys": keys_BSGE[:, length:], "values": values_BSGP[:, length:]}
+        return y_BLE if self.softmax else self._average(y_BLE, positions), {} if states is None else kept
 
-    def step(self, features: Features, states: States) -> tuple[torch.Tensor, States]:
-        """One query against the history: no mask is needed."""
-        return self.parallel(features, states)
+    def _attend(
+        self, C: torch.Tensor, B: torch.Tensor, V: torch.Tensor, mask: torch.Tensor | None, causal: bool
+    ) -> torch.Tensor:
+        """Fused softmax attention of (…, heads, tokens, channels)."""
+        channels, extra = V.shape[-1], V.shape[-1] - C.shape[-1]
+        # The fused kernel wants one head size; zeros add nothing to a score and are cut off a value.
+        C, B = (functional.pad(x, (0, extra)) if extra > 0 else x for x in (C, B))
+        V = functional.pad(V, (0, -extra)) if extra < 0 else V
+        grouped = C.shape[1] != B.shape[1]
+        y = functional.scaled_dot_product_attention(
+            C, B, V, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
+        )
+        return y[..., :channels]
+
+    def _rows(self, C_BHLE: torch.Tensor, B_BGSE: torch.Tensor, V_BGSP: torch.Tensor) -> torch.Tensor:
+        """Rows of T by blocks, made again in the backward pass: memory is linear in the length."""
+        length, held = C_BHLE.shape[2], B_BGSE.shape[2]
+        made = []
+        for begin in range(0, length, ROWS):
+            end = min(begin + ROWS, length)
+            read = held - length + end
+            block = (C_BHLE[:, :, begin:end], B_BGSE[:, :, :read], V_BGSP[:, :, :read])
+            mask_LS = _causal(end - begin, read, C_BHLE.device)
+            if length <= ROWS or not torch.is_grad_enabled():
+                made.append(self._row_block(*block, mask_LS))
+            else:
+                made.append(
+                    checkpoint(
+                        self._row_block, *block, mask_LS, use_reentrant=False, preserve_rng_state=False
+                    )
+                )
+        return torch.cat(made, 2) if len(made) > 1 else made[0]
+
+    def _row_block(
+        self, C: torch.Tensor, B: torch.Tensor, V: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        repeat = C.shape[1] // B.shape[1]
+        B, V = (x.repeat_interleave(repeat, 1) if repeat > 1 else x for x in (B, V))
+        T = nonlinearity(self.operator.nonlinearity, C * self.scale @ B.mT)
+        return T.masked_fill(~mask, 0) @ V
+
+    def _average(self, y_BLE: torch.Tensor, positions: Positions) -> torch.Tensor:
+        """Divides each row by the number of tokens it reads."""
+        read_L = positions.counts(y_BLE)
+        return y_BLE / (read_L.clamp(max=WINDOW) if self.banded else read_L).unsqueeze(1)
 
     def _heads(self, x_BLHE: torch.Tensor, role: str) -> torch.Tensor:
-        """(B, H, L, E), expanded only where the fused kernel cannot repeat keys and values alike."""
-        x_BHLE = x_BLHE.transpose(1, 2)
+        """Expanded only where the fused kernel cannot repeat keys and values alike."""
         repeats = {other: self.groups[other].repeat for other in "CBV"}
         if repeats[role] == 1 or (repeats["C"] == 1 and repeats["B"] == repeats["V"]):
-            return x_BHLE
-        return x_BHLE.repeat_interleave(repeats[role], 1)
+            return x_BLHE
+        return x_BLHE.repeat_interleave(repeats[role], 2)
+
+    def _all_heads(self, features: Features) -> list[torch.Tensor]:
+        """C, B and V with every head, at least in float32: long sums lose half precision."""
+        full = []
+        for role in "CBV":
+            x, repeat = features[role], self.groups[role].repeat
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            full.append(x.repeat_interleave(repeat, 2) if repeat > 1 else x)
+        return full
+
+    @property
+    def _readers(self) -> int:
+        """Heads that read one state."""
+        heads = math.lcm(self.shapes["B"].heads, self.shapes["V"].heads)
+        return self.shapes["V"].heads * self.groups["V"].repeat // heads
+
+    def _spread(self, state_BGEP: torch.Tensor) -> torch.Tensor:
+        return state_BGEP.repeat_interleave(self._readers, 1) if self._readers > 1 else state_BGEP
+
+    def _kept(self, state_BHEP: torch.Tensor) -> torch.Tensor:
+        return state_BHEP[:, :: self._readers]
 
 
-def _causal(scores_LS: torch.Tensor) -> torch.Tensor:
+def _causal(length: int, held: int, device: torch.device) -> torch.Tensor:
     """True where query i, one of the last L tokens, may read key j."""
-    length, held = scores_LS.shape[-2:]
-    ones = torch.ones(length, held, dtype=torch.bool, device=scores_LS.device)
-    return ones.tril(held - length)
+    return torch.ones(length, held, dtype=torch.bool, device=device).tril(held - length)

@@ -18,7 +18,8 @@ from star_core.livs.rotary import Positions
 
 Features = Mapping[str, torch.Tensor]
 """Feature groups by role: ``C``, ``B``, ``V`` as (B, L, heads, channels), ``A`` as (B, L, heads, 1),
-``K`` as its filter. A group whose state grows per token arrives as its whole history, (B, S, …)."""
+``K`` as its filter (taps (D, I, K), or a complex modal filter). A group whose state grows per token
+arrives as its whole history, (B, S, …)."""
 
 States = dict[str, torch.Tensor]
 """Constant-size states by name, (B, …). A form takes the old ones and returns new ones."""
@@ -30,7 +31,8 @@ class Mixer(ABC):
     The three forms compute the same y_BLE from the same features. ``reference`` materialises T and
     starts from nothing; ``parallel`` takes any number of tokens; ``step`` takes one, in a time that
     depends on the tokens before only where the structure keeps a history. ``states`` is ``None``
-    where nothing came before and nothing need be kept: then no states are returned.
+    where nothing came before and nothing need be kept: then no states are returned. ``positions`` are
+    those of the L tokens of the pass.
     """
 
     def __init__(self, layer: Layer) -> None:
@@ -43,15 +45,17 @@ class Mixer(ABC):
         return feature
 
     @abstractmethod
-    def reference(self, features: Features) -> torch.Tensor:
+    def reference(self, features: Features, positions: Positions) -> torch.Tensor:
         """T materialised: short, quadratic, for tests and readers."""
 
     @abstractmethod
-    def parallel(self, features: Features, states: States | None) -> tuple[torch.Tensor, States]:
+    def parallel(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
         """Many tokens at once, in matrix products."""
 
     @abstractmethod
-    def step(self, features: Features, states: States) -> tuple[torch.Tensor, States]:
+    def step(self, features: Features, states: States, positions: Positions) -> tuple[torch.Tensor, States]:
         """One token (L = 1) after those that ``states`` remember."""
 
 

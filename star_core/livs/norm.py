@@ -5,16 +5,45 @@ Legend: D channels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.autograd.function import once_differentiable
 
 EPSILON = 1e-5
 
 
 def rms_norm(x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
-    """Normalises the last axis: w · x / sqrt(mean(x²) + ε); any axes before it.
+    """Normalises the last axis: w · x / sqrt(mean(x²) + ε); any axes before it."""
+    y_D: torch.Tensor = _RMSNorm.apply(x_D, weight_D)  # type: ignore[no-untyped-call]
+    return y_D
 
-    Written through ``vector_norm``: on a CPU forward and backward take 0.6 of the time of
-    ``torch.nn.functional.rms_norm``, which is not fused there.
+
+class _RMSNorm(torch.autograd.Function):
+    """With r = 1 / sqrt(mean(x²) + ε): dx = r (w · dy - r² x mean(w · dy · x)), dw = Σ dy · r x.
+
+    ``torch.nn.functional.rms_norm`` is not fused on a CPU. The backward of layer normalisation is, on
+    every device; told that the mean is zero it yields dx less the mean of w · dy, which is added back.
     """
-    mean_square = torch.linalg.vector_norm(x_D, dim=-1, keepdim=True).square() / x_D.shape[-1]
-    return x_D * torch.rsqrt(mean_square + EPSILON) * weight_D
+
+    @staticmethod
+    def forward(ctx: Any, x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
+        norm = torch.linalg.vector_norm(x_D, dim=-1, keepdim=True, dtype=_precise(x_D))
+        rate = torch.rsqrt(norm.square() / x_D.shape[-1] + EPSILON)
+        ctx.save_for_backward(x_D, rate, weight_D)
+        return x_D * rate.to(x_D.dtype) * weight_D
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x_D, rate, weight_D = ctx.saved_tensors
+        dx_D, dweight_D, _ = torch.ops.aten.native_layer_norm_backward(
+            dy_D, x_D, weight_D.shape, torch.zeros_like(rate), rate, weight_D, None, [True, True, False]
+        )
+        mean = (dy_D @ weight_D.to(dy_D.dtype)).unsqueeze(-1) * rate / weight_D.numel()
+        return dx_D + mean.to(dx_D.dtype), dweight_D
+
+
+def _precise(x: torch.Tensor) -> torch.dtype:
+    """At least float32: squares of half-precision numbers overflow or vanish."""
+    return torch.promote_types(x.dtype, torch.float32)

@@ -1,6 +1,6 @@
 """Rotary position embedding (arXiv 2104.09864): scores of attention depend on i - j only.
 
-Legend: B batch, L length, H heads, E channels per head (even).
+Legend: B batch, L length, H heads, E channels per head (even), F = E / 2 pairs of channels.
 """
 
 from __future__ import annotations
@@ -18,20 +18,37 @@ class Positions:
 
     def __init__(self, start: int, length: int) -> None:
         self.start, self.length = start, length
-        self._angles: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._turns: dict[tuple[int, torch.dtype], torch.Tensor] = {}
+
+    def counts(self, like: torch.Tensor) -> torch.Tensor:
+        """How many tokens each of them may read, itself included: start + 1 … start + length, (L,)."""
+        return torch.arange(
+            self.start + 1, self.start + self.length + 1, device=like.device, dtype=like.dtype
+        )
 
     def rotate(self, x_BLHE: torch.Tensor) -> torch.Tensor:
-        """Turns the pair (x_e, x_{e+E/2}) by position · base^(-2e/E)."""
-        channels = x_BLHE.shape[-1]
-        if channels not in self._angles:
-            self._angles[channels] = self._compute(channels, x_BLHE)
-        cosine_L1E, sine_L1E = self._angles[channels]
-        return x_BLHE * cosine_L1E + x_BLHE.roll(channels // 2, -1) * sine_L1E
+        """Turns the pair (x_2f, x_2f+1), read as a complex number, by position · base^(-f/F) radians.
 
-    def _compute(self, channels: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        precise = torch.float64 if like.dtype == torch.float64 else torch.float32
-        pairs = torch.arange(0, channels, 2, device=like.device, dtype=precise)
-        steps = torch.arange(self.start, self.start + self.length, device=like.device, dtype=precise)
-        angles = torch.outer(steps, BASE ** (-pairs / channels))
-        cosine, sine = angles.cos().to(like.dtype), angles.sin().to(like.dtype)
-        return torch.cat([cosine, cosine], -1).unsqueeze(1), torch.cat([-sine, sine], -1).unsqueeze(1)
+        At least in float32: complex numbers of half precision do not exist on every device.
+        """
+        precise = torch.promote_types(x_BLHE.dtype, torch.float32)
+        pairs_BLHF2 = torch.unflatten(x_BLHE.to(precise), -1, (-1, 2))
+        key = (x_BLHE.shape[-1], precise)
+        if key not in self._turns:
+            self._turns[key] = self._compute(pairs_BLHF2)
+        turn_L1F = self._turns[key]
+        if torch.compiler.is_compiling():
+            # A compiler fuses real arithmetic only. Otherwise a complex product is one pass over x, not six.
+            real, imaginary = pairs_BLHF2.unbind(-1)
+            cosine, sine = turn_L1F.real, turn_L1F.imag
+            turned = [real * cosine - imaginary * sine, imaginary * cosine + real * sine]
+            return torch.stack(turned, -1).flatten(-2).to(x_BLHE.dtype)
+        turned_BLHF = torch.view_as_complex(pairs_BLHF2.contiguous()) * turn_L1F
+        return torch.view_as_real(turned_BLHF).flatten(-2).to(x_BLHE.dtype)
+
+    def _compute(self, pairs_BLHF2: torch.Tensor) -> torch.Tensor:
+        device, dtype, pairs = pairs_BLHF2.device, pairs_BLHF2.dtype, pairs_BLHF2.shape[-2]
+        steps = torch.arange(self.start, self.start + self.length, device=device, dtype=dtype)
+        rates = BASE ** (-torch.arange(pairs, device=device, dtype=dtype) / pairs)
+        angles_LF = torch.outer(steps, rates)
+        return torch.complex(angles_LF.cos(), angles_LF.sin()).unsqueeze(1)

@@ -19,20 +19,28 @@ import torch
 from torch.nn import functional
 
 from star_core.genome.tables import TokenMixing
+from star_core.livs.chunks import chunks, unchunk
 from star_core.livs.mixer import Features, Mixer, States, register
+from star_core.livs.rotary import Positions
 
 CHUNK = 16
 """Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""
 
+GROUP = 64
+"""Chunks whose states are found at once: work is O(L / Q · GROUP)."""
+
 FORGOTTEN = 16.0
 """Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
+
+NEGLIGIBLE = 40.0
+"""Largest -log of the decay over a chunk: e^-40 is less than the rounding error of float64."""
 
 
 @register(TokenMixing.SEMI_SEPARABLE)
 class SemiSeparable(Mixer):
     """A scalar decay per head and token, a matrix-valued state."""
 
-    def reference(self, features: Features) -> torch.Tensor:
+    def reference(self, features: Features, positions: Positions) -> torch.Tensor:
         """T_BHLL, with the product of decays as the exponential of a difference of sums."""
         C_BHLN, B_BHLN, V_BHLP, f_BHL1 = (x.transpose(1, 2) for x in self._expand(features))
         total_BHL1 = -f_BHL1.clamp(max=FORGOTTEN).cumsum(2)
@@ -40,14 +48,16 @@ class SemiSeparable(Mixer):
         T_BHLL = C_BHLN @ (f_BHL1 * B_BHLN).mT * decay_BHLL
         return (T_BHLL @ V_BHLP).transpose(1, 2).flatten(2)
 
-    def parallel(self, features: Features, states: States | None) -> tuple[torch.Tensor, States]:
+    def parallel(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
         """Chunks of Q tokens, all at once; only the states between chunks are a sequence."""
         C_BLHN, B_BLHN, V_BLHP, f_BLH1 = self._expand(features)
         initial = None if states is None else states["state"].to(V_BLHP.dtype)
         y_BLHP, state_BHNP = chunked_scan(C_BLHN, B_BLHN, V_BLHP, f_BLH1, initial)
         return y_BLHP.flatten(2).to(features["V"].dtype), {} if states is None else {"state": state_BHNP}
 
-    def step(self, features: Features, states: States) -> tuple[torch.Tensor, States]:
+    def step(self, features: Features, states: States, positions: Positions) -> tuple[torch.Tensor, States]:
         """One update of the state, one read-out."""
         C_BHN, B_BHN, V_BHP, f_BH1 = (x.squeeze(1) for x in self._expand(features))
         decay_BH11 = torch.exp(-f_BH1.clamp(max=FORGOTTEN)).unsqueeze(-1)
@@ -75,35 +85,65 @@ def chunked_scan(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The recurrence over L tokens, from an initial state (``None``: zeros).
 
+    Tokens that fill up the last chunk are zeros, which neither decay nor write.
+
     Returns:
         y (B, L, H, P) and the state after the last token (B, H, N, P).
     """
     length = V_BLHP.shape[1]
     size = min(CHUNK, length)
-    C, B, V, f = (_chunks(x, size) for x in (C_BLHN, B_BLHN, V_BLHP, f_BLH1))
-    V = V * f
+    C, B, V, f = (chunks(x, size) for x in (C_BLHN, B_BLHN, V_BLHP, f_BLH1))
+    # f B Vᵀ either way; the smaller of the two is scaled.
+    B, V = (B * f, V) if B.shape[-1] <= V.shape[-1] else (B, V * f)
     total_BHKQ1 = -f.clamp(max=FORGOTTEN).cumsum(3)
-    end_BHK11 = total_BHKQ1[:, :, :, -1:]
-    future_QQ = torch.ones(size, size, dtype=torch.bool, device=V.device).triu(1)
-    # Masked before exp: the upper triangle holds positive logarithms that overflow.
-    decay_BHKQQ = (total_BHKQ1 - total_BHKQ1.mT).masked_fill(future_QQ, -math.inf).exp()
-    y_BHKQP = (C @ B.mT * decay_BHKQQ) @ V
-    written_BHKNP = (B * (end_BHK11 - total_BHKQ1).exp()).mT @ V
-    decays, written = end_BHK11.exp().unbind(2), written_BHKNP.unbind(2)
-    state_BHNP = torch.zeros_like(written[0]) if initial_BHNP is None else initial_BHNP
+    end_BHK1 = total_BHKQ1[:, :, :, -1]
+    decay_BHKQQ = _decays(total_BHKQ1, total_BHKQ1)
+    T_BHKQQ = C @ B.mT * decay_BHKQQ
+    written_BHKNP = (B * (end_BHK1.unsqueeze(-1) - total_BHKQ1).exp()).mT @ V
+    before_BHKNP, state_BHNP = carry(end_BHK1, written_BHKNP, initial_BHNP)
+    if initial_BHNP is None and before_BHKNP.shape[2] == 1:
+        return unchunk(T_BHKQQ @ V, length), state_BHNP
+    carried_BHKQP = (C * total_BHKQ1.exp()) @ before_BHKNP
+    y_NQP = torch.baddbmm(carried_BHKQP.flatten(0, 2), T_BHKQQ.flatten(0, 2), V.flatten(0, 2))
+    return unchunk(y_NQP.view_as(V), length), state_BHNP
+
+
+def carry(
+    decay_BHK1: torch.Tensor, written_BHKNP: torch.Tensor, initial_BHNP: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The recurrence over chunks: S_k = exp(decay_k) S_{k-1} + W_k, in groups of ``GROUP`` of them.
+
+    Inside a group it is a matrix product with the decays between all its chunks.
+
+    Returns:
+        The state before every chunk, (B, H, K, N, P), and that after the last.
+    """
+    sizes = written_BHKNP.shape[3:]
+    state_BH1X = None if initial_BHNP is None else initial_BHNP.flatten(2).unsqueeze(2)
     before = []
-    for decay_BH11, new_BHNP in zip(decays, written, strict=True):
-        before.append(state_BHNP)
-        state_BHNP = torch.addcmul(new_BHNP, decay_BH11, state_BHNP)
-    if initial_BHNP is not None or len(before) > 1:
-        y_BHKQP = y_BHKQP + (C * total_BHKQ1.exp()) @ torch.stack(before, 2)
-    return y_BHKQP.permute(0, 2, 3, 1, 4).flatten(1, 2)[:, :length], state_BHNP
+    groups = zip(
+        torch.split(decay_BHK1.clamp(min=-NEGLIGIBLE), GROUP, 2),
+        torch.split(written_BHKNP.flatten(3), GROUP, 2),
+        strict=True,
+    )
+    for decay_BHG1, written_BHGX in groups:
+        after_BHG1 = decay_BHG1.cumsum(2)
+        # Shifted, not subtracted: not a bit of a chunk's own tokens may reach the state before it.
+        before_BHG1 = functional.pad(after_BHG1[:, :, :-1], (0, 0, 1, 0))
+        carried_BHGX = _decays(before_BHG1, after_BHG1, diagonal=0) @ written_BHGX
+        if state_BH1X is not None:
+            carried_BHGX = torch.addcmul(carried_BHGX, before_BHG1.exp(), state_BH1X)
+        before.append(carried_BHGX)
+        last = slice(-1, None)
+        state_BH1X = torch.addcmul(
+            written_BHGX[:, :, last], decay_BHG1[:, :, last].exp(), carried_BHGX[:, :, last]
+        )
+    before_BHKX = torch.cat(before, 2) if len(before) > 1 else before[0]
+    assert state_BH1X is not None
+    return torch.unflatten(before_BHKX, 3, sizes), torch.unflatten(state_BH1X.squeeze(2), 2, sizes)
 
 
-def _chunks(x_BLHX: torch.Tensor, size: int) -> torch.Tensor:
-    """(B, H, chunks, Q, X). Tokens are filled up with zeros, which neither decay nor write."""
-    missing = -x_BLHX.shape[1] % size
-    if missing:
-        x_BLHX = functional.pad(x_BLHX, (0, 0, 0, 0, 0, missing))
-    x_BKQHX = x_BLHX.reshape(x_BLHX.shape[0], -1, size, *x_BLHX.shape[2:])
-    return x_BKQHX.permute(0, 3, 1, 2, 4).contiguous()
+def _decays(row_KQ1: torch.Tensor, column_KQ1: torch.Tensor, diagonal: int = 1) -> torch.Tensor:
+    """exp(row_i - column_j) below the given diagonal, else 0; masked first, because the rest overflows."""
+    future_QQ = row_KQ1.new_full((row_KQ1.shape[-2],) * 2, -math.inf).triu(diagonal)
+    return (row_KQ1 - column_KQ1.mT + future_QQ).exp()

@@ -1,6 +1,9 @@
-"""Causal depthwise convolution with a few explicit taps: y_i = Σ_t K_t u_{i-t}.
+"""Causal convolution with a few explicit taps: y_i = Σ_t K_t u_{i-t}.
 
-Legend: B batch, L length, D channels, K taps, W = K - 1 remembered inputs.
+K_t is a matrix over channels: diagonal (I = 1), a block per head or dense (I = D).
+
+Legend: B batch, L length, D channels, I channels that one channel reads, G = D / I blocks, K taps,
+W = K - 1 remembered inputs.
 """
 
 from __future__ import annotations
@@ -10,34 +13,44 @@ from torch.nn import functional
 
 
 def short_filter(
-    u_BLD: torch.Tensor, filter_DK: torch.Tensor, window_BWD: torch.Tensor | None
+    u_BLD: torch.Tensor, filter_DIK: torch.Tensor, window_BWD: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Filters ``u`` along its tokens.
 
     Args:
         u_BLD: Inputs.
-        filter_DK: Taps per channel; tap t weighs the input t tokens back.
+        filter_DIK: Taps; tap t weighs the input t tokens back.
         window_BWD: The inputs before ``u``; ``None`` stands for zeros.
 
     Returns:
         Outputs (B, L, D) and the window to pass with the next inputs.
     """
-    channels, taps = filter_DK.shape
+    channels, inputs, taps = filter_DIK.shape
     if window_BWD is None:
-        padded_BDL = functional.pad(u_BLD.transpose(1, 2), (taps - 1, 0))
+        seen_BSD = functional.pad(u_BLD, (0, 0, taps - 1, 0))
     else:
-        padded_BDL = torch.cat([window_BWD.to(u_BLD.dtype), u_BLD], 1).transpose(1, 2)
-    y_BDL = functional.conv1d(padded_BDL, filter_DK.flip(-1).unsqueeze(1), groups=channels)
-    # Contiguous, because attention and matrix products are slow on features with strided channels.
-    return y_BDL.transpose(1, 2).contiguous(), padded_BDL[
-        :, :, padded_BDL.shape[-1] - (taps - 1) :
-    ].transpose(1, 2)
+        seen_BSD = torch.cat([window_BWD.to(u_BLD.dtype), u_BLD], 1)
+    # As an image of height one whose channels come last: on a CPU three to five times as fast as a
+    # convolution in one dimension, which wants them first.
+    image_BD1S = seen_BSD.transpose(1, 2).unsqueeze(2)
+    taps_DI1K = filter_DIK.to(u_BLD.dtype).flip(-1).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    y_BD1L = functional.conv2d(image_BD1S, taps_DI1K, groups=channels // inputs)
+    return y_BD1L.squeeze(2).transpose(1, 2).contiguous(), seen_BSD[:, u_BLD.shape[1] :]
 
 
 def short_filter_step(
-    u_B1D: torch.Tensor, filter_DK: torch.Tensor, window_BWD: torch.Tensor
+    u_B1D: torch.Tensor, filter_DIK: torch.Tensor, window_BWD: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``short_filter`` for one token, without the overhead of a convolution."""
     seen_BKD = torch.cat([window_BWD.to(u_B1D.dtype), u_B1D], 1)
-    y_B1D = (seen_BKD * filter_DK.flip(-1).T).sum(1, keepdim=True)
-    return y_B1D, seen_BKD[:, 1:]
+    latest_DIK = filter_DIK.to(u_B1D.dtype).flip(-1)
+    inputs = latest_DIK.shape[1]
+    if inputs == 1:
+        y_BD = (seen_BKD * latest_DIK.squeeze(1).T).sum(1)
+    else:
+        seen_BKGI, latest_GOIK = (
+            torch.unflatten(seen_BKD, -1, (-1, inputs)),
+            torch.unflatten(latest_DIK, 0, (-1, inputs)),
+        )
+        y_BD = torch.einsum("bkgi,goik->bgo", seen_BKGI, latest_GOIK).flatten(1)
+    return y_BD.unsqueeze(1), seen_BKD[:, 1:]

@@ -3,7 +3,7 @@
 The filter K is explicit (a few taps per channel, as in LFM2, arXiv 2511.23404) or implicit (modes,
 as long as the sequence, as in Hyena, arXiv 2302.10866).
 
-Legend: B batch, L length, D channels, K taps, M modes.
+Legend: B batch, L length, D channels, I channels that one channel reads, K taps, M modes.
 """
 
 from __future__ import annotations
@@ -15,35 +15,40 @@ from star_core.architecture import Layer
 from star_core.genome.tables import Sparsity, TokenMixing
 from star_core.livs.long_filter import advance, carry_out, convolve, response
 from star_core.livs.mixer import Features, Mixer, States, register
+from star_core.livs.rotary import Positions
 from star_core.livs.short_filter import short_filter, short_filter_step
 
 
 @register(TokenMixing.TOEPLITZ)
 class Toeplitz(Mixer):
-    """y = C · (K ∗ (B · V)), channel by channel."""
+    """y = C · (K ∗ (B · V)); taps may mix channels, modes do not."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__(layer)
         self.explicit = self.groups["K"].sparsity is Sparsity.BANDED
 
-    def reference(self, features: Features) -> torch.Tensor:
-        """T_BDLL from the filter's values at every lag."""
-        C_BLD, B_BLD, V_BLD = (features[role].flatten(2) for role in "CBV")
-        length, filter_ = C_BLD.shape[1], features["K"]
+    def reference(self, features: Features, positions: Positions) -> torch.Tensor:
+        """T_BGOILL from the filter's values at every lag: in each of G blocks, O channels read I."""
+        length, filter_ = features["C"].shape[1], features["K"]
         if self.explicit:
-            K_DL = functional.pad(filter_, (0, length))[:, :length]
+            K_DIL = functional.pad(filter_, (0, length))[..., :length]
         else:
-            steps = torch.arange(length, device=C_BLD.device)
+            steps = torch.arange(length, device=filter_.device)
             K_DL = (filter_[0].unsqueeze(-1) * (filter_[1].unsqueeze(-1) * steps).exp()).sum(1).real
-        lag_LL = torch.arange(length, device=C_BLD.device)[:, None] - torch.arange(
-            length, device=C_BLD.device
-        )
-        K_DLL = K_DL[:, lag_LL.clamp(min=0)].tril().to(C_BLD.dtype)
-        T_BDLL = C_BLD.mT.unsqueeze(-1) * K_DLL * B_BLD.mT.unsqueeze(-2)
-        return torch.einsum("bdij,bjd->bid", T_BDLL, V_BLD)
+            K_DIL = K_DL.unsqueeze(1)
+        size = K_DIL.shape[1]
+        C_BLGI, B_BLGI, V_BLGI = (torch.unflatten(features[role].flatten(2), 2, (-1, size)) for role in "CBV")
+        lag_L = torch.arange(length, device=K_DIL.device)
+        K_GOILL = torch.unflatten(K_DIL[..., (lag_L.unsqueeze(1) - lag_L).clamp(min=0)].tril(), 0, (-1, size))
+        C_BGO1L1 = C_BLGI.permute(0, 2, 3, 1)[:, :, :, None, :, None]
+        B_BG1I1L = B_BLGI.permute(0, 2, 3, 1)[:, :, None, :, None, :]
+        T_BGOILL = C_BGO1L1 * K_GOILL.to(C_BLGI.dtype) * B_BG1I1L
+        return torch.einsum("bgoixy,bygi->bxgo", T_BGOILL, V_BLGI).flatten(2)
 
-    def parallel(self, features: Features, states: States | None) -> tuple[torch.Tensor, States]:
-        """A depthwise convolution for taps, a Fourier transform for modes."""
+    def parallel(
+        self, features: Features, states: States | None, positions: Positions
+    ) -> tuple[torch.Tensor, States]:
+        """A short convolution for taps, a Fourier transform for modes."""
         C_BLD, B_BLD, V_BLD = (features[role].flatten(2) for role in "CBV")
         u_BLD, filter_ = B_BLD * V_BLD, features["K"]
         if self.explicit:
@@ -60,7 +65,7 @@ class Toeplitz(Mixer):
             kept["modes"] = torch.view_as_real(advance(filter_[1], u_BDL, state_BDM))
         return C_BLD * y_BDL.transpose(1, 2).to(C_BLD.dtype), kept
 
-    def step(self, features: Features, states: States) -> tuple[torch.Tensor, States]:
+    def step(self, features: Features, states: States, positions: Positions) -> tuple[torch.Tensor, States]:
         """Taps against a window of inputs, or one complex update per mode."""
         C_B1D, B_B1D, V_B1D = (features[role].flatten(2) for role in "CBV")
         u_B1D, filter_ = B_B1D * V_B1D, features["K"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from star_core.errors import GenomeError
 from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
@@ -75,7 +75,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class FeatureShape:
-    """Shape of one computed feature group per token: ``heads × channels`` (for filters: channels × taps)."""
+    """Shape of one computed feature group per token: ``heads × channels``.
+
+    For filters: non-zero entries of a matrix over channels × taps.
+    """
 
     heads: int
     channels: int
@@ -98,6 +101,11 @@ Shapes = Mapping[str, FeatureShape]
 Groups = Mapping[str, FeatureGroupGenome]
 
 
+def dense_output(operator: OperatorGenome, channels: int, dims: Dimensions) -> Weight:
+    """A map from every channel that T leaves to every channel of the residual stream."""
+    return Weight("output", (dims.width, channels))
+
+
 @dataclass(frozen=True)
 class Structure:
     """A token-mixing structure, as the search half sees it.
@@ -108,11 +116,17 @@ class Structure:
         sparsities, nonlinearities, channel_mixings: Alleles of the operator genome it admits.
         strategies: Feature-sharing alphabet: allele → roles reused. Allele 1 is always "none".
         shape: ``(role, group, operator, dims)`` → shape of that feature group.
-        states: ``(groups, shapes, dims)`` → what the operator keeps between tokens.
-        mixing_flops: ``(groups, shapes, dims, context)`` → FLOPs per token of applying T with
-            ``context`` tokens held (a multiply-add counts 2).
+        states: ``(operator, groups, shapes, dims)`` → what the operator keeps between tokens.
+        mixing_flops: ``(operator, groups, shapes, dims, context)`` → FLOPs per token of applying T
+            with ``context`` tokens held (a multiply-add counts 2).
+        because: Gene of the operator genome → why it admits no other alleles.
         matched: Sets of roles whose expansion factors must be equal.
         plain: Roles that admit no expansion and no repetition.
+        per_channel: Roles with ``expansion`` features for each channel, unless repeated: only those
+            can be made channel by channel.
+        rules: ``(operator, groups)`` → raises ``GenomeError`` for what only both together break.
+        output: ``(operator, channels, dims)`` → the weight that maps what T leaves to the D channels
+            of the residual stream.
     """
 
     token_mixing: TokenMixing
@@ -122,10 +136,14 @@ class Structure:
     channel_mixings: tuple[ChannelMixing, ...]
     strategies: Mapping[int, Sharing]
     shape: Callable[[str, FeatureGroupGenome, OperatorGenome, Dimensions], FeatureShape]
-    states: Callable[[Groups, Shapes, Dimensions], tuple[State, ...]]
-    mixing_flops: Callable[[Groups, Shapes, Dimensions, int], int]
+    states: Callable[[OperatorGenome, Groups, Shapes, Dimensions], tuple[State, ...]]
+    mixing_flops: Callable[[OperatorGenome, Groups, Shapes, Dimensions, int], int]
+    because: Mapping[str, str] = field(default_factory=dict)
     matched: tuple[tuple[str, ...], ...] = ()
     plain: tuple[str, ...] = ()
+    per_channel: tuple[str, ...] = ()
+    rules: Callable[[OperatorGenome, Groups], None] | None = None
+    output: Callable[[OperatorGenome, int, Dimensions], Weight] = dense_output
 
     def check(self, operator: OperatorGenome, featurizer: FeaturizerGenome) -> None:
         """Raises ``GenomeError`` with the rule that operator and featurizer break together."""
@@ -137,8 +155,9 @@ class Structure:
             ("channel_mixing", operator.channel_mixing, self.channel_mixings),
         ):
             if allele not in valid:
+                why = f": {self.because[gene]}" if gene in self.because else ""
                 raise GenomeError(
-                    f"a {name} operator admits {gene} in {{{', '.join(str(int(v)) for v in valid)}}}",
+                    f"a {name} operator admits {gene} in {{{', '.join(str(int(v)) for v in valid)}}}{why}",
                     value=int(allele),
                     place=place,
                     fix=f"use {int(valid[0])}",
@@ -171,6 +190,19 @@ class Structure:
                     place=f"featurizer genome {featurizer}, group {role}",
                     fix=f"use {str(groups[role])[:4]}11",
                 )
+        for role, group in groups.items():
+            if role == "K" or group.channel_mixing is not ChannelMixing.DIAGONAL:
+                continue
+            if role not in self.per_channel or group.repeat != 1:
+                raise GenomeError(
+                    f"group {role} of a {name} operator is made channel by channel (1) only where it has "
+                    "features for each channel and is not repeated",
+                    value=str(group),
+                    place=f"featurizer genome {featurizer}, group {role}",
+                    fix="use channel mixing 2 (dense) or 3 (grouped)",
+                )
+        if self.rules is not None:
+            self.rules(operator, groups)
 
 
 def check_feature_group(role: str, group: FeatureGroupGenome) -> None:
@@ -184,28 +216,26 @@ def check_feature_group(role: str, group: FeatureGroupGenome) -> None:
             fix="use 1, 3 or 4",
         )
     if role == "K":
-        if (group.token_mixing, group.channel_mixing) != (TokenMixing.TOEPLITZ, ChannelMixing.DIAGONAL):
+        made = (group.token_mixing, group.nonlinearity, group.channel_mixing, group.repeat)
+        if made != (TokenMixing.TOEPLITZ, Nonlinearity.NONE, ChannelMixing.DIAGONAL, 1):
             raise GenomeError(
-                "a filter group is Toeplitz over tokens (3) and diagonal over channels (1)",
+                "a filter group is Toeplitz over tokens (3), without nonlinearity (1), diagonal over "
+                "channels (1) and not repeated (1)",
                 value=str(group),
                 place=place,
                 fix="use e.g. 321131",
             )
         return
-    short = (group.token_mixing, group.sparsity) == (TokenMixing.TOEPLITZ, Sparsity.BANDED)
-    if group.token_mixing is not TokenMixing.DIAGONAL and not short:
+    if (group.token_mixing, group.sparsity) not in (
+        (TokenMixing.DIAGONAL, Sparsity.NONE),
+        (TokenMixing.TOEPLITZ, Sparsity.BANDED),
+    ):
         raise GenomeError(
-            "features are mixed over tokens not at all (1) or by a short filter (Toeplitz 3, banded 2)",
+            "features are mixed over tokens not at all (1, sparsity 1) or by a short filter (Toeplitz 3, "
+            "banded 2)",
             value=str(group)[:2],
             place=place,
             fix="use 11 or 32",
-        )
-    if group.channel_mixing is not ChannelMixing.DENSE:
-        raise GenomeError(
-            "features are projected by a dense channel mixing (2)",
-            value=int(group.channel_mixing),
-            place=place,
-            fix="use 2",
         )
 
 
@@ -215,15 +245,25 @@ def feature_weights(
     """Weights of the featurizer of one group."""
     if role == "K":
         if group.sparsity is Sparsity.BANDED:
-            return (Weight("filter", (shape.heads, shape.channels)),)
+            return (Weight("filter", (dims.width, shape.heads // dims.width, shape.channels)),)
         modes = (shape.heads, shape.channels)
         return tuple(Weight(name, modes) for name in ("real", "imaginary", "decay", "frequency"))
-    weights = [Weight("projection", (shape.size, dims.width))]
+    weights = [_projection(group, shape, dims)]
     if group.token_mixing is TokenMixing.TOEPLITZ:
         weights.append(Weight("short_filter", (shape.size, SHORT_FILTER)))
     if role == "A":
         weights += [Weight("step_bias", (shape.size,)), Weight("log_rate", (shape.size,))]
     return tuple(weights)
+
+
+def _projection(group: FeatureGroupGenome, shape: FeatureShape, dims: Dimensions) -> Weight:
+    """Dense: all channels to all features. Grouped: those of a head to its share. Diagonal: one to one."""
+    if group.channel_mixing is ChannelMixing.DIAGONAL:
+        return Weight("scale", (shape.size // dims.width, dims.width))
+    if group.channel_mixing is ChannelMixing.GROUPED:
+        blocks = math.gcd(dims.heads, shape.size)
+        return Weight("projection", (blocks, shape.size // blocks, dims.width // blocks))
+    return Weight("projection", (shape.size, dims.width))
 
 
 def feature_states(role: str, group: FeatureGroupGenome, shape: FeatureShape) -> tuple[State, ...]:
@@ -238,7 +278,7 @@ def feature_flops(role: str, group: FeatureGroupGenome, shape: FeatureShape, dim
     if role == "K":
         return 0
     taps = SHORT_FILTER if group.token_mixing is TokenMixing.TOEPLITZ else 0
-    return 2 * shape.size * (dims.width + taps)
+    return 2 * (_projection(group, shape, dims).size + shape.size * taps)
 
 
 _STRUCTURES: dict[TokenMixing, Structure] = {}

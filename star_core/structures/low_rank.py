@@ -1,6 +1,12 @@
-"""Low-rank token mixing: softmax attention, T_ij = softmax_j(C_i · B_j), over values V."""
+"""Low-rank token mixing: T_ij = σ(C_i · B_j) for j <= i, over values V.
+
+σ is softmax over the row (attention), ReLU or swish of each score, or nothing (linear attention).
+Banded, a token reads the last ``WINDOW`` tokens only.
+"""
 
 from __future__ import annotations
+
+import math
 
 from star_core.errors import GenomeError
 from star_core.genome.featurizer import FeatureGroupGenome
@@ -17,6 +23,14 @@ from star_core.structures.base import (
     register,
 )
 
+WINDOW = 64
+"""Tokens that a banded row reads, its own included."""
+
+
+def is_recurrent(operator: OperatorGenome) -> bool:
+    """Whether the past fits into one matrix per head: no nonlinearity, and no band that would forget."""
+    return operator.nonlinearity is Nonlinearity.NONE and operator.sparsity is Sparsity.NONE
+
 
 def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
     """Queries: H × d. Keys and values: (H / repeat) × d; ``repeat`` queries read one of them."""
@@ -32,35 +46,64 @@ def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: 
     return FeatureShape(heads // group.repeat, channels * group.expansion)
 
 
-def states(groups: Groups, shapes: Shapes, dims: Dimensions) -> tuple[State, ...]:
-    """The key-value cache: every key and value ever written."""
-    return tuple(
-        State(role, (shapes[role].heads, shapes[role].channels), True, frozenset(role)) for role in ("B", "V")
-    )
+def states(operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimensions) -> tuple[State, ...]:
+    """Full: every key and value. Banded: the last of them. Linear: the sum of B Vᵀ, a matrix per head."""
+    if is_recurrent(operator):
+        heads = math.lcm(shapes["B"].heads, shapes["V"].heads)
+        size = (heads, shapes["B"].channels, shapes["V"].channels)
+        return (State("state", size, False, frozenset("BV")),)
+    sizes = {role: (shapes[role].heads, shapes[role].channels) for role in ("B", "V")}
+    if operator.sparsity is Sparsity.BANDED:
+        names = {"B": "keys", "V": "values"}
+        return tuple(
+            State(names[role], (WINDOW - 1, *size), False, frozenset(role)) for role, size in sizes.items()
+        )
+    return tuple(State(role, size, True, frozenset(role)) for role, size in sizes.items())
 
 
-def mixing_flops(groups: Groups, shapes: Shapes, dims: Dimensions, context: int) -> int:
-    """Scores C·B and the weighted sum of V, both over the whole context."""
-    heads = shapes["C"].heads
-    return 2 * context * heads * (shapes["C"].channels + shapes["V"].channels)
+def mixing_flops(
+    operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimensions, context: int
+) -> int:
+    """Scores C·B and the weighted sum of V over what is read; linear: one update and one read-out."""
+    heads = max(shape.heads * groups[role].repeat for role, shape in shapes.items())
+    keys, values = shapes["B"].channels, shapes["V"].channels
+    if is_recurrent(operator):
+        return 4 * heads * keys * values
+    read = min(context, WINDOW) if operator.sparsity is Sparsity.BANDED else context
+    return 2 * read * heads * (keys + values)
+
+
+def rules(operator: OperatorGenome, groups: Groups) -> None:
+    """Dense scores have one head, which nothing can be repeated for."""
+    for role, group in groups.items():
+        if operator.channel_mixing is ChannelMixing.DENSE and group.repeat != 1:
+            raise GenomeError(
+                "with dense channel mixing (2) there is one head, so no group is repeated",
+                value=group.repeat,
+                place=f"operator genome {operator}, featurizer genome {group}, group {role}",
+                fix="use channel mixing 3 (grouped), or a repeat factor of 1",
+            )
 
 
 LOW_RANK = register(
     Structure(
         token_mixing=TokenMixing.LOW_RANK,
         roles=("C", "B", "V"),
-        sparsities=(Sparsity.NONE,),
-        nonlinearities=(Nonlinearity.SOFTMAX,),
+        sparsities=(Sparsity.NONE, Sparsity.BANDED),
+        nonlinearities=(Nonlinearity.SOFTMAX, Nonlinearity.NONE, Nonlinearity.RELU, Nonlinearity.SWISH),
         channel_mixings=(ChannelMixing.GROUPED, ChannelMixing.DENSE),
         strategies={
             1: Sharing((), "none"),
-            2: Sharing(("B", "V"), "keys and values: no KV cache of its own"),
-            3: Sharing(("B",), "keys: half the KV cache"),
-            4: Sharing(("V",), "values: half the KV cache"),
+            2: Sharing(("B", "V"), "keys and values: no KV cache, or state, of its own"),
+            3: Sharing(("B",), "keys: half the KV cache; parameters only where the state is a matrix"),
+            4: Sharing(("V",), "values: half the KV cache; parameters only where the state is a matrix"),
         },
         shape=shape,
         states=states,
         mixing_flops=mixing_flops,
+        because={"channel_mixing": "a score is an inner product over the channels of a head"},
         matched=(("C", "B"),),
+        per_channel=("C", "B", "V"),
+        rules=rules,
     )
 )

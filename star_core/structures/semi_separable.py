@@ -33,13 +33,15 @@ def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: 
     return FeatureShape(heads, dims.head_dim if role == "V" else group.expansion)
 
 
-def states(groups: Groups, shapes: Shapes, dims: Dimensions) -> tuple[State, ...]:
+def states(operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimensions) -> tuple[State, ...]:
     """One N × P matrix per head, whatever the length."""
     size = (dims.heads, shapes["B"].channels, shapes["V"].channels)
     return (State("state", size, False, frozenset("BVA")),)
 
 
-def mixing_flops(groups: Groups, shapes: Shapes, dims: Dimensions, context: int) -> int:
+def mixing_flops(
+    operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimensions, context: int
+) -> int:
     """Decay and rank-one update of the state (3 per scalar), then the read-out (2 per scalar)."""
     return 5 * dims.heads * shapes["B"].channels * shapes["V"].channels
 
@@ -61,7 +63,13 @@ SEMI_SEPARABLE = register(
         shape=shape,
         states=states,
         mixing_flops=mixing_flops,
+        because={
+            "sparsity": "its decay bounds its memory, not a band",
+            "nonlinearity": "a product of decays is a recurrence only while it is linear in the state",
+            "channel_mixing": "a state is carried channel by channel; featurizers and output mix channels",
+        },
         matched=(("C", "B"),),
         plain=("V", "A"),
+        per_channel=("V",),
     )
 )

@@ -3,7 +3,7 @@ import pytest
 from star_core.analysis.motifs import Family, Link, Motifs, class_order, class_shares, links, short_name
 from star_core.compiler import compile_genome
 from star_core.genome import Genome, canonical
-from star_core.genome.operator import paper_classes
+from star_core.genome.operator import class_table
 from tests.analysis.runs import PAPER
 
 
@@ -52,7 +52,7 @@ def test_classes_are_ordered_by_family_plain_before_differential():
 
 
 def test_families_and_short_names():
-    classes = paper_classes()
+    classes = class_table()
     assert [Family.of(classes[index]).value for index in (3, 5, 8, 9)] == [
         "attention",
         "recurrence",

@@ -54,7 +54,7 @@ def test_any_vector_is_read_or_is_a_genome_error(values):
             7,
             "LIV 2, gene 3 (featurizer_strategy): 3: featurizer_strategy is an integer from 1 to 2",
         ),
-        ("01111", 0, "LIV 1, gene 1 (class): 0: class is an integer from 1 to 17. Fix: use 1"),
+        ("01111", 0, "LIV 1, gene 1 (class): 0: class is an integer from 1 to 35. Fix: use 1"),
         ("11111-111", None, "LIV 2: '111': a LIV is written with 5 characters, not 3"),
         ("", None, "LIV 1: '': a LIV is written with 5 characters"),
         ("11111-" * 300 + "11111", None, "a genome has at most 256 LIVs"),

@@ -3,8 +3,9 @@
 import pytest
 
 from star_core.errors import GenomeError
+from star_core.genome import SearchSpace
 from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import OperatorGenome, paper_classes
+from star_core.genome.operator import OperatorGenome, class_table
 from star_core.genome.tables import FEATURIZERS, ROLES
 from star_core.structures.base import structure_of
 
@@ -22,7 +23,7 @@ PAPER = {
 
 
 def test_there_are_seventeen_classes_and_each_differential_one_repeats_its_base():
-    classes = paper_classes()
+    classes = SearchSpace.preset("paper").classes
     assert list(classes) == list(range(1, 18))
     assert {c.name: str(c.operator) for c in classes.values() if not c.differential} == PAPER
     for entry in classes.values():
@@ -31,7 +32,7 @@ def test_there_are_seventeen_classes_and_each_differential_one_repeats_its_base(
 
 
 def test_every_class_is_admitted_by_its_structure():
-    for entry in paper_classes().values():
+    for entry in class_table().values():
         structure_of(entry.operator.token_mixing).check(entry.operator, entry.featurizer)
 
 
@@ -42,9 +43,16 @@ def test_roles_are_explained():
 @pytest.mark.parametrize(
     ("operator", "rule"),
     [
-        ("12113", "admits nonlinearity"),
-        ("54121", "admits nonlinearity"),
-        ("73112", "admits channel_mixing"),
+        ("12111", r"low-rank operator admits channel_mixing in \{3, 2\}: .*inner product"),
+        ("54121", r"semi-separable operator admits nonlinearity in \{1\}: .*linear in the state"),
+        ("54211", r"admits sparsity in \{1\}: its decay bounds its memory"),
+        ("54113", r"admits channel_mixing in \{1\}: a state is carried channel by channel"),
+        ("73211", r"toeplitz operator admits sparsity in \{1\}: its band is that of its filter"),
+        ("73141", r"admits nonlinearity in \{1\}: a filter is free"),
+        ("83112", r"gene 5 \(channel_mixing\): 2: an implicit filter is diagonal over channels"),
+        ("91222", r"diagonal operator admits sparsity in \{1\}: a diagonal has no band"),
+        ("91122", r"admits nonlinearity in \{4, 3, 1\}: softmax over one token is 1"),
+        ("32122", r"32122, .*group B: 4: with dense channel mixing \(2\) there is one head"),
         ("14111", "needs the feature groups C B V A"),
     ],
 )

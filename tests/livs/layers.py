@@ -4,8 +4,8 @@ import torch
 
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import LIVClass, OperatorGenome, paper_classes
-from star_core.genome.tables import Sparsity, TokenMixing, write_allele
+from star_core.genome.operator import LIVClass, OperatorGenome, class_table
+from star_core.genome.tables import Sparsity, write_allele
 from star_core.livs import mixer_of
 from star_core.livs.long_filter import modal_filter
 
@@ -29,14 +29,30 @@ UNLISTED = [
     liv_class("single tap", "73111", "324211-111211-323211-321111", "CBVK"),
     liv_class("five taps", "73111", "111211-321211-111211-321151", "CBVK", differential=True),
     liv_class("single mode", "83111", "321211-111211-111211-311111", "CBVK"),
+    liv_class("linear attention", "12113", "111211-111211-111211"),
+    liv_class("linear attention of features", "12112", "114211-113211-111221", differential=True),
+    liv_class("linear attention of groups", "12113", "111221-111224-111212"),
+    liv_class("ReLU attention", "12133", "111211-111214-111214"),
+    liv_class("swish attention", "12142", "111221-111221-111211"),
+    liv_class("banded attention", "12223", "111211-111214-111214"),
+    liv_class("banded wide values", "12222", "111211-111211-111231"),
+    liv_class("banded linear attention", "12213", "111211-321212-111211"),
+    liv_class("banded ReLU attention", "12233", "111211-111211-111212", differential=True),
+    liv_class("grouped convolution", "73113", "111211-111211-111211-321131", "CBVK"),
+    liv_class("dense convolution", "73112", "111111-111311-111211-321121", "CBVK"),
+    liv_class("grouped gated unit", "91143", "111321-111121", "CV"),
+    liv_class("diagonal gated unit", "91131", "111221-111321", "CV"),
+    liv_class("grouped features", "12123", "111311-111312-321312"),
+    liv_class("diagonal features", "12123", "111111-114111-323131"),
+    liv_class("grouped recurrence", "54111", "324342-111342-111111-111311", "CBVA"),
 ]
 """Rows that lower-level evolution can reach."""
 
-PAPER = SearchSpace("paper", paper_classes(), depth=6, groups=3)
+NAMED = SearchSpace("named", class_table(), depth=6, groups=3)
 OTHERS = SearchSpace("unlisted", dict(enumerate(UNLISTED, 1)), depth=6, groups=3)
 PLACES = {
     entry.name: (space, write_allele(index))
-    for space in (PAPER, OTHERS)
+    for space in (NAMED, OTHERS)
     for index, entry in space.classes.items()
 }
 """Class name → a space that has it, and its allele there."""
@@ -62,6 +78,8 @@ def features_for(name, length, generator, batch=2, scale=1.0, dtype=torch.float6
         shape = (group.shape.heads, group.shape.channels)
         if group.role != "K":
             shape = (batch, length, *shape)
+        elif group.genome.sparsity is Sparsity.BANDED:
+            shape = group.weights[0].shape
         x = torch.randn(shape, generator=generator, dtype=torch.float64)
         if group.role == "A":
             x = x.exp() / 4
@@ -83,5 +101,15 @@ def states_for(name, batch=2, dtype=torch.float64):
     }
 
 
-def is_attention(name):
-    return layer_of(name).liv_class.operator.token_mixing is TokenMixing.LOW_RANK
+def histories(name):
+    """Roles whose features arrive as all of their history."""
+    return {state.name for state in layer_of(name).states if state.per_token}
+
+
+def with_token_mixing(token_mixing):
+    """Names of all classes of one token-mixing structure."""
+    return [name for name in PLACES if layer_of(name).liv_class.operator.token_mixing is token_mixing]
+
+
+MEMORYLESS = [name for name in PLACES if not layer_of(name).states]
+"""Classes whose outputs depend on their own token only."""

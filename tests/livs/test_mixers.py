@@ -7,7 +7,8 @@ from star_core.errors import ConfigError
 from star_core.genome.tables import TokenMixing
 from star_core.livs import mixer_of
 from star_core.livs.low_rank import LowRank
-from tests.livs.layers import ARITHMETIC, features_for, is_attention, mixer_for, states_for
+from star_core.livs.rotary import Positions
+from tests.livs.layers import ARITHMETIC, features_for, histories, mixer_for, states_for
 
 SPLITS = [[37], [1] * 37, [16, 16, 5], [3, 1, 1, 20, 12], [36, 1]]
 
@@ -18,10 +19,11 @@ def in_pieces(name, features, split):
     for size in split:
         end = start + size
         piece = {
-            role: x if role == "K" else x[:, 0 if is_attention(name) and role != "C" else start : end]
+            role: x if role == "K" else x[:, 0 if role in histories(name) else start : end]
             for role, x in features.items()
         }
-        y_BLE, states = (mixer.step if size == 1 else mixer.parallel)(piece, states)
+        form = mixer.step if size == 1 else mixer.parallel
+        y_BLE, states = form(piece, states, Positions(start, size))
         outputs.append(y_BLE)
         start = end
     return torch.cat(outputs, 1)
@@ -30,8 +32,8 @@ def in_pieces(name, features, split):
 @pytest.mark.parametrize("name", ARITHMETIC)
 def test_the_three_forms_agree(name, generator):
     features = features_for(name, 37, generator)
-    reference = mixer_for(name).reference(features)
-    parallel, kept = mixer_for(name).parallel(features, None)
+    reference = mixer_for(name).reference(features, Positions(0, 37))
+    parallel, kept = mixer_for(name).parallel(features, None, Positions(0, 37))
     torch.testing.assert_close(parallel, reference, rtol=1e-9, atol=1e-9)
     assert kept == {}
     for split in SPLITS:
@@ -43,7 +45,7 @@ def test_states_are_of_the_shape_the_spec_says(name, generator):
     features = features_for(name, 5, generator)
     for form, length in (("parallel", 5), ("step", 1)):
         piece = {role: x if role == "K" else x[:, :length] for role, x in features.items()}
-        _, states = getattr(mixer_for(name), form)(piece, states_for(name))
+        _, states = getattr(mixer_for(name), form)(piece, states_for(name), Positions(0, length))
         assert {k: v.shape for k, v in states.items()} == {k: v.shape for k, v in states_for(name).items()}
 
 
@@ -60,8 +62,10 @@ def test_a_later_token_does_not_change_an_earlier_output(name, generator):
 
 
 def self_outputs(name, form, features):
-    mixer = mixer_for(name)
-    return mixer.reference(features) if form == "reference" else mixer.parallel(features, None)[0]
+    mixer, positions = mixer_for(name), Positions(0, features["V"].shape[1])
+    if form == "reference":
+        return mixer.reference(features, positions)
+    return mixer.parallel(features, None, positions)[0]
 
 
 @pytest.mark.parametrize("name", ARITHMETIC)
@@ -70,7 +74,7 @@ def test_gradients_of_the_parallel_form_match_finite_differences(name, generator
     roles = list(features)
 
     def function(*tensors):
-        return mixer_for(name).parallel(dict(zip(roles, tensors, strict=True)), None)[0]
+        return self_outputs(name, "parallel", dict(zip(roles, tensors, strict=True)))
 
     leaves = [features[role].requires_grad_() for role in roles]
     assert torch.autograd.gradcheck(function, leaves, fast_mode=True)
@@ -100,6 +104,7 @@ def test_any_scale_of_input_is_finite_with_its_gradient(name, scale, generator):
     y_BLE, states = mixer_for(name).step(
         {role: x if role == "K" else x[:, :1] for role, x in features.items()},
         states_for(name, dtype=torch.float32),
+        Positions(0, 1),
     )
     assert y_BLE.isfinite().all()
     assert all(state.isfinite().all() for state in states.values())
@@ -110,7 +115,7 @@ def test_slow_decay_after_total_forgetting_keeps_its_precision(generator):
     features["A"] = torch.full_like(features["A"], 1e-3)
     features["A"][:, ::5] = 1e6
     features["V"][:, ::5] = 0
-    exact = mixer_for("Rec-1").reference(features)
+    exact = self_outputs("Rec-1", "reference", features)
     single = {role: x.float() for role, x in features.items()}
     for form in ("reference", "parallel"):
         close = self_outputs("Rec-1", form, single).double()
@@ -122,7 +127,7 @@ def test_a_recurrence_averages_over_its_memory(generator):
     features = {role: torch.ones_like(x) for role, x in features.items()}
     features["A"] *= 0.01
     features["C"] /= features["C"].shape[-1] ** 0.5
-    y_BLE, _ = mixer_for("Rec-1").parallel(features, None)
+    y_BLE = self_outputs("Rec-1", "parallel", features)
     torch.testing.assert_close(y_BLE[:, -1], torch.ones_like(y_BLE[:, -1]), rtol=0.01, atol=0)
 
 

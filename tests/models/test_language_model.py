@@ -13,10 +13,10 @@ from star_core import build_model, compile_genome
 from star_core.errors import ConfigError, DataError, StarError
 from star_core.genome import Genome, SearchSpace
 from star_core.models import LanguageModel
-from tests.livs.layers import PAPER
+from tests.livs.layers import NAMED
 from tests.models.language_models import VOCABULARY, compiled, fed, tokens
 
-MIXED = compiled("31112-51211-81211-71111-91111-51211-31112-g1111", PAPER)
+MIXED = compiled("31112-51211-81211-71111-91111-51211-31112-g1111", NAMED)
 
 
 def fingerprint(model):
@@ -64,7 +64,7 @@ def test_a_model_too_large_for_memory_is_built_and_run_on_meta():
 
 def test_the_first_loss_is_near_that_of_guessing(generator):
     for text in ("11111-91111", "51111-91111", "71111-91111", "81111-91111", "c1111-h1111"):
-        arch = compile_genome(Genome.parse("-".join([text] * 4)), PAPER, 64)
+        arch = compile_genome(Genome.parse("-".join([text] * 4)), NAMED, 64)
         tokens_BL = torch.randint(0, 256, (4, 65), generator=generator)
         with torch.no_grad():
             logits = build_model(arch)(tokens_BL[:, :-1]).flatten(0, 1)
@@ -188,7 +188,7 @@ WRONG = {
         r"cache: .*float64.*float32",
     ),
     "cache of another architecture": (
-        lambda: MODEL.step(good(1), build_model(compiled("11111", PAPER)).init_cache()),
+        lambda: MODEL.step(good(1), build_model(compiled("11111", NAMED)).init_cache()),
         ConfigError,
         r"cache: .*another architecture.*init_cache",
     ),

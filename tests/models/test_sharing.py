@@ -8,7 +8,7 @@ import torch
 
 from star_core import build_model
 from star_core.structures import structure_of
-from tests.livs.layers import OTHERS, PAPER, PLACES
+from tests.livs.layers import NAMED, OTHERS, PLACES
 from tests.models.language_models import (
     assert_every_parameter_learns,
     assert_forms_agree,
@@ -63,19 +63,19 @@ def test_featurizer_sharing_saves_parameters_and_keeps_the_cache(name, generator
 
 
 def test_the_fully_shared_attention_layer_holds_no_cache():
-    model = build_model(compiled("11112-11112-11112", PAPER))
+    model = build_model(compiled("11112-11112-11112", NAMED))
     assert {key.layer for key in model.init_cache().tensors} == {0}
 
 
 def test_weights_pass_to_the_next_member_that_computes_the_features(generator):
     # LIV 2 reuses keys and values of LIV 1, so LIV 3 shares those weights with LIV 1, not with LIV 2.
-    arch = compiled("11212-11212-11211", PAPER)
+    arch = compiled("11212-11212-11211", NAMED)
     assert_every_parameter_learns(build_model(arch), tokens(generator))
     assert_forms_agree(double(arch), tokens(generator))
 
 
 @pytest.mark.parametrize("seed", range(30))
-@pytest.mark.parametrize("space", [PAPER, OTHERS], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [NAMED, OTHERS], ids=lambda space: space.name)
 def test_random_genomes(space, seed, generator):
     genome = space.sample(np.random.default_rng(seed))
     arch = compiled(genome, space, head_dim=4)
@@ -93,7 +93,7 @@ def test_random_genomes(space, seed, generator):
 
 
 def test_a_deep_random_genome_trains(generator):
-    space = dataclasses.replace(PAPER, depth=24)
+    space = dataclasses.replace(NAMED, depth=24)
     arch = compiled(space.sample(np.random.default_rng(0)), space, width=32)
     model = build_model(arch)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)

@@ -1,12 +1,65 @@
-"""The implicit filter against scipy's convolution and a loop over time."""
+"""Convolutions with implicit filters against SciPy's convolution, and their parts against loops over time.
+
+Legend: B batch, L length, D channels, M modes.
+"""
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from star_core.livs.long_filter import advance, carry_out, convolve, fast_length, response
+from tests.oracles.comparison import FORMS, assert_same_model, by_branch, model_of
 
 signal = pytest.importorskip("scipy.signal")
+
+
+class Convolution(torch.autograd.Function):
+    """SciPy's causal convolution of (B, D, L) with (D, L); its gradients are correlations, from SciPy too."""
+
+    @staticmethod
+    def forward(ctx, u_BDL, K_DL):
+        ctx.save_for_backward(u_BDL, K_DL)
+        return _convolved(u_BDL, K_DL)
+
+    @staticmethod
+    def backward(ctx, gradient_BDL):
+        u_BDL, K_DL = ctx.saved_tensors
+        future_BDL = gradient_BDL.flip(-1)
+        return _convolved(future_BDL, K_DL).flip(-1), _convolved(future_BDL, u_BDL).flip(-1).sum(0)
+
+
+def _convolved(u_BDL, v_DL):
+    """Σ_t v_t u_{i-t}, for a filter of all sequences or one of each."""
+    u, v = u_BDL.numpy(), v_DL.expand_as(u_BDL).numpy()
+    return torch.from_numpy(signal.fftconvolve(u, v, axes=-1)[..., : u.shape[-1]].copy())
+
+
+@by_branch
+def scipy_convolution(weights, cached):
+    """C · (K ∗ (B · V)) with K_t = Re Σ_m c_m exp(p_m t), p_m = -softplus(decay) + i · frequency."""
+    residue_DM1 = torch.complex(weights["K.real"], weights["K.imaginary"]).unsqueeze(-1)
+    log_pole_DM1 = torch.complex(-functional.softplus(weights["K.decay"]), weights["K.frequency"]).unsqueeze(
+        -1
+    )
+    seen = []
+
+    def apply(h_BLD, start):
+        seen.append(h_BLD)
+        h_BLD = torch.cat(seen if cached else seen[-1:], 1)
+        C_BDL, B_BDL, V_BDL = ((h_BLD @ weights[f"{role}.projection"].T).mT for role in "CBV")
+        K_DL = (residue_DM1 * torch.exp(log_pole_DM1 * torch.arange(h_BLD.shape[1]))).sum(1).real
+        y_BDL = C_BDL * Convolution.apply(B_BDL * V_BDL, K_DL)
+        return y_BDL.mT[:, start:] @ weights["output"].T
+
+    return apply
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
+@pytest.mark.parametrize("name", ["GConv-2", "GConv-2-Diff"])
+def test_the_long_convolution_is_that_of_scipy(name, dtype, form):
+    assert_same_model(model_of(name, dtype=dtype), scipy_convolution, form)
 
 
 def random_filter(generator, channels=3, modes=4):
