@@ -74,9 +74,9 @@ CONTESTS = (
     Contest("gconv2", ("GConv-2", GATED), (peers.bare_sdpa(1.25),), length=2048),
     *_recurrent("Rec-1", 16, 8),
     *_recurrent("Rec-2", 2, 9),
-    Contest("linear", (LINEAR, GATED), (peers.recurrent_loop(10.0), peers.bare_sdpa(0.95))),
+    Contest("linear", (LINEAR, GATED), (peers.recurrent_loop(None), peers.bare_sdpa(0.95))),
     Contest(
-        "linear", (LINEAR,), (peers.recurrent_loop(10.0, gated=False), peers.sliced_loop(None, gated=False))
+        "linear", (LINEAR,), (peers.recurrent_loop(None, gated=False), peers.sliced_loop(None, gated=False))
     ),
     Contest("linear", (LINEAR, GATED), (peers.bare_sdpa(1.4),), length=2048),
     Contest("diff", ("SA-1-Diff", GATED), (peers.uncached(peers.llama(None, 1.3, "DiffLlama")),)),

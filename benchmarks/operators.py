@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from benchmarks import contests, decoding, scaling
+from benchmarks import alone, contests, decoding, scaling
 from benchmarks.machine import Peak, machine, peak_of
 from benchmarks.table import Line, Skipped, heading
 from benchmarks.timing import CLOCKS, Clock, Member, Ratio, in_turn
@@ -43,6 +43,8 @@ def training(
     for contest in contests.CONTESTS:
         if contest.row in rows:
             yield from contests.measure(contest, rounds, clock, peaks)
+    if "linear" in rows:
+        yield from alone.measure(rounds, clock)
 
 
 def static(rounds: int, clock: Clock) -> Iterator[Line]:

@@ -9,9 +9,6 @@ Legend: B batch, L length, D channels of the input, S channels of the feature gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -21,15 +18,16 @@ from star_core.genome.tables import ChannelMixing, Sparsity, TokenMixing
 from star_core.livs.channel_map import channel_map, spread
 from star_core.livs.long_filter import modal_filter
 from star_core.livs.nonlinearity import nonlinearity
-from star_core.livs.precision import full_precision
-from star_core.livs.projections import projections
 from star_core.livs.short_filter import short_filter, short_filter_step
-
-Key = TypeVar("Key")
 
 
 class Featurizer(nn.Module):
-    """Computes one feature group; owns exactly the weights the compiled spec lists for it."""
+    """Computes one feature group; owns exactly the weights the compiled spec lists for it.
+
+    Attributes:
+        is_dense: Whether every channel reads every other.
+        is_windowed: Whether it remembers the inputs of a short filter between tokens.
+    """
 
     projection: nn.Parameter
     scale: nn.Parameter
@@ -48,16 +46,16 @@ class Featurizer(nn.Module):
         for weight in group.weights:
             allocated = torch.empty(weight.shape, device=device, dtype=dtype)
             self.register_parameter(weight.name, nn.Parameter(allocated))
+        self.is_dense = self.role != "K" and self.genome.channel_mixing is ChannelMixing.DENSE
+        self.is_windowed = self.role != "K" and self.genome.token_mixing is TokenMixing.TOEPLITZ
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether every channel reads every other."""
-        return self.role != "K" and self.genome.channel_mixing is ChannelMixing.DENSE
-
-    @property
-    def windowed(self) -> bool:
-        """Whether it remembers the inputs of a short filter between tokens."""
-        return self.role != "K" and self.genome.token_mixing is TokenMixing.TOEPLITZ
+    def project(self, h_BLD: torch.Tensor) -> torch.Tensor | None:
+        """The channel mixing alone, (B, L, S); ``None`` for K, which reads no input."""
+        if self.role == "K":
+            return None
+        if self.genome.channel_mixing is ChannelMixing.DIAGONAL:
+            return spread(h_BLD, self.scale)
+        return channel_map(h_BLD, self.projection).to(h_BLD.dtype)
 
     def forward(
         self, x_BLS: torch.Tensor | None, window_BWS: torch.Tensor | None, one_token: bool = False
@@ -78,26 +76,13 @@ class Featurizer(nn.Module):
                 return self.filter, None
             return modal_filter(self.real, self.imaginary, self.decay, self.frequency), None
         new_window = None
-        with full_precision(x_BLS):
-            if self.windowed:
-                taps_S1K = self.short_filter.unsqueeze(1)
-                if one_token and window_BWS is not None:
-                    x_BLS, new_window = short_filter_step(x_BLS, taps_S1K, window_BWS)
-                else:
-                    x_BLS, new_window = short_filter(x_BLS, taps_S1K, window_BWS)
-            x_BLS = nonlinearity(self.genome.nonlinearity, x_BLS)
-            if self.role == "A":
-                x_BLS = functional.softplus(x_BLS + self.step_bias) * self.log_rate.exp()
+        if self.is_windowed:
+            taps_S1K = self.short_filter.unsqueeze(1)
+            if one_token and window_BWS is not None:
+                x_BLS, new_window = short_filter_step(x_BLS, taps_S1K, window_BWS)
+            else:
+                x_BLS, new_window = short_filter(x_BLS, taps_S1K, window_BWS)
+        x_BLS = nonlinearity(self.genome.nonlinearity, x_BLS)
+        if self.role == "A":
+            x_BLS = functional.softplus(x_BLS + self.step_bias) * self.log_rate.exp()
         return x_BLS.reshape(*x_BLS.shape[:-1], self.shape.heads, self.shape.channels), new_window
-
-
-def project(h_BLD: torch.Tensor, featurizers: Mapping[Key, Featurizer]) -> dict[Key, torch.Tensor]:
-    """The channel mixing of several featurizers of one input, (B, L, S) each; filters K have none."""
-    dense = [key for key, one in featurizers.items() if one.is_dense]
-    made = dict(zip(dense, projections(h_BLD, [featurizers[key].projection for key in dense]), strict=True))
-    for key, one in featurizers.items():
-        if one.role != "K" and not one.is_dense:
-            diagonal = one.genome.channel_mixing is ChannelMixing.DIAGONAL
-            mixed = spread(h_BLD, one.scale) if diagonal else channel_map(h_BLD, one.projection)
-            made[key] = mixed.to(h_BLD.dtype)
-    return made

@@ -5,13 +5,12 @@ Legend: B batch, L tokens of this pass, S tokens held after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 import torch
 
-from star_core.livs.featurizers import Featurizer
 from star_core.livs.rotary import Positions
 
 
@@ -49,7 +48,6 @@ class ForwardPass:
     Args:
         form: The form of every operator in this pass.
         positions: Of its tokens.
-        featurizer: (layer, branch, role) → the featurizer with its weights; the layer owns them.
         reused: (layer, role) that a later layer reads: only those are kept.
         held: Inference state, or ``None`` for a pass that starts from nothing and keeps nothing.
     """
@@ -58,29 +56,25 @@ class ForwardPass:
         self,
         form: Form,
         positions: Positions,
-        featurizer: Callable[[int, int, str], Featurizer],
         reused: frozenset[tuple[int, str]],
         held: Mapping[StateKey, torch.Tensor] | None = None,
     ) -> None:
-        self.form, self.positions, self.featurizer = form, positions, featurizer
+        self.form, self.positions = form, positions
         self.held = held
         self.updates: dict[StateKey, torch.Tensor] = {}
         self._reused = reused
         self._features: dict[FeatureKey, torch.Tensor] = {}
 
     def recall(self, key: FeatureKey) -> torch.Tensor:
-        """A feature group that this layer or an earlier one computed in this pass."""
+        """A feature group that an earlier layer computed in this pass."""
         return self._features[key]
 
-    def offer(self, key: FeatureKey, feature: torch.Tensor) -> None:
-        """Keeps a feature group for its own layer and for later ones."""
-        self._features[key] = feature
-
-    def forget(self, layer: int) -> None:
-        """Drops what a layer has computed and no later one reuses."""
-        for key in [key for key in self._features if key.layer == layer]:
-            if (key.layer, key.role) not in self._reused:
-                del self._features[key]
+    def offer(self, computed: Mapping[FeatureKey, torch.Tensor]) -> None:
+        """Keeps those feature groups of a layer that later ones reuse."""
+        if self._reused:
+            for key, feature in computed.items():
+                if (key.layer, key.role) in self._reused:
+                    self._features[key] = feature
 
     def append(self, key: StateKey, feature_BLHE: torch.Tensor) -> torch.Tensor:
         """Writes a feature group behind its history and returns all of it, (B, S, H, E)."""
@@ -89,4 +83,6 @@ class ForwardPass:
         start, end = self.positions.start, self.positions.start + self.positions.length
         history_BHSE = self.held[key]
         history_BHSE[:, :, start:end] = feature_BLHE.transpose(1, 2)
-        return history_BHSE[:, :, :end].transpose(1, 2).to(feature_BLHE.dtype)
+        history_BSHE = history_BHSE[:, :, :end].transpose(1, 2)
+        same = history_BSHE.dtype == feature_BLHE.dtype
+        return history_BSHE if same else history_BSHE.to(feature_BLHE.dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from star_core.livs.chunks import chunks, unchunk
+from star_core.livs.chunks import carry, chunks, unchunk
 
 CHUNK = 64
 """Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L · E) between them."""
@@ -26,20 +26,14 @@ def linear_attention(
     length = V_BLHP.shape[1]
     size = min(CHUNK, length)
     C, B, V = (chunks(x, size) for x in (C_BLHE, B_BLHE, V_BLHP))
-    after_BHKEP = (B.mT @ V).cumsum(2)
-    if initial_BHEP is not None:
-        after_BHKEP = after_BHKEP + initial_BHEP.unsqueeze(2)
+    written_BHKEP = B.mT @ V
+    undecayed_11K1 = V.new_zeros(1, 1, V.shape[2], 1)
+    before_BHKEP, state_BHEP = carry(undecayed_11K1, written_BHKEP, initial_BHEP)
     T_BHKQQ = (C @ B.mT).tril()
-    if initial_BHEP is None and after_BHKEP.shape[2] == 1:
-        return unchunk(T_BHKQQ @ V, length), after_BHKEP[:, :, -1]
-    # Shifted, not subtracted: not a bit of a chunk's own tokens may reach the state before it.
-    first_BH1EP = (
-        torch.zeros_like(after_BHKEP[:, :, :1]) if initial_BHEP is None else initial_BHEP.unsqueeze(2)
-    )
-    before_BHKEP = torch.cat([first_BH1EP, after_BHKEP[:, :, :-1]], 2)
-    carried_BHKQP = C @ before_BHKEP
-    y_NQP = torch.baddbmm(carried_BHKQP.flatten(0, 2), T_BHKQQ.flatten(0, 2), V.flatten(0, 2))
-    return unchunk(y_NQP.view_as(V), length), after_BHKEP[:, :, -1]
+    if initial_BHEP is None and before_BHKEP.shape[2] == 1:
+        return unchunk(T_BHKQQ @ V, length), state_BHEP
+    y_NQP = torch.baddbmm((C @ before_BHKEP).flatten(0, 2), T_BHKQQ.flatten(0, 2), V.flatten(0, 2))
+    return unchunk(y_NQP.view_as(V), length), state_BHEP
 
 
 def linear_attention_step(

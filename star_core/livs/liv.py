@@ -5,17 +5,40 @@ Legend: B batch, L length, D channels, E channels of the mixed sequence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
 from star_core.architecture import Layer
 from star_core.livs.channel_map import channel_map, gather
-from star_core.livs.featurizers import Featurizer, project
+from star_core.livs.featurizers import Featurizer
 from star_core.livs.forward_pass import FeatureKey, Form, ForwardPass, StateKey
-from star_core.livs.mixer import States, mixer_of
+from star_core.livs.mixer import mixer_of
 from star_core.livs.norm import rms_norm
 from star_core.livs.precision import full_precision, projection_input
+from star_core.livs.projections import projections
 from star_core.structures.base import Dimensions, structure_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """A feature group that a layer computes: with which weights, and what it remembers under which key."""
+
+    key: FeatureKey
+    featurizer: Featurizer
+    window: StateKey | None
+    history: StateKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """Where one branch of a layer finds its features and states, and which states it writes."""
+
+    features: dict[str, FeatureKey]
+    read: dict[str, StateKey]
+    written: dict[str, StateKey]
 
 
 class LIV(nn.Module):
@@ -24,8 +47,7 @@ class LIV(nn.Module):
     A differential LIV runs two branches with their own feature groups and states and projects
     y = T₁h - λ T₂h, with one learned λ (arXiv 2410.05258, generalised to every structure).
 
-    Owns the weights the compiled spec assigns to this layer. Featurizers it shares with an earlier
-    layer are reached through the pass, so that every weight is registered once.
+    Owns the weights the compiled spec assigns to this layer. ``connect`` must be called before use.
     """
 
     norm: nn.Parameter
@@ -35,7 +57,7 @@ class LIV(nn.Module):
 
     def __init__(self, layer: Layer, dims: Dimensions, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
-        self.index, self.branches, self.groups = layer.index, layer.branches, layer.groups
+        self._layer = layer
         self._diagonal = any(weight.name == "output_scale" for weight in layer.weights)
         for weight in layer.weights:
             allocated = torch.empty(weight.shape, device=device, dtype=dtype)
@@ -50,68 +72,101 @@ class LIV(nn.Module):
             )
             for _ in range(layer.branches)
         )
-        operator = layer.liv_class.operator
-        self.mixer = mixer_of(operator.token_mixing)(layer)
-        self._own_states = frozenset(state.name for state in layer.states)
-        self._histories = frozenset(state.name for state in layer.states if state.per_token)
-        # A state dropped because its features are reused is read where those features are computed.
-        computed_by = {group.role: group.computed_by for group in layer.groups}
-        self._state_owners = {
-            state.name: layer.index if state.name in self._own_states else computed_by[min(state.roles)]
-            for state in structure_of(operator.token_mixing).states(
-                operator, self.mixer.groups, self.mixer.shapes, dims
-            )
-            if not state.per_token
-        }
+        self.mixer = mixer_of(layer.liv_class.operator.token_mixing)(layer)
+        self._branches = [self._branch(branch, dims) for branch in range(layer.branches)]
+        self._computed: list[_Computed] = []
+        self._dense: list[_Computed] = []
+
+    def connect(self, layers: Sequence[LIV]) -> None:
+        """Looks up the featurizers it computes with, its own and those of earlier layers.
+
+        They are kept outside of torch's registry: every weight is registered once, with its owner.
+        """
+        index = self._layer.index
+        histories = {state.name for state in self._layer.states if state.per_token}
+        for branch in range(self._layer.branches):
+            for group in self._layer.groups:
+                if group.weights_of is None:
+                    continue
+                featurizer, role = layers[group.weights_of].featurizer(branch, group.role), group.role
+                window = StateKey(index, branch, f"{role}.window") if featurizer.is_windowed else None
+                history = StateKey(index, branch, role) if role in histories else None
+                self._computed.append(_Computed(FeatureKey(index, branch, role), featurizer, window, history))
+        self._dense = [one for one in self._computed if one.featurizer.is_dense]
+
+    def featurizer(self, branch: int, role: str) -> Featurizer:
+        """One of the featurizers whose weights this layer owns."""
+        owned = self.featurizers[branch]
+        assert isinstance(owned, nn.ModuleDict)
+        found = owned[role]
+        assert isinstance(found, Featurizer)
+        return found
 
     def forward(self, x_BLD: torch.Tensor, run: ForwardPass) -> torch.Tensor:
         """The layer's contribution to the residual stream, (B, L, D)."""
         h_BLD = projection_input(rms_norm(x_BLD, self.norm))
-        featurizers = {
-            FeatureKey(self.index, branch, group.role): run.featurizer(group.weights_of, branch, group.role)
-            for branch in range(self.branches)
-            for group in self.groups
-            if group.weights_of is not None
-        }
-        projected = project(h_BLD, featurizers)
-        for key, featurizer in featurizers.items():
-            run.offer(key, self._feature(key, featurizer, projected.get(key), run))
+        projected = projections(h_BLD, [one.featurizer.projection for one in self._dense])
+        dense = dict(zip((one.key for one in self._dense), projected, strict=True))
+        computed = {one.key: self._feature(one, dense.get(one.key), h_BLD, run) for one in self._computed}
+        run.offer(computed)
         with full_precision(h_BLD):
-            y_BLE = self._mix(run, 0)
-            if self.branches == 2:
-                y_BLE = y_BLE - self.difference.to(y_BLE.dtype) * self._mix(run, 1)
-        run.forget(self.index)
+            y_BLE = self._mix(self._branches[0], computed, run)
+            if len(self._branches) == 2:
+                y_BLE = y_BLE - self.difference.to(y_BLE.dtype) * self._mix(self._branches[1], computed, run)
         return gather(y_BLE, self.output_scale) if self._diagonal else channel_map(y_BLE, self.output)
 
     def _feature(
-        self, key: FeatureKey, featurizer: Featurizer, x_BLS: torch.Tensor | None, run: ForwardPass
+        self, one: _Computed, x_BLS: torch.Tensor | None, h_BLD: torch.Tensor, run: ForwardPass
     ) -> torch.Tensor:
-        window_key = StateKey(self.index, key.branch, f"{key.role}.window")
-        window = run.held[window_key] if run.held is not None and featurizer.windowed else None
-        feature, window = featurizer(x_BLS, window, run.form is Form.STEP)
-        if run.held is not None and window is not None:
-            run.updates[window_key] = window
-        with full_precision(feature):
-            feature = self.mixer.prepare(key.role, feature, run.positions)
-        if key.role in self._histories:
-            feature = run.append(StateKey(self.index, key.branch, key.role), feature)
-        return feature
+        if x_BLS is None:
+            x_BLS = one.featurizer.project(h_BLD)
+        window = None if one.window is None or run.held is None else run.held[one.window]
+        with full_precision(h_BLD):
+            feature, window = one.featurizer(x_BLS, window, run.form is Form.STEP)
+            feature = self.mixer.prepare(one.key.role, feature, run.positions)
+        if one.window is not None and run.held is not None and window is not None:
+            run.updates[one.window] = window
+        return feature if one.history is None else run.append(one.history, feature)
 
-    def _mix(self, run: ForwardPass, branch: int) -> torch.Tensor:
+    def _mix(
+        self, branch: _Branch, computed: Mapping[FeatureKey, torch.Tensor], run: ForwardPass
+    ) -> torch.Tensor:
         features = {
-            group.role: run.recall(FeatureKey(group.computed_by, branch, group.role)) for group in self.groups
+            role: computed[key] if key in computed else run.recall(key)
+            for role, key in branch.features.items()
         }
         if run.form is Form.REFERENCE:
             return self.mixer.reference(features, run.positions)
-        states: States | None = None
-        if run.held is not None:
-            states = {
-                name: run.held[StateKey(owner, branch, name)] for name, owner in self._state_owners.items()
-            }
+        held = run.held
+        states = None if held is None else {name: held[key] for name, key in branch.read.items()}
         if run.form is Form.STEP and states is not None:
             y_BLE, new = self.mixer.step(features, states, run.positions)
         else:
             y_BLE, new = self.mixer.parallel(features, states, run.positions)
-        for name in new.keys() & self._own_states:
-            run.updates[StateKey(self.index, branch, name)] = new[name]
+        for name, state in new.items():
+            if name in branch.written:
+                run.updates[branch.written[name]] = state
         return y_BLE
+
+    def _branch(self, branch: int, dims: Dimensions) -> _Branch:
+        layer, operator = self._layer, self._layer.liv_class.operator
+        computed_by = {group.role: group.computed_by for group in layer.groups}
+        own = {state.name for state in layer.states}
+        constant = [
+            state
+            for state in structure_of(operator.token_mixing).states(
+                operator, self.mixer.groups, self.mixer.shapes, dims
+            )
+            if not state.per_token
+        ]
+        # A state dropped because its features are reused is read where those features are computed.
+        owners = {
+            state.name: layer.index if state.name in own else computed_by[min(state.roles)]
+            for state in constant
+        }
+        read = {name: StateKey(owner, branch, name) for name, owner in owners.items()}
+        return _Branch(
+            features={role: FeatureKey(owner, branch, role) for role, owner in computed_by.items()},
+            read=read,
+            written={name: key for name, key in read.items() if name in own},
+        )

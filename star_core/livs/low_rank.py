@@ -136,11 +136,15 @@ class LowRank(Mixer):
         # The fused kernel wants one head size; zeros add nothing to a score and are cut off a value.
         C, B = (functional.pad(x, (0, extra)) if extra > 0 else x for x in (C, B))
         V = functional.pad(V, (0, -extra)) if extra < 0 else V
-        grouped = C.shape[1] != B.shape[1]
+        heads, length = C.shape[1:3]
+        grouped = heads != B.shape[1]
+        if grouped and length == 1:
+            # One query each of the heads that read one key: as several queries, keys are not repeated.
+            C, grouped = C.reshape(C.shape[0], B.shape[1], -1, C.shape[-1]), False
         y = functional.scaled_dot_product_attention(
             C, B, V, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
         )
-        return y[..., :channels]
+        return y.reshape(y.shape[0], heads, length, -1)[..., :channels]
 
     def _rows(self, C_BHLE: torch.Tensor, B_BGSE: torch.Tensor, V_BGSP: torch.Tensor) -> torch.Tensor:
         """Rows of T by blocks, made again in the backward pass: memory is linear in the length."""

@@ -15,6 +15,8 @@ EPSILON = 1e-5
 
 def rms_norm(x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
     """Normalises the last axis: w · x / sqrt(mean(x²) + ε); any axes before it."""
+    if not torch.is_grad_enabled():
+        return x_D * _rate(x_D).to(x_D.dtype) * weight_D
     y_D: torch.Tensor = _RMSNorm.apply(x_D, weight_D)  # type: ignore[no-untyped-call]
     return y_D
 
@@ -28,8 +30,7 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
-        norm = torch.linalg.vector_norm(x_D, dim=-1, keepdim=True, dtype=_precise(x_D))
-        rate = torch.rsqrt(norm.square() / x_D.shape[-1] + EPSILON)
+        rate = _rate(x_D)
         ctx.save_for_backward(x_D, rate, weight_D)
         return x_D * rate.to(x_D.dtype) * weight_D
 
@@ -44,6 +45,8 @@ class _RMSNorm(torch.autograd.Function):
         return dx_D + mean.to(dx_D.dtype), dweight_D
 
 
-def _precise(x: torch.Tensor) -> torch.dtype:
-    """At least float32: squares of half-precision numbers overflow or vanish."""
-    return torch.promote_types(x.dtype, torch.float32)
+def _rate(x_D: torch.Tensor) -> torch.Tensor:
+    """1 / sqrt(mean(x²) + ε), at least in float32: squares of half-precision numbers overflow or vanish."""
+    precise = torch.promote_types(x_D.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x_D, dim=-1, keepdim=True, dtype=precise)
+    return torch.rsqrt(norm.square() / x_D.shape[-1] + EPSILON)

@@ -16,7 +16,7 @@ from torch.nn import functional
 def projections(h_D: torch.Tensor, weights_SD: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """The products h Wᵀ, in the type of ``h``, whatever that of the weights."""
     if len(weights_SD) < 2 or not torch.is_grad_enabled():
-        return tuple(functional.linear(h_D, weight_SD.to(h_D.dtype)) for weight_SD in weights_SD)
+        return tuple(functional.linear(h_D, _like(weight_SD, h_D)) for weight_SD in weights_SD)
     made: tuple[torch.Tensor, ...] = _Projections.apply(h_D, *weights_SD)  # type: ignore[no-untyped-call]
     return made
 
@@ -28,7 +28,7 @@ class _Projections(torch.autograd.Function):
     def forward(ctx: Any, h_D: torch.Tensor, *weights_SD: torch.Tensor) -> tuple[torch.Tensor, ...]:
         ctx.save_for_backward(h_D, *weights_SD)
         ctx.set_materialize_grads(False)
-        return tuple(functional.linear(h_D, weight_SD.to(h_D.dtype)) for weight_SD in weights_SD)
+        return tuple(functional.linear(h_D, _like(weight_SD, h_D)) for weight_SD in weights_SD)
 
     @staticmethod
     @once_differentiable
@@ -42,7 +42,11 @@ class _Projections(torch.autograd.Function):
                 dweights_SD.append(None)
                 continue
             dy_NS = dy_S.flatten(0, -2)
-            cast_SD = weight_SD.to(dy_NS.dtype)
+            cast_SD = _like(weight_SD, dy_NS)
             dh_ND = dy_NS @ cast_SD if dh_ND is None else dh_ND.addmm_(dy_NS, cast_SD)
-            dweights_SD.append((dy_NS.mT @ h_ND).to(weight_SD.dtype))
+            dweights_SD.append(_like(dy_NS.mT @ h_ND, weight_SD))
         return None if dh_ND is None else dh_ND.view_as(h_D), *dweights_SD
+
+
+def _like(x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return x if x.dtype == other.dtype else x.to(other.dtype)

@@ -32,7 +32,7 @@ class Positions:
         At least in float32: complex numbers of half precision do not exist on every device.
         """
         precise = torch.promote_types(x_BLHE.dtype, torch.float32)
-        pairs_BLHF2 = torch.unflatten(x_BLHE.to(precise), -1, (-1, 2))
+        pairs_BLHF2 = x_BLHE.to(precise).reshape(*x_BLHE.shape[:-1], -1, 2)
         key = (x_BLHE.shape[-1], precise)
         if key not in self._turns:
             self._turns[key] = self._compute(pairs_BLHF2)

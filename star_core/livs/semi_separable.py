@@ -16,24 +16,17 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn import functional
 
 from star_core.genome.tables import TokenMixing
-from star_core.livs.chunks import chunks, unchunk
+from star_core.livs.chunks import carry, chunks, decays, unchunk
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
 
 CHUNK = 16
 """Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""
 
-GROUP = 64
-"""Chunks whose states are found at once: work is O(L / Q · GROUP)."""
-
 FORGOTTEN = 16.0
 """Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
-
-NEGLIGIBLE = 40.0
-"""Largest -log of the decay over a chunk: e^-40 is less than the rounding error of float64."""
 
 
 @register(TokenMixing.SEMI_SEPARABLE)
@@ -97,7 +90,7 @@ def chunked_scan(
     B, V = (B * f, V) if B.shape[-1] <= V.shape[-1] else (B, V * f)
     total_BHKQ1 = -f.clamp(max=FORGOTTEN).cumsum(3)
     end_BHK1 = total_BHKQ1[:, :, :, -1]
-    decay_BHKQQ = _decays(total_BHKQ1, total_BHKQ1)
+    decay_BHKQQ = decays(total_BHKQ1, total_BHKQ1)
     T_BHKQQ = C @ B.mT * decay_BHKQQ
     written_BHKNP = (B * (end_BHK1.unsqueeze(-1) - total_BHKQ1).exp()).mT @ V
     before_BHKNP, state_BHNP = carry(end_BHK1, written_BHKNP, initial_BHNP)
@@ -106,44 +99,3 @@ def chunked_scan(
     carried_BHKQP = (C * total_BHKQ1.exp()) @ before_BHKNP
     y_NQP = torch.baddbmm(carried_BHKQP.flatten(0, 2), T_BHKQQ.flatten(0, 2), V.flatten(0, 2))
     return unchunk(y_NQP.view_as(V), length), state_BHNP
-
-
-def carry(
-    decay_BHK1: torch.Tensor, written_BHKNP: torch.Tensor, initial_BHNP: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The recurrence over chunks: S_k = exp(decay_k) S_{k-1} + W_k, in groups of ``GROUP`` of them.
-
-    Inside a group it is a matrix product with the decays between all its chunks.
-
-    Returns:
-        The state before every chunk, (B, H, K, N, P), and that after the last.
-    """
-    sizes = written_BHKNP.shape[3:]
-    state_BH1X = None if initial_BHNP is None else initial_BHNP.flatten(2).unsqueeze(2)
-    before = []
-    groups = zip(
-        torch.split(decay_BHK1.clamp(min=-NEGLIGIBLE), GROUP, 2),
-        torch.split(written_BHKNP.flatten(3), GROUP, 2),
-        strict=True,
-    )
-    for decay_BHG1, written_BHGX in groups:
-        after_BHG1 = decay_BHG1.cumsum(2)
-        # Shifted, not subtracted: not a bit of a chunk's own tokens may reach the state before it.
-        before_BHG1 = functional.pad(after_BHG1[:, :, :-1], (0, 0, 1, 0))
-        carried_BHGX = _decays(before_BHG1, after_BHG1, diagonal=0) @ written_BHGX
-        if state_BH1X is not None:
-            carried_BHGX = torch.addcmul(carried_BHGX, before_BHG1.exp(), state_BH1X)
-        before.append(carried_BHGX)
-        last = slice(-1, None)
-        state_BH1X = torch.addcmul(
-            written_BHGX[:, :, last], decay_BHG1[:, :, last].exp(), carried_BHGX[:, :, last]
-        )
-    before_BHKX = torch.cat(before, 2) if len(before) > 1 else before[0]
-    assert state_BH1X is not None
-    return torch.unflatten(before_BHKX, 3, sizes), torch.unflatten(state_BH1X.squeeze(2), 2, sizes)
-
-
-def _decays(row_KQ1: torch.Tensor, column_KQ1: torch.Tensor, diagonal: int = 1) -> torch.Tensor:
-    """exp(row_i - column_j) below the given diagonal, else 0; masked first, because the rest overflows."""
-    future_QQ = row_KQ1.new_full((row_KQ1.shape[-2],) * 2, -math.inf).triu(diagonal)
-    return (row_KQ1 - column_KQ1.mT + future_QQ).exp()

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from star_core.architecture import Architecture
-from star_core.livs import LIV, Form, ForwardPass, StateKey, build_liv
-from star_core.livs.featurizers import Featurizer
+from star_core.livs import Form, ForwardPass, StateKey, build_liv
 from star_core.livs.norm import rms_norm
 from star_core.livs.rotary import Positions
 
@@ -32,9 +31,10 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         depth = len(arch.layers)
-        self.layers = nn.ModuleList(
-            build_liv(layer, arch.dims, depth, generator, device, dtype) for layer in arch.layers
-        )
+        layers = [build_liv(layer, arch.dims, depth, generator, device, dtype) for layer in arch.layers]
+        for liv in layers:
+            liv.connect(layers)
+        self.layers = nn.ModuleList(layers)
         self.norm = nn.Parameter(torch.ones(arch.width, device=device, dtype=dtype))
         self._reused = frozenset(
             (group.computed_by, group.role)
@@ -62,16 +62,7 @@ class Backbone(nn.Module):
             The normalised residual stream (B, L, D), and the states to store.
         """
         positions = Positions(start, x_BLD.shape[1])
-        run = ForwardPass(form, positions, self._featurizer, self._reused, held)
+        run = ForwardPass(form, positions, self._reused, held)
         for liv in self.layers:
             x_BLD = x_BLD + liv(x_BLD, run)
         return rms_norm(x_BLD, self.norm), run.updates
-
-    def _featurizer(self, layer: int, branch: int, role: str) -> Featurizer:
-        liv = self.layers[layer]
-        assert isinstance(liv, LIV)
-        branches = liv.featurizers[branch]
-        assert isinstance(branches, nn.ModuleDict)
-        featurizer = branches[role]
-        assert isinstance(featurizer, Featurizer)
-        return featurizer

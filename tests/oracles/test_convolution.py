@@ -55,4 +55,4 @@ def test_the_short_filter_s_step_is_that_of_mamba(inputs):
             y_BD1 = causal_conv1d_update(u_BD.unsqueeze(2), state_BDW, filter_DK.flip(-1), None, None)
             theirs.append(y_BD1.transpose(1, 2))
     assert_same_function(torch.cat(ours, 1), torch.cat(theirs, 1), inputs)
-    torch.testing.assert_close(window_BWD, state_BDW.transpose(1, 2), rtol=0, atol=0)
+    torch.testing.assert_close(window_BWD.flip(1), state_BDW.transpose(1, 2), rtol=0, atol=0)
