@@ -22,7 +22,10 @@ check: $(VENV)/ready-test
 repro: $(VENV)/ready
 	python -m flows.server dvc repro
 
-bench: $(VENV)/ready
+bench: $(VENV)/ready-bench
+	python -m benchmarks.operators
+	python -m benchmarks.candidates
+	python -m benchmarks.trainability
 	python -m benchmarks.overhead
 
 # The interpreter is python3.11 where it has that name, else python3.
@@ -35,6 +38,10 @@ $(VENV)/ready: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/ready-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@ $(VENV)/ready
+
+$(VENV)/ready-bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@ $(VENV)/ready
 
 clean:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from star_core.analysis.lineage import individuals
 from star_core.architecture import Architecture, Layer
+from star_core.compiler import compile_genome
 from star_core.config import Params
 from star_core.errors import ConfigError, StoreError, nearest
 from star_core.evolution.base import Problem
@@ -18,6 +19,7 @@ from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.featurizer import FeaturizerGenome
 from star_core.genome.operator import class_table
+from star_core.genome.space import CLASS_TABLE, SearchSpace
 from star_core.genome.tables import (
     BACKBONE_GENES,
     FEATURIZER_GENES,
@@ -33,6 +35,8 @@ from star_core.structures.base import structure_of
 
 LEVELS = ("backbone", "operator", "featurizer")
 CACHE_LENGTHS = (1024, 4096, 32768)
+SHARED_WIDTH, SHARED_LENGTH = 256, 4096
+"""At which ``star genes`` shows what sharing saves."""
 
 
 def gene_tables(level: str = "all") -> Iterator[RenderableType]:
@@ -49,6 +53,7 @@ def gene_tables(level: str = "all") -> Iterator[RenderableType]:
         yield _genes("Backbone genome: five integers per LIV, one base-36 character each", BACKBONE_GENES)
         yield _classes()
         yield _strategies()
+        yield _savings()
     if level in ("operator", "all"):
         yield _genes("Operator genome: five integers per LIV class", OPERATOR_GENES)
     if level in ("featurizer", "all"):
@@ -111,6 +116,33 @@ def _strategies() -> Table:
         ("token mixing", "allele", "reused", "what that saves"),
         rows,
     )
+
+
+def _savings() -> Table:
+    """What each strategy leaves of a LIV's parameters and cache, from the spec of two LIVs that share."""
+    space = SearchSpace.preset(CLASS_TABLE)
+    rows = []
+    for index, entry in space.classes.items():
+        cells = []
+        for strategy in space.alleles(index, 4)[1:]:
+            apart, together = (
+                _second_layer(space, f"{write_allele(index)}111{own}", f"{write_allele(index)}111{other}")
+                for own, other in ((1, 1), (2, strategy))
+            )
+            parameters = together.num_parameters / apart.num_parameters
+            held = apart.cache_elements(SHARED_LENGTH)
+            cache = f"{together.cache_elements(SHARED_LENGTH) / held:.0%}" if held else "–"
+            cells.append(f"{parameters:.0%} / {cache}")
+        rows.append((write_allele(index), entry.name, *cells, *[""] * (4 - len(cells))))
+    return _table(
+        f"Parameters / cache a LIV keeps (width {SHARED_WIDTH}, {SHARED_LENGTH} tokens)",
+        ("allele", "class", "2", "3", "4", "5"),
+        rows,
+    )
+
+
+def _second_layer(space: SearchSpace, first: str, second: str) -> Layer:
+    return compile_genome(Genome.parse(f"{first}-{second}"), space, SHARED_WIDTH).layers[1]
 
 
 def _featurizers() -> Table:
