@@ -18,7 +18,7 @@ Attention = Callable[..., torch.Tensor]
 
 def at_once(C_BLHE: torch.Tensor, B_BLHE: torch.Tensor, V_BLHP: torch.Tensor) -> torch.Tensor:
     """In chunks."""
-    return linear_attention(C_BLHE, B_BLHE, V_BLHP, None)[0]
+    return linear_attention(C_BLHE, B_BLHE, V_BLHP)
 
 
 def token_by_token(C_BLHE: torch.Tensor, B_BLHE: torch.Tensor, V_BLHP: torch.Tensor) -> torch.Tensor:

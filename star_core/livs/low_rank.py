@@ -22,7 +22,11 @@ from torch.utils.checkpoint import checkpoint
 from star_core.architecture import Layer
 from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
 from star_core.livs.band import band_mask, key_blocks, query_blocks, unblock, with_window
-from star_core.livs.linear_attention import linear_attention, linear_attention_step
+from star_core.livs.linear_attention import (
+    linear_attention,
+    linear_attention_from,
+    linear_attention_step,
+)
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.precision import attention_input
@@ -97,10 +101,12 @@ class LowRank(Mixer):
         self, features: Features, states: States | None, positions: Positions
     ) -> tuple[torch.Tensor, States]:
         C_BLHE, B_BLHE, V_BLHP = self._all_heads(features)
-        initial = None if states is None else self._spread(states["state"]).to(V_BLHP.dtype)
-        rates_L11 = (self.scale / positions.counts(C_BLHE)).view(-1, 1, 1)
-        y_BLHP, state_BHEP = linear_attention(C_BLHE * rates_L11, B_BLHE, V_BLHP, initial)
-        return y_BLHP.flatten(2), {} if states is None else {"state": self._kept(state_BHEP)}
+        C_BLHE = C_BLHE * (self.scale / positions.counts(C_BLHE)).view(-1, 1, 1)
+        if states is None:
+            return linear_attention(C_BLHE, B_BLHE, V_BLHP).flatten(2), {}
+        initial_BHEP = self._spread(states["state"]).to(V_BLHP.dtype)
+        y_BLHP, state_BHEP = linear_attention_from(C_BLHE, B_BLHE, V_BLHP, initial_BHEP)
+        return y_BLHP.flatten(2), {"state": self._kept(state_BHEP)}
 
     def _band(
         self, features: Features, states: States | None, positions: Positions

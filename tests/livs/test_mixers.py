@@ -5,7 +5,7 @@ import torch
 
 from star_core.errors import ConfigError
 from star_core.genome.tables import TokenMixing
-from star_core.livs import mixer_of
+from star_core.livs import chunks, linear_attention, mixer_of, scan
 from star_core.livs.low_rank import LowRank
 from star_core.livs.rotary import Positions
 from tests.livs.layers import ARITHMETIC, features_for, histories, mixer_for, states_for
@@ -135,3 +135,18 @@ def test_an_unregistered_structure_is_named():
     with pytest.raises(ConfigError, match=r"star_core/livs: .*no mixer is registered.*LOW_RANK"):
         mixer_of(type("Fake", (), {"name": "LOWRANK"})())
     assert mixer_of(TokenMixing.LOW_RANK) is LowRank
+
+
+@pytest.mark.parametrize("name", ["Rec-1", "repeated recurrence", "LA-1", "linear attention of groups"])
+@pytest.mark.parametrize("group", [1, 2, 3])
+def test_states_are_carried_over_many_groups_of_chunks(name, group, generator, monkeypatch):
+    for module in (chunks, scan, linear_attention):
+        monkeypatch.setattr(module, "GROUP", group)
+    monkeypatch.setattr(linear_attention, "CHUNK", 16)
+    features = {role: x.requires_grad_() for role, x in features_for(name, 137, generator).items()}
+    outputs = [self_outputs(name, form, features) for form in ("reference", "parallel")]
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(in_pieces(name, features, [1, 136]), outputs[0], rtol=1e-9, atol=1e-9)
+    grads = [torch.autograd.grad(y_BLE.square().sum(), list(features.values())) for y_BLE in outputs]
+    for expected, computed in zip(*grads, strict=True):
+        torch.testing.assert_close(computed, expected, rtol=1e-8, atol=1e-8)
