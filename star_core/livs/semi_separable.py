@@ -8,7 +8,7 @@ head; the decay is a_i = exp(-f_i) and a state S of N × P per head follows
 Mamba-2 writes δ_i where f_i = ρ δ_i stands: ours is its state times ρ. The weights Π a · f then sum to
 about one, so the operator averages over its memory, as attention does, whatever the rate of a head.
 
-Legend: B batch, L length, H heads, N state, P channels per head.
+Legend: B batch, L length, H heads, N state, P channels per head, Q tokens of a chunk, K chunks.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ import math
 import torch
 
 from star_core.genome.tables import TokenMixing
+from star_core.livs.chunks import carry, chunks, decays, unchunk
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
-from star_core.livs.scan import FORGOTTEN, scan, scan_from
+
+CHUNK = 32
+"""Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""
+
+FORGOTTEN = 16.0
+"""Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
 
 
 @register(TokenMixing.SEMI_SEPARABLE)
@@ -40,13 +46,9 @@ class SemiSeparable(Mixer):
     ) -> tuple[torch.Tensor, States]:
         """Chunks of Q tokens, all at once; only the states between chunks are a sequence."""
         C_BLHN, B_BLHN, V_BLHP, f_BLH1 = self._expand(features)
-        if states is None:
-            y_BLHP, kept = scan(C_BLHN, B_BLHN, V_BLHP, f_BLH1), {}
-        else:
-            initial_BHNP = states["state"].to(V_BLHP.dtype)
-            y_BLHP, state_BHNP = scan_from(C_BLHN, B_BLHN, V_BLHP, f_BLH1, initial_BHNP)
-            kept = {"state": state_BHNP}
-        return y_BLHP.flatten(2).to(features["V"].dtype), kept
+        initial = None if states is None else states["state"].to(V_BLHP.dtype)
+        y_BLHP, state_BHNP = chunked_scan(C_BLHN, B_BLHN, V_BLHP, f_BLH1, initial)
+        return y_BLHP.flatten(2).to(features["V"].dtype), {} if states is None else {"state": state_BHNP}
 
     def step(self, features: Features, states: States, positions: Positions) -> tuple[torch.Tensor, States]:
         """One update of the state, one read-out."""
@@ -65,3 +67,35 @@ class SemiSeparable(Mixer):
             x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
             full.append(x.repeat_interleave(repeat, 2) if repeat > 1 else x)
         return full[0] / math.sqrt(full[0].shape[-1]), *full[1:]
+
+
+def chunked_scan(
+    C_BLHN: torch.Tensor,
+    B_BLHN: torch.Tensor,
+    V_BLHP: torch.Tensor,
+    f_BLH1: torch.Tensor,
+    initial_BHNP: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The recurrence over L tokens, from an initial state (``None``: zeros).
+
+    Tokens that fill up the last chunk are zeros, which neither decay nor write.
+
+    Returns:
+        y (B, L, H, P) and the state after the last token (B, H, N, P).
+    """
+    length = V_BLHP.shape[1]
+    size = min(CHUNK, length)
+    C, B, V, f = (chunks(x, size) for x in (C_BLHN, B_BLHN, V_BLHP, f_BLH1))
+    # f B Vᵀ either way; the smaller of the two is scaled.
+    B, V = (B * f, V) if B.shape[-1] <= V.shape[-1] else (B, V * f)
+    total_BHKQ1 = -f.clamp(max=FORGOTTEN).cumsum(3)
+    end_BHK1 = total_BHKQ1[:, :, :, -1]
+    decay_BHKQQ = decays(total_BHKQ1, total_BHKQ1)
+    T_BHKQQ = C @ B.mT * decay_BHKQQ
+    written_BHKNP = (B * (end_BHK1.unsqueeze(-1) - total_BHKQ1).exp()).mT @ V
+    before_BHKNP, state_BHNP = carry(end_BHK1, written_BHKNP, initial_BHNP)
+    if initial_BHNP is None and before_BHKNP.shape[2] == 1:
+        return unchunk(T_BHKQQ @ V, length), state_BHNP
+    carried_BHKQP = (C * total_BHKQ1.exp()) @ before_BHKNP
+    y_NQP = torch.baddbmm(carried_BHKQP.flatten(0, 2), T_BHKQQ.flatten(0, 2), V.flatten(0, 2))
+    return unchunk(y_NQP.view_as(V), length), state_BHNP

@@ -148,12 +148,19 @@ class LanguageModel(nn.Module):
             raise DataError(
                 "token ids are an int64 tensor", value=str(got), place="tokens", fix="use tokens.long()"
             )
-        if tokens.dim() != axes or tokens.numel() == 0:
+        if tokens.dim() != axes:
             raise DataError(
-                f"tokens have the shape {shape}, at least 1 long",
+                f"tokens have the shape {shape}",
                 value=tuple(tokens.shape),
                 place="tokens",
-                fix="reshape them; put a start token into an empty prompt",
+                fix="reshape them",
+            )
+        if tokens.numel() == 0:
+            raise DataError(
+                f"tokens have the shape {shape}, each of at least 1",
+                value=tuple(tokens.shape),
+                place="tokens",
+                fix="put a start token into an empty prompt" if tokens.shape[0] else "pass a sequence",
             )
         if tokens.device != self.embedding.device:
             raise DataError(

@@ -5,7 +5,7 @@ import torch
 
 from star_core.errors import ConfigError
 from star_core.genome.tables import TokenMixing
-from star_core.livs import chunks, linear_attention, mixer_of, scan
+from star_core.livs import chunks, linear_attention, mixer_of, semi_separable
 from star_core.livs.low_rank import LowRank
 from star_core.livs.rotary import Positions
 from tests.livs.layers import ARITHMETIC, features_for, histories, mixer_for, states_for
@@ -140,9 +140,10 @@ def test_an_unregistered_structure_is_named():
 @pytest.mark.parametrize("name", ["Rec-1", "repeated recurrence", "LA-1", "linear attention of groups"])
 @pytest.mark.parametrize("group", [1, 2, 3])
 def test_states_are_carried_over_many_groups_of_chunks(name, group, generator, monkeypatch):
-    for module in (chunks, scan, linear_attention):
+    for module in (chunks, linear_attention):
         monkeypatch.setattr(module, "GROUP", group)
-    monkeypatch.setattr(linear_attention, "CHUNK", 16)
+    for module in (linear_attention, semi_separable):
+        monkeypatch.setattr(module, "CHUNK", 16)
     features = {role: x.requires_grad_() for role, x in features_for(name, 137, generator).items()}
     outputs = [self_outputs(name, form, features) for form in ("reference", "parallel")]
     torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-9, atol=1e-9)
