@@ -76,6 +76,7 @@ class LIV(nn.Module):
         self._branches = [self._branch(branch, dims) for branch in range(layer.branches)]
         self._computed: list[_Computed] = []
         self._dense: list[_Computed] = []
+        self._sparse: list[_Computed] = []
 
     def connect(self, layers: Sequence[LIV]) -> None:
         """Looks up the featurizers it computes with, its own and those of earlier layers.
@@ -93,6 +94,7 @@ class LIV(nn.Module):
                 history = StateKey(index, branch, role) if role in histories else None
                 self._computed.append(_Computed(FeatureKey(index, branch, role), featurizer, window, history))
         self._dense = [one for one in self._computed if one.featurizer.is_dense]
+        self._sparse = [one for one in self._computed if not one.featurizer.is_dense]
 
     def featurizer(self, branch: int, role: str) -> Featurizer:
         """One of the featurizers whose weights this layer owns."""
@@ -105,26 +107,26 @@ class LIV(nn.Module):
     def forward(self, x_BLD: torch.Tensor, run: ForwardPass) -> torch.Tensor:
         """The layer's contribution to the residual stream, (B, L, D)."""
         h_BLD = projection_input(rms_norm(x_BLD, self.norm))
-        projected = projections(h_BLD, [one.featurizer.projection for one in self._dense])
-        dense = dict(zip((one.key for one in self._dense), projected, strict=True))
-        computed = {one.key: self._feature(one, dense.get(one.key), h_BLD, run) for one in self._computed}
-        run.offer(computed)
+        dense = projections(h_BLD, [one.featurizer.projection for one in self._dense])
+        projected: dict[FeatureKey, torch.Tensor | None] = dict(
+            zip((one.key for one in self._dense), dense, strict=True)
+        )
+        for one in self._sparse:
+            projected[one.key] = one.featurizer.project(h_BLD)
         with full_precision(h_BLD):
+            computed = {one.key: self._feature(one, projected[one.key], run) for one in self._computed}
+            run.offer(computed)
             y_BLE = self._mix(self._branches[0], computed, run)
             if len(self._branches) == 2:
                 y_BLE = y_BLE - self.difference.to(y_BLE.dtype) * self._mix(self._branches[1], computed, run)
         return gather(y_BLE, self.output_scale) if self._diagonal else channel_map(y_BLE, self.output)
 
-    def _feature(
-        self, one: _Computed, x_BLS: torch.Tensor | None, h_BLD: torch.Tensor, run: ForwardPass
-    ) -> torch.Tensor:
-        if x_BLS is None:
-            x_BLS = one.featurizer.project(h_BLD)
-        window = None if one.window is None or run.held is None else run.held[one.window]
-        with full_precision(h_BLD):
-            feature, window = one.featurizer(x_BLS, window, run.form is Form.STEP)
-            feature = self.mixer.prepare(one.key.role, feature, run.positions)
-        if one.window is not None and run.held is not None and window is not None:
+    def _feature(self, one: _Computed, x_BLS: torch.Tensor | None, run: ForwardPass) -> torch.Tensor:
+        held = run.held
+        window = None if one.window is None or held is None else held[one.window]
+        feature, window = one.featurizer(x_BLS, window, run.form is Form.STEP)
+        feature = self.mixer.prepare(one.key.role, feature, run.positions)
+        if one.window is not None and held is not None and window is not None:
             run.updates[one.window] = window
         return feature if one.history is None else run.append(one.history, feature)
 

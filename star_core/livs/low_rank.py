@@ -47,6 +47,9 @@ class LowRank(Mixer):
         self.banded = self.operator.sparsity is Sparsity.BANDED
         self.recurrent = is_recurrent(self.operator)
         self.scale = 1 / math.sqrt(self.shapes["C"].channels)
+        repeats = {role: self.groups[role].repeat for role in "CBV"}
+        grouped = repeats["C"] == 1 and repeats["B"] == repeats["V"]
+        self._expanded = {role for role, repeat in repeats.items() if repeat > 1 and not grouped}
 
     def prepare(self, role: str, feature: torch.Tensor, positions: Positions) -> torch.Tensor:
         """Queries and keys carry their position, so that a kept or shared key need not be turned again."""
@@ -150,7 +153,8 @@ class LowRank(Mixer):
         y = functional.scaled_dot_product_attention(
             C, B, V, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=grouped
         )
-        return y.reshape(y.shape[0], heads, length, -1)[..., :channels]
+        y = y.reshape(y.shape[0], heads, length, -1)
+        return y[..., :channels] if extra < 0 else y
 
     def _rows(self, C_BHLE: torch.Tensor, B_BGSE: torch.Tensor, V_BGSP: torch.Tensor) -> torch.Tensor:
         """Rows of T by blocks, made again in the backward pass: memory is linear in the length."""
@@ -186,10 +190,7 @@ class LowRank(Mixer):
 
     def _heads(self, x_BLHE: torch.Tensor, role: str) -> torch.Tensor:
         """Expanded only where the fused kernel cannot repeat keys and values alike."""
-        repeats = {other: self.groups[other].repeat for other in "CBV"}
-        if repeats[role] == 1 or (repeats["C"] == 1 and repeats["B"] == repeats["V"]):
-            return x_BLHE
-        return x_BLHE.repeat_interleave(repeats[role], 2)
+        return x_BLHE.repeat_interleave(self.groups[role].repeat, 2) if role in self._expanded else x_BLHE
 
     def _all_heads(self, features: Features) -> list[torch.Tensor]:
         """C, B and V with every head, at least in float32: long sums lose half precision."""

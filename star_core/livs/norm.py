@@ -16,7 +16,7 @@ EPSILON = 1e-5
 def rms_norm(x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
     """Normalises the last axis: w · x / sqrt(mean(x²) + ε); any axes before it."""
     if not torch.is_grad_enabled():
-        return x_D * _rate(x_D).to(x_D.dtype) * weight_D
+        return _scaled(x_D, _rate(x_D), weight_D)
     y_D: torch.Tensor = _RMSNorm.apply(x_D, weight_D)  # type: ignore[no-untyped-call]
     return y_D
 
@@ -32,7 +32,7 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
         rate = _rate(x_D)
         ctx.save_for_backward(x_D, rate, weight_D)
-        return x_D * rate.to(x_D.dtype) * weight_D
+        return _scaled(x_D, rate, weight_D)
 
     @staticmethod
     @once_differentiable
@@ -43,6 +43,10 @@ class _RMSNorm(torch.autograd.Function):
         )
         mean = (dy_D @ weight_D.to(dy_D.dtype)).unsqueeze(-1) * rate / weight_D.numel()
         return dx_D + mean.to(dx_D.dtype), dweight_D
+
+
+def _scaled(x_D: torch.Tensor, rate: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
+    return x_D * (rate if rate.dtype == x_D.dtype else rate.to(x_D.dtype)) * weight_D
 
 
 def _rate(x_D: torch.Tensor) -> torch.Tensor:

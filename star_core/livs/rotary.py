@@ -44,7 +44,8 @@ class Positions:
             turned = [real * cosine - imaginary * sine, imaginary * cosine + real * sine]
             return torch.stack(turned, -1).flatten(-2).to(x_BLHE.dtype)
         turned_BLHF = torch.view_as_complex(pairs_BLHF2.contiguous()) * turn_L1F
-        return torch.view_as_real(turned_BLHF).flatten(-2).to(x_BLHE.dtype)
+        turned_BLHE = torch.view_as_real(turned_BLHF).flatten(-2)
+        return turned_BLHE if precise == x_BLHE.dtype else turned_BLHE.to(x_BLHE.dtype)
 
     def _compute(self, pairs_BLHF2: torch.Tensor) -> torch.Tensor:
         device, dtype, pairs = pairs_BLHF2.device, pairs_BLHF2.dtype, pairs_BLHF2.shape[-2]
