@@ -85,8 +85,14 @@ class LowRank(Mixer):
         C_BHLE, B_BGSE, V_BGSP = (self._heads(features[role], role).transpose(1, 2) for role in "CBV")
         if self.softmax:
             length, held = C_BHLE.shape[2], B_BGSE.shape[2]
-            mask_LS = None if length in (1, held) else _causal(length, held, C_BHLE.device)
-            y_BHLP = self._attend(C_BHLE, B_BGSE, V_BGSP, mask_LS, length == held and length > 1)
+            mask_LS, causal = None, False
+            # Branches, because a tracer of any length takes no comparison for an argument.
+            if length > 1:
+                if length == held:
+                    causal = True
+                else:
+                    mask_LS = _causal(length, held, C_BHLE.device)
+            y_BHLP = self._attend(C_BHLE, B_BGSE, V_BGSP, mask_LS, causal)
             return y_BHLP.transpose(1, 2).flatten(2), {}
         y_BHLP = self._rows(C_BHLE, B_BGSE, V_BGSP)
         return self._average(y_BHLP.transpose(1, 2).flatten(2), positions), {}
@@ -164,20 +170,20 @@ class LowRank(Mixer):
             end = min(begin + ROWS, length)
             read = held - length + end
             block = (C_BHLE[:, :, begin:end], B_BGSE[:, :, :read], V_BGSP[:, :, :read])
-            mask_LS = _causal(end - begin, read, C_BHLE.device)
             if length <= ROWS or not torch.is_grad_enabled():
-                made.append(self._row_block(*block, mask_LS))
+                made.append(self._row_block(*block))
             else:
+                # The mask is made inside: as an argument it would be kept, and all of them are quadratic.
                 made.append(
-                    checkpoint(
-                        self._row_block, *block, mask_LS, use_reentrant=False, preserve_rng_state=False
-                    )
+                    checkpoint(self._row_block, *block, use_reentrant=False, preserve_rng_state=False)
                 )
         return torch.cat(made, 2) if len(made) > 1 else made[0]
 
     def _row_block(
-        self, C: torch.Tensor, B: torch.Tensor, V: torch.Tensor, mask: torch.Tensor
+        self, C: torch.Tensor, B: torch.Tensor, V: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """Some rows of T, causal if there is no mask that says otherwise, applied to V."""
+        mask = _causal(C.shape[2], B.shape[2], C.device) if mask is None else mask
         repeat = C.shape[1] // B.shape[1]
         B, V = (x.repeat_interleave(repeat, 1) if repeat > 1 else x for x in (B, V))
         T = nonlinearity(self.operator.nonlinearity, C * self.scale @ B.mT)

@@ -38,11 +38,13 @@ class _RMSNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x_D, rate, weight_D = ctx.saved_tensors
+        kinds = x_D.dtype, weight_D.dtype
+        dy_D, x_D, weight_D = (x.to(rate.dtype) for x in (dy_D, x_D, weight_D))
         dx_D, dweight_D, _ = torch.ops.aten.native_layer_norm_backward(
             dy_D, x_D, weight_D.shape, torch.zeros_like(rate), rate, weight_D, None, [True, True, False]
         )
-        mean = (dy_D @ weight_D.to(dy_D.dtype)).unsqueeze(-1) * rate / weight_D.numel()
-        return dx_D + mean.to(dx_D.dtype), dweight_D
+        mean = (dy_D @ weight_D).unsqueeze(-1) * rate / weight_D.numel()
+        return (dx_D + mean).to(kinds[0]), dweight_D.to(kinds[1])
 
 
 def _scaled(x_D: torch.Tensor, rate: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:

@@ -169,8 +169,9 @@ class LanguageModel(nn.Module):
                 place="tokens",
                 fix=f"use tokens.to({str(self.embedding.device)!r})",
             )
-        # Elsewhere than on a CPU, reading the values back would stall the device at every pass.
-        if tokens.device.type == "cpu":
+        # Elsewhere than on a CPU, reading the values back would stall the device at every pass; and in a
+        # traced program there are none.
+        if tokens.device.type == "cpu" and not torch.compiler.is_compiling():
             low, high = (int(value) for value in tokens.aminmax())
             if low < 0 or high >= self.arch.vocab_size:
                 raise DataError(

@@ -113,3 +113,10 @@ def with_token_mixing(token_mixing):
 
 MEMORYLESS = [name for name in PLACES if not layer_of(name).states]
 """Classes whose outputs depend on their own token only."""
+
+LONG_FILTERS = [
+    name
+    for name in PLACES
+    if any(g.role == "K" and g.genome.sparsity is Sparsity.NONE for g in layer_of(name).groups)
+]
+"""Classes whose filter is as long as the sequence: its Fourier transform rounds over all tokens at once."""

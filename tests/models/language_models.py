@@ -3,9 +3,16 @@
 import torch
 
 from star_core import Genome, build_model, compile_genome
+from star_core.livs import linear_attention, semi_separable
+from star_core.structures.low_rank import WINDOW
 from tests.livs.layers import PLACES
 
 VOCABULARY = 50
+
+BORDERS = sorted(
+    {size + d for size in (16, semi_separable.CHUNK, linear_attention.CHUNK, WINDOW) for d in (-1, 0, 1)}
+)
+"""Positions and lengths at the borders of chunks and windows."""
 
 
 def compiled(genome, space, width=16, head_dim=None):

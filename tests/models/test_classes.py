@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from star_core import build_model
 from star_core.genome.operator import class_table
-from tests.livs.layers import MEMORYLESS, PLACES
+from tests.livs.layers import PLACES
 from tests.models.language_models import (
     SPLITS,
     assert_every_parameter_learns,
@@ -50,23 +52,10 @@ def test_every_parameter_gets_a_gradient(name, generator):
 
 
 @every_class
-def test_the_model_is_causal(name, generator):
-    model, tokens_BL = build_model(stack(name)), tokens(generator)
-    other_BL = tokens_BL.clone()
-    other_BL[:, 20] = (other_BL[:, 20] + 1) % model.arch.vocab_size
-    with torch.no_grad():
-        before, after = model(tokens_BL), model(other_BL)
-    torch.testing.assert_close(after[:, :20], before[:, :20], rtol=0, atol=2e-6)
-    assert not torch.allclose(after[:, 20], before[:, 20], atol=1e-3)
-    if name not in MEMORYLESS:
-        assert not torch.allclose(after[:, 21:], before[:, 21:], atol=1e-4)
-
-
-@every_class
 def test_any_scale_of_the_residual_stream_is_finite(name, generator):
     model = build_model(stack(name))
     for scale in (1e-3, 1e3):
-        x_BLD = (scale * torch.randn(2, 40, 16, generator=generator)).requires_grad_()
+        x_BLD = (scale * torch.randn(2, 130, 16, generator=generator)).requires_grad_()
         y_BLD, _ = model.backbone(x_BLD)
         assert y_BLD.isfinite().all()
         y_BLD.square().sum().backward()
@@ -102,21 +91,23 @@ def _added(backbone, x_BLD):
     return seen[0]
 
 
-@pytest.mark.parametrize("name", ["SA-3", "Rec-1-Diff", "GConv-2", "repeated recurrence", "GMemless"])
-def test_autocast_mixes_tokens_in_full_precision(name, generator):
-    model, tokens_BL = build_model(stack(name, width=32)), tokens(generator)
-    with torch.autocast("cpu", torch.bfloat16):
-        low = model(tokens_BL)
-        torch.nn.functional.cross_entropy(low.flatten(0, 1).float(), tokens_BL.flatten()).backward()
-    with torch.no_grad():
-        torch.testing.assert_close(low.float(), model(tokens_BL), rtol=0.1, atol=0.2)
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+class OnMeta(TorchDispatchMode):
+    """Refuses every operation that would allocate memory."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        assert all(x.device.type == "meta" for x in tree_leaves(made) if torch.is_tensor(x)), func
+        return made
 
 
-@pytest.mark.parametrize("name", ["SA-3", "Rec-1", "GConv-1-Diff", "GConv-2", "GMemless"])
-def test_a_model_in_bfloat16_runs_in_every_form(name, generator):
-    model, tokens_BL = build_model(stack(name), dtype=torch.bfloat16), tokens(generator)
-    with torch.no_grad():
-        logits = model(tokens_BL)
-    for split in SPLITS.values():
-        torch.testing.assert_close(fed(model, tokens_BL, split), logits, rtol=0.3, atol=0.3)
+@every_class
+def test_a_model_is_built_and_run_on_meta_without_memory(name):
+    with OnMeta():
+        model = build_model(stack(name), device="meta")
+        tokens_BL = torch.zeros(2, 130, dtype=torch.long, device="meta")
+        for form in ("parallel", "reference"):
+            assert model(tokens_BL, form=form).shape == (2, 130, 50)
+        cache = model.init_cache(2, 131)
+        assert model.prefill(tokens_BL, cache)[0].shape == (2, 130, 50)
+        assert model.step(tokens_BL[:, 0], cache)[0].shape == (2, 50)
+    assert_sizes_as_predicted(model)

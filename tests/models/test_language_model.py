@@ -156,6 +156,13 @@ WRONG = {
         DataError,
         r"\(1, 0\).*start token",
     ),
+    "prompts of no sequence": (
+        lambda: MODEL.prefill(good(0, 3), MODEL.init_cache()),
+        DataError,
+        r"tokens: \(0, 3\): .*\(batch, length\).*Fix: pass a sequence",
+    ),
+    "step of no sequence": (lambda: MODEL.step(good(0), MODEL.init_cache()), DataError, r"tokens: \(0,\): "),
+    "generation from no token": (lambda: MODEL.generate(good(1, 0), 3), DataError, r"\(1, 0\).*start token"),
     "token too large": (
         lambda: MODEL(good(1, 2) + VOCABULARY),
         DataError,
@@ -187,6 +194,11 @@ WRONG = {
         ConfigError,
         r"cache: .*float64.*float32",
     ),
+    "cache on another device": (
+        lambda: MODEL.step(good(1), build_model(MIXED, device="meta").init_cache()),
+        ConfigError,
+        r"cache: .*on meta.*on cpu.*Fix: make it with this model's init_cache",
+    ),
     "cache of another architecture": (
         lambda: MODEL.step(good(1), build_model(compiled("11111", NAMED)).init_cache()),
         ConfigError,
@@ -198,7 +210,13 @@ WRONG = {
         r"\(1, 1\).*\(batch,\)",
     ),
     "cache of no length": (lambda: MODEL.init_cache(1, 0), ConfigError, r"init_cache: 0: max_length"),
+    "cache for no sequence": (lambda: MODEL.init_cache(0), ConfigError, r"init_cache: 0: batch_size.*Fix"),
     "cache for half a sequence": (lambda: MODEL.init_cache(0.5), ConfigError, r"init_cache: 0.5: batch_size"),
+    "width that heads do not divide": (
+        lambda: compiled("11111", NAMED, width=16, head_dim=6),
+        ConfigError,
+        r"head_dim: 6: .*divisor of the width \(16\).*Fix: use 4",
+    ),
     "sampling from nowhere": (
         lambda: MODEL.generate(good(1, 2), 3, temperature=1.0),
         ConfigError,
