@@ -71,7 +71,7 @@ class _LinearAttention(torch.autograd.Function):
         for head in range(C.shape[2]):
             c, b, v = C[:, :, head], B[:, :, head], V[:, :, head]
             T_NQQ = (c @ b.mT).tril_()
-            S_NEP = _sums(b.mT @ v, len(C_BLHE), later=False)
+            S_NEP = _sums(b.mT @ v, C_BLHE.shape[0], later=False)
             y_NQHP[:, :, head] = torch.baddbmm(T_NQQ @ v, c, S_NEP)
             kept += [T_NQQ, S_NEP]
         ctx.save_for_backward(C, B, V, *kept)
@@ -88,7 +88,7 @@ class _LinearAttention(torch.autograd.Function):
             c, b, v, dy = C[:, :, head], B[:, :, head], V[:, :, head], dy_NQHP[:, :, head]
             T_NQQ, S_NEP = kept[2 * head : 2 * head + 2]
             dT_NQQ = (dy @ v.mT).tril_()
-            dS_NEP = _sums(c.mT @ dy, len(dy_BLHP), later=True)
+            dS_NEP = _sums(c.mT @ dy, dy_BLHP.shape[0], later=True)
             dC[:, :, head] = torch.baddbmm(dT_NQQ @ b, dy, S_NEP.mT)
             dB[:, :, head] = torch.baddbmm(dT_NQQ.mT @ c, v, dS_NEP.mT)
             dV[:, :, head] = torch.baddbmm(T_NQQ.mT @ dy, b, dS_NEP)

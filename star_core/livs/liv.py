@@ -119,6 +119,7 @@ class LIV(nn.Module):
             y_BLE = self._mix(self._branches[0], computed, run)
             if len(self._branches) == 2:
                 y_BLE = y_BLE - self.difference.to(y_BLE.dtype) * self._mix(self._branches[1], computed, run)
+        y_BLE = y_BLE if y_BLE.dtype == h_BLD.dtype else y_BLE.to(h_BLD.dtype)
         return gather(y_BLE, self.output_scale) if self._diagonal else channel_map(y_BLE, self.output)
 
     def _feature(self, one: _Computed, x_BLS: torch.Tensor | None, run: ForwardPass) -> torch.Tensor:

@@ -71,3 +71,12 @@ def test_a_program_is_exported(name, generator):
     program = torch.export.export(model, (tokens_BL,))
     assert len(program.state_dict) == len(model.state_dict())
     assert_equal([program.module()(tokens_BL)], [model(tokens_BL)])
+
+
+def test_a_program_of_all_structures_takes_any_batch(generator):
+    model = build_model(compiled("31112-51111-81111-31112-i1111-k1111", NAMED))
+    shapes = {"tokens_BL": {0: torch.export.Dim("batch", min=1, max=64)}}
+    program = torch.export.export(model, (tokens(generator, 2, LENGTH),), dynamic_shapes=shapes).module()
+    for batch in (1, 2, 5):
+        tokens_BL = tokens(generator, batch, LENGTH)
+        assert_equal([program(tokens_BL)], [model(tokens_BL)])
