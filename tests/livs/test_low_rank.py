@@ -31,9 +31,7 @@ pointwise = pytest.mark.parametrize("name", [name for name in ARITHMETIC if is_p
 
 @pointwise
 def test_blocks_of_rows_are_the_reference_in_values_and_gradients(name, generator):
-    features = {
-        role: x.requires_grad_() for role, x in features_for(name, LENGTH, generator, batch=1).items()
-    }
+    features = leaves_for(name, generator)
     positions = Positions(0, LENGTH)
     expected_BLE = mixer_for(name).reference(features, positions)
     computed_BLE, _ = mixer_for(name).parallel(features, None, positions)
@@ -49,9 +47,7 @@ def test_blocks_of_rows_are_the_reference_in_values_and_gradients(name, generato
 
 @pointwise
 def test_rows_are_made_again_backwards_rather_than_kept(name, generator):
-    features = {
-        role: x.requires_grad_() for role, x in features_for(name, LENGTH, generator, batch=1).items()
-    }
+    features = leaves_for(name, generator)
     kept = []
 
     def keep(x):
@@ -75,9 +71,7 @@ def test_a_long_piece_behind_a_history_has_the_last_rows(name, generator):
 
 @pointwise
 def test_rows_are_the_same_with_and_without_gradients(name, generator):
-    features = {
-        role: x.requires_grad_() for role, x in features_for(name, LENGTH, generator, batch=1).items()
-    }
+    features = leaves_for(name, generator)
     with torch.no_grad():
         without_BLE, _ = mixer_for(name).parallel(features, None, Positions(0, LENGTH))
     with_BLE, _ = mixer_for(name).parallel(features, None, Positions(0, LENGTH))

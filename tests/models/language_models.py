@@ -91,3 +91,16 @@ def assert_every_parameter_learns(model, tokens_BL):
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
+
+
+def losses_of_training(model, tokens_BL, steps, rate):
+    """Cross entropy at each of a few steps of AdamW on one batch."""
+    optimiser, losses = torch.optim.AdamW(model.parameters(), lr=rate), []
+    for _ in range(steps):
+        logits = model(tokens_BL[:, :-1]).flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(logits, tokens_BL[:, 1:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from star_core import build_model
 from star_core.genome import SearchSpace
@@ -14,6 +13,7 @@ from tests.models.language_models import (
     assert_sizes_as_predicted,
     compiled,
     double,
+    losses_of_training,
     tokens,
 )
 
@@ -63,14 +63,5 @@ def test_all_feature_groups_may_differ_at_once(seed, generator):
 def test_training_a_combination_lowers_its_loss(generator):
     for liv_class in VALID[::7]:
         model = build_model(compiled("11111-11111", SearchSpace("one", {1: liv_class}, depth=2), width=16))
-        tokens_BL = tokens(generator, batch=4, length=20)
-        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-        losses = []
-        for _ in range(8):
-            logits = model(tokens_BL[:, :-1]).flatten(0, 1)
-            loss = torch.nn.functional.cross_entropy(logits, tokens_BL[:, 1:].flatten())
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.item())
+        losses = losses_of_training(model, tokens(generator, batch=4, length=20), 8, 1e-2)
         assert losses[-1] < losses[0], liv_class.name

@@ -17,6 +17,7 @@ from tests.models.language_models import (
     compiled,
     double,
     fed,
+    losses_of_training,
     tokens,
 )
 
@@ -156,16 +157,6 @@ def test_random_genomes(space, seed, generator):
 def test_a_deep_random_genome_trains(generator):
     space = dataclasses.replace(NAMED, depth=24)
     arch = compiled(space.sample(np.random.default_rng(0)), space, width=32)
-    model = build_model(arch)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    tokens_BL = tokens(generator, batch=4, length=33)
-    losses = []
-    for _ in range(12):
-        logits = model(tokens_BL[:, :-1]).flatten(0, 1)
-        loss = torch.nn.functional.cross_entropy(logits, tokens_BL[:, 1:].flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = losses_of_training(build_model(arch), tokens(generator, batch=4, length=33), 12, 3e-3)
     assert all(np.isfinite(losses))
     assert losses[-1] < losses[0]

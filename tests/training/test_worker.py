@@ -276,7 +276,9 @@ def test_closed_pool_refuses(job):
 
 
 OWNER = """
-import os, sys, threading
+import os, signal, sys, threading
+# Whoever began the tests with nohup has it ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from dataclasses import replace
 from star_core.training import CandidatePool
 from star_core.training.candidate import decode_job
