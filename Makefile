@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check repro bench clean
+.PHONY: run test check repro bench soak clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/ready
@@ -27,6 +27,9 @@ bench: $(VENV)/ready-bench
 	python -m benchmarks.candidates
 	python -m benchmarks.trainability
 	python -m benchmarks.overhead
+
+soak: $(VENV)/ready-test
+	python -m benchmarks.faults
 
 # The interpreter is python3.11 where it has that name, else python3.
 $(BIN)/python:

@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from benchmarks import alone, contests, decoding, scaling
+from benchmarks import alone, contests, decoding, lengths
 from benchmarks.machine import Peak, machine, peak_of
 from benchmarks.table import Line, Skipped, heading
 from benchmarks.timing import CLOCKS, Clock, Member, Ratio, in_turn
@@ -67,7 +67,7 @@ def static(rounds: int, clock: Clock) -> Iterator[Line]:
     )
 
 
-def show(title: str, lines: Iterable[Line | Skipped | scaling.Growth]) -> Counter[str]:
+def show(title: str, lines: Iterable[Line | Skipped | lengths.Growth]) -> Counter[str]:
     """Prints lines as they come; returns how many there are of each state."""
     print(title, flush=True)
     states: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def main() -> None:
     if "static" in rows:
         states += show(heading("Static objectives", "genomes/s"), static(rounds, clock))
     if "lengths" in rows:
-        states += show(scaling.heading(), scaling.measure(min(rounds, 3), clock))
+        states += show(lengths.heading(), lengths.measure(min(rounds, 3), clock))
     if rows & set(TRAINING):
         print(NOTES)
     found = ", ".join(f"{states[state]} {state}" for state in ("met", "MISSED", "skipped"))

@@ -8,10 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from flows import versioning
+from flows.budget import limited
 from flows.command_stages import describe
 from flows.display import display
-from flows.session import Where, session
+from flows.session import Fork, Where, session
 from flows.working import working
+from star_core.analysis import units
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import DataError, StarError
@@ -21,18 +23,32 @@ from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.objectives.base import objective
 from star_core.population.comparison import comparison_path, read_comparison
-from star_core.population.generation import Generation, stored_generations
+from star_core.population.generation import Generation, next_index, stored_generations
 
 
-def evolve_command(where: Where, generations: int | None) -> None:
-    """Continues the run up to generation ``generations`` and prints its front."""
+def evolve_command(
+    where: Where,
+    generations: int | None,
+    fork: Fork | None = None,
+    max_tokens: int | None = None,
+    max_seconds: float | None = None,
+) -> str:
+    """Continues the run up to generation ``generations`` and prints its front.
+
+    Args:
+        where: The run.
+        generations: Index of the last generation; ``None``: the parameter file's.
+        fork: The generation of another run that this one begins with, where it has none of its own.
+        max_tokens: In place of ``budget.tokens``.
+        max_seconds: In place of ``budget.seconds``.
+
+    Returns:
+        Why it ended before that generation, in one line; empty if it did not.
+    """
     work, console = session(where), Console()
-    last = work.params.generations if generations is None else generations
-    check_experiment(where)
-    found = stored_generations(where.run, where.data)
-    for one in found:
-        check_same_experiment(one, work.params, None, where.params)
-    prepare_corpus(where, found[0].data_digest if found else None)
+    work.budget = limited(work.params.budget, max_tokens, max_seconds)
+    last, ended = work.params.generations if generations is None else generations, ""
+    found = checked_run(where, fork)
     console.print(f"Corpus: {describe(work.data)}", highlight=False, soft_wrap=True)
     if is_complete(where, found, last):
         versioning.record(where, found[-1].index)
@@ -51,11 +67,62 @@ def evolve_command(where: Where, generations: int | None) -> None:
 
             if found:
                 display.known(found[-1])
-            display.plan(remaining_candidates(where, last), work.workers)
-            evolve(where, last)
+            display.plan(remaining_candidates(where, last, fork), work.workers)
+            reported = evolve(where, last, fork)
         for line in display.history if display.console.is_terminal else ():
             console.print(line, highlight=False)
+        if work.account.ended:
+            left = remaining_candidates(where, last, fork) - display.tally.done
+            ended = told(where, left, generations, fork, max_seconds)
+        if not reported:
+            console.print(ended, highlight=False, soft_wrap=True)
+            return ended
     show(where, console)
+    if ended:
+        console.print(ended, highlight=False, soft_wrap=True)
+    return ended
+
+
+def told(
+    where: Where, left: int, generations: int | None, fork: Fork | None, max_seconds: float | None
+) -> str:
+    """How the budget ended the call: what was spent, what is left, and the command that goes on."""
+    work, account = session(where), session(where).account
+    begun = fork is None or stored_generations(where.run, where.data)
+    command = f"star evolve{options(where)}"
+    if fork is not None and not begun:
+        command = f"star resume {fork.run} --from {fork.index} --as {where.run}"
+    command += f" --generations {generations}" if generations is not None else ""
+    when, trained = "", f"{units.plural(account.tokens, 'token')} trained in the run"
+    if account.ended and account.ended.limit == "tokens":
+        needed = account.tokens + left * work.params.training.tokens
+        limit = f"the next candidate does not fit the budget of {work.budget.tokens:,} tokens"
+        if begun:
+            command += f" --max-tokens {needed}"
+        else:
+            when = f" once budget.tokens is {needed} in {where.params}"
+    else:
+        limit = f"the budget of {work.budget.seconds:g} s is spent after {account.seconds:.0f} s"
+        command += f" --max-seconds {max_seconds:g}" if begun and max_seconds is not None else ""
+    return f"Stopped: {limit}; {trained}, {units.plural(left, 'candidate')} left. `{command}` goes on{when}."
+
+
+def checked_run(where: Where, fork: Fork | None = None) -> list[Generation]:
+    """The stored generations of a run, once parameters, generations and corpus are found to fit together."""
+    work = session(where)
+    check_experiment(where)
+    found = stored_generations(where.run, where.data)
+    for one in found:
+        check_same_experiment(one, work.params, None, where.params)
+    if found or fork is None or not _is_prepared(where):
+        prepare_corpus(where, found[0].data_digest if found else None)
+    return found
+
+
+def _is_prepared(where: Where) -> bool:
+    if not where.tokens.exists():
+        return False
+    return load_tokens(where.tokens).meta.get("data") == session(where).params.data.model_dump(mode="json")
 
 
 def check_experiment(where: Where) -> None:
@@ -77,7 +144,8 @@ def check_experiment(where: Where) -> None:
         for name in PATTERNS:
             problem.compile(baseline(name, problem.space.depth))
         work.store.get("0" * 64)
-        check_device(params.training.accelerator)
+        if params.runtime.address is None:  # workers of a cluster look at their own
+            check_device(params.training.accelerator)
     except StarError as error:
         raise error.at(where.params) from None
 
@@ -110,7 +178,7 @@ def prepare_corpus(where: Where, expected: str | None) -> None:
 
 def is_complete(where: Where, found: list[Generation], last: int) -> bool:
     """Whether nothing is left to do: generations, baselines of this experiment, and their report."""
-    if len(found) <= last:
+    if next_index(found) <= last or not found:
         return False
     page, newest = where.reports / "report.html", where.generation(found[-1].index)
     path = comparison_path(where.run, "baselines", where.data)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from flows.session import Where, session
 from flows.working import working
+from star_core.config import Params
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import TokenData
-from star_core.errors import StoreError
+from star_core.errors import StarError, StoreError
+from star_core.evolution.base import Problem
 from star_core.evolution.step import check_same_experiment
-from star_core.population.generation import read_generation, stored_generations
+from star_core.genome.backbone import Genome
+from star_core.genome.scaling import at_depth
+from star_core.population.generation import Generation, generation_path, read_generation, stored_generations
 
 
 def prepare_command(where: Where) -> None:
@@ -43,8 +49,24 @@ def generation_command(where: Where, index: int) -> None:
     Console().print(path, soft_wrap=True)
 
 
-def retrain_command(where: Where, top: int | None) -> None:
-    """Trains the best of the last stored generation, and the baselines, for longer."""
+def fork_command(where: Where, source: str, index: int) -> None:
+    """Makes the first generation of a fork."""
+    read_generation(generation_path(source, index, where.data), source, index)
+    with working(where):
+        from flows.generation import make_generation
+
+        path = make_generation(where, index, source)
+    Console().print(path, soft_wrap=True)
+
+
+def retrain_command(
+    where: Where,
+    top: int | None,
+    width: int | None = None,
+    depth: int | None = None,
+    rule: str = "repeat",
+) -> None:
+    """Trains the best of the last stored generation, and the baselines, for longer, at any size."""
     work, generations = session(where), stored_generations(where.run, where.data)
     if not generations:
         raise StoreError(
@@ -54,11 +76,23 @@ def retrain_command(where: Where, top: int | None) -> None:
             fix=f"star evolve --run {where.run}",
         )
     check_same_experiment(generations[-1], work.params, work.data.digest, where.params)
-    with working(where):
+    sized = replace(where, width=width, depth=depth)
+    check_scale(session(sized).params, generations[-1], rule)
+    with working(sized):
         from flows.retrain import retrain
 
-        path = retrain(where, generations[-1], top)
+        path = retrain(sized, generations[-1], top, rule)
     Console().print(path, soft_wrap=True)
+
+
+def check_scale(params: Params, generation: Generation, rule: str) -> None:
+    """Raises ``StarError`` now if genomes cannot be built at a size, rather than when all is started."""
+    problem = Problem(params, generation.vocab_size)
+    for one in generation.front:
+        try:
+            problem.compile(at_depth(Genome.parse(one.genome), params.space.depth, rule))
+        except StarError as error:
+            raise error.at(f"individual {one.id}") from None
 
 
 def describe(data: TokenData) -> str:

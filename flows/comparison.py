@@ -5,9 +5,11 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.display import display
+from flows.outage import one_wait
+from flows.runners import with_runner
 from flows.session import Where, session
-from flows.tasks import compile_candidates, train, with_task_threads
-from star_core.errors import StoreError
+from flows.tasks import compile_candidates
+from flows.training import train_all
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.objectives.base import measure
@@ -28,53 +30,55 @@ def comparison(
     steps: int | None = None,
     keep_weights: bool = False,
     source: str | None = None,
+    name: str | None = None,
 ) -> str:
     """Trains named genomes by the run's recipe, or for ``steps`` steps of it, and stores the results.
+
+    Args:
+        where: The run, at the size at which the genomes are built.
+        purpose: Of the comparison.
+        genomes: Name → text.
+        steps: Of each training; ``None``: the recipe's.
+        keep_weights: Whether weights are kept beside the comparison file.
+        source: Digest of the generation the individuals were taken from.
+        name: Of the file and of the folder of its weights, where there are several of one purpose.
 
     Returns:
         Path of the comparison file.
     """
     work = session(where)
     params = work.recipe(steps)
-    path = comparison_path(where.run, purpose, where.data)
+    path = comparison_path(where.run, purpose, where.data, name)
+    folder = path.parent / name if name else path.parent
     display.begin(purpose, len(genomes), search=False)
     digests = compile_candidates(where, genomes)
-    weights = {name: f"{name}.safetensors" if keep_weights else None for name in genomes}
-    keys = {
-        name: train.submit(
-            where,
-            name,
-            genomes[name],
-            digest,
-            steps,
-            str(path.parent / file) if (file := weights[name]) else None,
-        )
-        for name, digest in digests.items()
-    }
+    weights = {one: f"{one}.safetensors" if keep_weights else None for one in genomes}
+    evaluations = train_all(
+        where,
+        {
+            one: work.job(genomes[one], digest, steps, str(folder / file) if (file := weights[one]) else None)
+            for one, digest in digests.items()
+        },
+    )
     entries = []
-    for name, text in genomes.items():
-        key = keys[name].result()
-        evaluation = work.store.get(key)
-        if evaluation is None:
-            raise StoreError(
-                "the evaluation just made is gone", value=key, place=work.storage, fix="run again"
-            )
+    for one, text in genomes.items():
+        evaluation = evaluations[one]
         spec = work.problem.compile(Genome.parse(text))
         metrics = evaluation.metrics if evaluation.status == "ok" else None
         objectives, _ = measure(spec, metrics, params.objectives)
         recipe = params.training
         entries.append(
             Entry(
-                name=name,
+                name=one,
                 genome=text,
                 digest=spec.digest,
-                key=key,
+                key=evaluation.key,
                 status=evaluation.status,
                 objectives=objectives,
                 cost=Cost(
                     tokens=recipe.tokens, flops=spec.training_flops(recipe.tokens, recipe.sequence_length)
                 ),
-                checkpoint=weights[name] if evaluation.status == "ok" else None,
+                checkpoint=file_of(weights[one], name) if evaluation.status == "ok" else None,
             )
         )
     made = Comparison(
@@ -86,18 +90,22 @@ def comparison(
         entries=tuple(entries),
     )
     made.write(path)
-    for left in set(path.parent.glob("*.safetensors")) - {
-        path.parent / name for name in weights.values() if name
-    }:
+    for left in set(folder.glob("*.safetensors")) - {folder / file for file in weights.values() if file}:
         left.unlink()  # weights of an earlier front
     return str(path)
+
+
+def file_of(weights: str | None, name: str | None) -> str | None:
+    """Weights as seen from the comparison file."""
+    return f"{name}/{weights}" if weights and name else weights
 
 
 def train_baselines(where: Where) -> str:
     """Trains the hand-designed baselines, at the run's depth, by the run's recipe."""
     depth = session(where).params.space.depth
     genomes = {name: str(baseline(name, depth)) for name in PATTERNS}
-    return with_task_threads(where, comparison)(where, "baselines", genomes)
+    with one_wait():
+        return with_runner(where, comparison)(where, "baselines", genomes)
 
 
 def stored_comparison(where: Where, purpose: str) -> Comparison | None:

@@ -51,6 +51,9 @@ class Display:
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> str:
+        return "display"  # sent to another process, it is that one's own
+
     def plan(self, candidates: int, workers: int) -> None:
         """States how many candidates are to come in all, and how many run at once."""
         with self._lock:
@@ -87,10 +90,12 @@ class Display:
         """Takes in a stored generation; returns it in one line."""
         values = [one.objectives.get("perplexity") for one in generation.population]
         known = [value for value in values if value is not None]
-        failed = sum(not one.ok for one in generation.born)
+        stopped = sum(one.status == "stopped" for one in generation.born)
+        failed = sum(not one.ok for one in generation.born) - stopped
         line = f"generation {generation.index}: "
         line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
         line += f", front {len(generation.front)}"
+        line += f", {len(generation.born) - stopped} of {len(generation.born)} to the end" if stopped else ""
         line += f", {failed} of {len(generation.born)} failed" if failed else ""
         with self._lock:
             self.front = len(generation.front)

@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import versioning
+from flows.abandoned import end_abandoned
+from flows.budget import BudgetSpent
 from flows.comparison import stored_comparison, train_baselines
 from flows.generation import make_generation
-from flows.session import Where, session
+from flows.session import Fork, Where, session
 from star_core.analysis.report import write_report
 from star_core.genome.baselines import PATTERNS
-from star_core.population.generation import stored_generations
+from star_core.population.generation import next_index, stored_generations
 
 
-@task(name="version", cache_policy=NO_CACHE, persist_result=False)
+@task(name="version", task_run_name="version", cache_policy=NO_CACHE, persist_result=False)
 def version(where: Where, last: int) -> None:
     """Enters what is stored in the ledger and commits it to DVC, where the project is under DVC."""
     versioning.record(where, last)
 
 
-@task(name="report", cache_policy=NO_CACHE, persist_result=False)
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
 def report(where: Where) -> str:
     """Writes the run's report; returns its path."""
     return str(write_report(where.run, where.data, where.reports, session(where).store))
 
 
 @flow(name="evolve", flow_run_name="evolve {where.run}", persist_result=False)
-def evolve(where: Where, generations: int) -> str:
+def evolve(where: Where, generations: int, fork: Fork | None = None) -> str:
     """Continues a run up to generation ``generations``; what is stored is not made again.
 
+    A spent budget is a normal end: the run's account remembers it, and what is stored is reported.
+
+    Args:
+        where: The run.
+        generations: Index of the last generation.
+        fork: Where the run begins, if it is not yet begun and has no founders of its own.
+
     Returns:
-        Path of the report.
+        Path of the report; empty as long as there is nothing to report.
     """
-    if not has_baselines(where):
-        train_baselines(where)
-    first = len(stored_generations(where.run, where.data))
-    for index in range(first, generations + 1):
-        make_generation(where, index)
-        version(where, index)
-    version(where, max(generations, first - 1))
+    end_abandoned(where)
+    with suppress(BudgetSpent):
+        if not has_baselines(where):
+            train_baselines(where)
+        stored = stored_generations(where.run, where.data)
+        if fork is not None and not stored:
+            make_generation(where, fork.index, fork.run)
+            version(where, fork.index)
+        first = next_index(stored) if stored or fork is None else fork.index + 1
+        for index in range(first, generations + 1):
+            make_generation(where, index)
+            version(where, index)
+    stored = stored_generations(where.run, where.data)
+    if not stored or not has_baselines(where):
+        return ""
+    version(where, stored[-1].index)
     return report(where)
 
 
@@ -52,9 +72,11 @@ def has_baselines(where: Where) -> bool:
     )
 
 
-def remaining_candidates(where: Where, generations: int) -> int:
+def remaining_candidates(where: Where, generations: int, fork: Fork | None = None) -> int:
     """Candidates still to come until generation ``generations``, baselines included."""
-    section, done = session(where).params.evolution, len(stored_generations(where.run, where.data))
+    section, done = session(where).params.evolution, next_index(stored_generations(where.run, where.data))
     count = 0 if has_baselines(where) else len(PATTERNS)
-    count += section.population if done == 0 else 0
-    return count + section.num_offspring * max(0, generations + 1 - max(done, 1))
+    if done == 0:
+        count += section.population
+        done = fork.index + 1 if fork else 1
+    return count + section.num_offspring * max(0, generations + 1 - done)

@@ -12,7 +12,7 @@ from flows.session import Where, lock_file, session
 from star_core.config import PlainLoader
 from star_core.errors import StoreError
 from star_core.population.files import write_atomically
-from star_core.population.generation import generation_path
+from star_core.population.generation import first_index, generation_path, read_generation
 
 HEADER = "# Stored generations, written by `star evolve`; dvc.yaml makes a stage of each.\n"
 NO_SOURCE = "star_core/semantics.py"
@@ -32,6 +32,22 @@ class Run(_Record):
     source: str
 
 
+class Founders(_Record):
+    """The founders of a run."""
+
+    params: str
+
+
+class Forked(_Record):
+    """The first generation of a run that was forked from another one's generation."""
+
+    source: str
+    index: int = Field(ge=0)
+    parent: str
+    out: str
+    params: str
+
+
 class Entry(_Record):
     """A generation after the founders, and the file it is made from."""
 
@@ -43,10 +59,21 @@ class Entry(_Record):
 
 
 class Ledger(_Record):
-    """All runs and generations of a project, by name."""
+    """All runs and generations of a project, by name; a run has founders or is a fork."""
 
     runs: dict[str, Run] = Field(default_factory=dict)
+    founders: dict[str, Founders] = Field(default_factory=dict)
+    forks: dict[str, Forked] = Field(default_factory=dict)
     generations: dict[str, Entry] = Field(default_factory=dict)
+
+    def complete(self) -> Ledger:
+        """With founders for the runs of ledgers that were written before there were forks."""
+        missing = {
+            name: Founders(params=run.params)
+            for name, run in self.runs.items()
+            if name not in self.founders and name not in self.forks
+        }
+        return self.model_copy(update={"founders": {**self.founders, **missing}})
 
 
 def ledger_path(where: Where) -> Path:
@@ -75,7 +102,7 @@ def read_ledger(where: Where) -> Ledger:
     if not isinstance(content, dict) or set(content) != {"ledger"}:
         raise refuse("a ledger has the one key 'ledger'", value=content)
     try:
-        return Ledger.model_validate(content["ledger"])
+        return Ledger.model_validate(content["ledger"]).complete()
     except ValidationError as error:
         first = error.errors()[0]
         raise refuse(first["msg"], ".".join(map(str, first["loc"])), first.get("input")) from None
@@ -88,6 +115,19 @@ def enter(where: Where, index: int) -> None:
         before = read_ledger(where)
         known = before.runs.get(where.run)
         last = max(index, known.last if known else 0)
+        first = first_index(where.run, where.data)
+        founders, forks = dict(before.founders), dict(before.forks)
+        opening = read_generation(where.generation(first), where.run, first)
+        if opening.is_fork and opening.parent is not None:
+            forks[where.run] = Forked(
+                source=opening.parent.run,
+                index=first,
+                parent=generation_path(opening.parent.run, first, Path("data")).as_posix(),
+                out=_file(where, first),
+                params=where.params,
+            )
+        else:
+            founders[where.run] = Founders(params=where.params)
         run = Run(params=where.params, last=last, newest=_file(where, last), source=_source(where))
         made = {
             f"{where.run}-{number:03d}": Entry(
@@ -97,9 +137,14 @@ def enter(where: Where, index: int) -> None:
                 out=_file(where, number),
                 params=where.params,
             )
-            for number in range(1, last + 1)
+            for number in range(first + 1, last + 1)
         }
-        after = Ledger(runs={**before.runs, where.run: run}, generations={**before.generations, **made})
+        after = Ledger(
+            runs={**before.runs, where.run: run},
+            founders=founders,
+            forks=forks,
+            generations={**before.generations, **made},
+        )
         if after != before:
             text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
             write_atomically(ledger_path(where), text.encode())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from flows.comparison import comparison
+from flows.runners import with_runner
 from flows.session import Where, session
-from flows.tasks import with_task_threads
 from star_core.errors import StoreError
+from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
+from star_core.genome.scaling import at_depth
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
 
@@ -33,18 +35,29 @@ def best_of(generation: Generation, top: int) -> list[Individual]:
     return [first, *(one for one in front if one is not first)][:top]
 
 
-def retrain(where: Where, generation: Generation, top: int | None = None) -> str:
+def retrain(where: Where, generation: Generation, top: int | None = None, rule: str = "repeat") -> str:
     """Trains the baselines and the best of ``generation`` with ``retrain.steps`` steps each.
 
+    Where ``where`` states another size than the parameter file, they are built at that size: genomes of
+    another depth by ``rule`` (``star_core.genome.scaling``), and the file is one of ``data/scaled``.
     Weights are kept as safetensors beside the comparison file.
 
     Returns:
         Path of the comparison file.
     """
-    params = session(where).params
-    genomes = {name: str(baseline(name, params.space.depth)) for name in PATTERNS}
-    genomes |= {one.id: one.genome for one in best_of(generation, top or params.retrain.top)}
-    flow = with_task_threads(where, comparison)
+    params, scaled = session(where).params, where.width is not None or where.depth is not None
+    depth = params.space.depth
+    genomes = {name: str(baseline(name, depth)) for name in PATTERNS}
+    for one in best_of(generation, top or params.retrain.top):
+        genome = Genome.parse(one.genome)
+        genomes[one.id] = one.genome if genome.depth == depth else str(at_depth(genome, depth, rule))
+    flow = with_runner(where, comparison)
     return flow(
-        where, "retrain", genomes, steps=params.retrain.steps, keep_weights=True, source=generation.digest
+        where,
+        "scaled" if scaled else "retrain",
+        genomes,
+        steps=params.retrain.steps,
+        keep_weights=True,
+        source=generation.digest,
+        name=f"width-{params.model.width}-depth-{depth}" if scaled else None,
     )

@@ -6,6 +6,7 @@ embedded one. Where ``PREFECT_API_URL`` is set, that server is used and none is 
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import subprocess
@@ -17,33 +18,38 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import flows  # noqa: F401 -- sets the environment's defaults for Prefect
+from flows.mortal import mortal
 from star_core.errors import StarError
 
 START_SECONDS = 120
+PORT = 4200
+"""Where Prefect's own commands and documentation expect a server."""
 
 
 @contextmanager
-def prefect_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """A server on loopback, and the environment in which commands find it.
+def prefect_server(environment: Mapping[str, str], port: int | None = None) -> Iterator[dict[str, str]]:
+    """A server on loopback, and the environment in which commands find it; it ends with this process.
+
+    Args:
+        environment: Of the server.
+        port: Where it is wanted; where that is taken, or ``None``, it is any free one.
 
     Raises:
         StarError: It did not answer within ``START_SECONDS``.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = _free(port)
+    url = api_url(port)
     prefect = str(Path(sys.executable).parent / "prefect")
     server = subprocess.Popen(
-        [prefect, "server", "start", "--host", "127.0.0.1", "--port", port],
-        env=dict(environment),
+        mortal([prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]),
+        env={**environment, "PREFECT_SERVER_UI_API_URL": url},  # else its pages ask at Prefect's own port
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    url = f"http://127.0.0.1:{port}/api"
     try:
         until = time.monotonic() + START_SECONDS
-        while not _answers(url):
+        while not answers(url):
             if server.poll() is not None or time.monotonic() > until:
                 raise StarError(
                     "the Prefect server did not start",
@@ -62,12 +68,28 @@ def prefect_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
             server.wait()
 
 
-def _answers(url: str) -> bool:
+def api_url(port: int = PORT) -> str:
+    """The API of a server on this machine."""
+    return f"http://127.0.0.1:{port}/api"
+
+
+def answers(url: str, seconds: float = 1) -> bool:
+    """Whether a Prefect server answers there within ``seconds``."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=1):
-            return True
-    except OSError:
+        with urllib.request.urlopen(f"{url}/health", timeout=seconds) as answer:
+            return bool(answer.read(8).strip() == b"true")
+    except (OSError, ValueError, http.client.HTTPException):
         return False
+
+
+def _free(wanted: int | None) -> int:
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that just ended is no obstacle
+        try:
+            free.bind(("127.0.0.1", wanted or 0))
+        except OSError:
+            free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def main() -> None:

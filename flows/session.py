@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TextIO
 
+from flows.budget import Account, Clock, stopwatch, trained_before
+from flows.clusters import Cluster
+from flows.trainer import Trainer
 from star_core.config import Params, load_params
 from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import ConfigError, DataError, StoreError
-from star_core.evaluation import Evaluation, Job, evaluation_key, is_final
+from star_core.evaluation import Job, evaluation_key
 from star_core.evolution.base import Problem
 from star_core.genome.space import CLASS_TABLE
 from star_core.population.generation import check_run_name, generation_path
 from star_core.population.store import EvaluationStore
-from star_core.population.weights import checkpoint_key
 from star_core.training.devices import default_workers
-from star_core.training.worker import CandidatePool
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,15 @@ class Where:
         root: Project folder; all paths are below it.
         run: Name of the run.
         params: Parameter file, relative to ``root``.
+        width: Channels to build models with; ``None``: the parameter file's.
+        depth: LIVs of their genomes; ``None``: the parameter file's.
     """
 
     root: str
     run: str
     params: str = "params.yaml"
+    width: int | None = None
+    depth: int | None = None
 
     def path(self, *parts: str) -> Path:
         """A path below the project folder."""
@@ -62,13 +67,34 @@ class Where:
         return generation_path(self.run, index, self.data)
 
 
+@dataclass(frozen=True)
+class Fork:
+    """The stored generation that a run begins with.
+
+    Attributes:
+        run: Whose generation.
+        index: Its number.
+    """
+
+    run: str
+    index: int
+
+
+class Busy(ConfigError):  # noqa: N818
+    """A run that another process is working on."""
+
+
 class Session:
     """Everything a run needs in this process, made when it is first asked for."""
 
     def __init__(self, where: Where) -> None:
         check_run_name(where.run)
         self.where = where
-        self.params: Params = load_params(where.path(where.params))
+        self.note: Callable[[str], None] = lambda _: None  # whoever draws this process says where to
+        self.elapsed: Clock = stopwatch()  # a command begins with its session
+        self.params: Params = at_size(load_params(where.path(where.params)), where.width, where.depth)
+        self.cluster: Cluster | None = None  # while a command works on one
+        self.budget = self.params.budget  # a command may state another
 
     @cached_property
     def data(self) -> TokenData:
@@ -104,29 +130,37 @@ class Session:
         """The experiment as the algorithms see it."""
         return Problem(self.params, self.data.vocab_size)
 
-    @property
-    def storage(self) -> str:
-        """Location of the evaluation store; relative paths start at the project folder."""
-        location = self.params.runtime.storage
-        return location if "://" in location else str(self.where.path(location))
-
     @cached_property
+    def trainer(self) -> Trainer:
+        """Candidate processes, store and leases, shared by all flows of this process."""
+        runtime, threads = self.params.runtime, self.params.training.threads
+        location = runtime.storage
+        storage = location if "://" in location else str(self.where.path(location))
+        return Trainer(
+            runtime.model_copy(update={"storage": storage}),
+            self.workers,
+            threads,
+            lambda text: self.note(text),
+        )
+
+    @property
     def store(self) -> EvaluationStore:
         """Finished evaluations."""
-        return EvaluationStore(self.storage)
+        return self.trainer.store
 
     @property
     def workers(self) -> int:
         """Candidates trained at once."""
-        return self.params.runtime.workers or default_workers(self.params.training)
+        if self.cluster is None:
+            return self.params.runtime.workers or default_workers(self.params.training)
+        slots = max(1, self.cluster.slots())  # a cluster that has lost them all may get others
+        return min(self.params.runtime.workers or slots, slots)
 
     @cached_property
-    def pool(self) -> CandidatePool:
-        """Candidate processes, shared by all flows of this process."""
-        runtime = self.params.runtime
-        return CandidatePool(
-            self.workers, runtime.deadline_seconds, runtime.memory_mib, self.params.training.threads
-        )
+    def account(self) -> Account:
+        """What the run has cost, and may."""
+        counted = trained_before(self.where.run, self.where.data, self.params)
+        return Account(self.budget, self.params.training, counted, lambda: self.elapsed())
 
     def recipe(self, steps: int | None = None) -> Params:
         """The parameters, with another number of training steps if one is given."""
@@ -147,33 +181,35 @@ class Session:
             data_digest=self.data.digest,
             digest=digest,
             key=evaluation_key(digest, params, self.data.digest),
-            storage=self.storage,
+            storage=self.trainer.runtime.storage,
+            endpoint=self.trainer.runtime.endpoint,
             checkpoint=checkpoint,
         )
 
-    def stored(self, job: Job) -> Evaluation | None:
-        """The evaluation of a job that need not be trained; ``None`` if it must be.
-
-        Raises:
-            StoreError: What is stored under its key is another architecture's.
-        """
-        found = self.store.get(job.key)
-        if found is None or not is_final(found, self.params.runtime):
-            return None
-        if found.digest != job.digest:
-            raise StoreError(
-                f"this is the evaluation of architecture {job.digest[:12]}…",
-                value=found.digest[:12],
-                place=self.store.path(job.key),
-                fix="delete it; the candidate is then trained again",
-            )
-        kept = job.checkpoint is None or found.status != "ok"
-        return found if kept or checkpoint_key(Path(job.checkpoint or "")) == job.key else None
+    def at_rung(self, job: Job, stop: int | None, states: str, go_on: bool) -> Job:
+        """The training until step ``stop`` (``None``: its last), on from where ``job`` ends or from none."""
+        return replace(
+            job,
+            key=evaluation_key(job.digest, self.recipe(job.training.steps), job.data_digest, stop),
+            stop=stop,
+            resume=job.key if go_on else None,
+            states=states if go_on or stop is not None else None,
+        )
 
     def close(self) -> None:
         """Ends the candidate processes, if any were started."""
-        if "pool" in self.__dict__:
-            self.pool.close()
+        if "trainer" in self.__dict__:
+            self.trainer.close()
+
+
+def at_size(params: Params, width: int | None, depth: int | None) -> Params:
+    """The experiment with models of another size."""
+    model, space = params.model, params.space
+    if width is not None and width != model.width:
+        model = model.model_copy(update={"width": width, "head_dim": None})
+    if depth is not None:
+        space = space.model_copy(update={"depth": depth})
+    return params.model_copy(update={"model": model, "space": space})
 
 
 @lru_cache(maxsize=8)
@@ -204,7 +240,7 @@ def exclusive(where: Where) -> Iterator[None]:
     """Holds the run for this process; the lock ends with the process, however it ends.
 
     Raises:
-        ConfigError: Another process is working on the run.
+        Busy: Another process is working on the run.
     """
     path = where.path(".star", "locks", f"{check_run_name(where.run)}.lock")
     with lock_file(path) as file:
@@ -213,7 +249,7 @@ def exclusive(where: Where) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "?"
-            raise ConfigError(
+            raise Busy(
                 f"process {owner} is working on this run",
                 value=where.run,
                 place="run",

@@ -23,6 +23,7 @@ from star_core.config import load_params
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
+from star_core.population.generation import first_index
 
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
@@ -92,14 +93,17 @@ def record(where: Where, last: int) -> None:
 
 def stage_of(where: Where, index: int) -> str:
     """The DVC stage that makes a generation."""
+    fork = read_ledger(where).forks.get(where.run)
+    if fork is not None and index == fork.index:
+        return f"forks@{where.run}"
     return f"generation@{where.run}-{index:03d}" if index else f"founders@{where.run}"
 
 
 def uncommitted(where: Where, last: int) -> list[str]:
     """Stages up to generation ``last`` whose stored file is not the one in ``dvc.lock``."""
-    locked = _locked(where)
+    locked, first = _locked(where), first_index(where.run, where.data)
     wanted = {f"baselines@{where.run}": comparison_path(where.run, "baselines", where.data)}
-    wanted |= {stage_of(where, index): where.generation(index) for index in range(last + 1)}
+    wanted |= {stage_of(where, index): where.generation(index) for index in range(first, last + 1)}
     stages = [
         stage
         for stage, path in wanted.items()
@@ -108,7 +112,7 @@ def uncommitted(where: Where, last: int) -> list[str]:
     ]
     # The corpus is what founders are made from, so it is committed whenever they are.
     corpus = f"prepare@{where.run}"
-    return [corpus, *stages] if corpus not in locked or stage_of(where, 0) in stages else stages
+    return [corpus, *stages] if corpus not in locked or stage_of(where, first) in stages else stages
 
 
 def _locked(where: Where) -> dict[str, Any]:

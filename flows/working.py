@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flows.cluster_server import shared_server
+from flows.clusters import cluster_for, require_reachable
 from flows.display import display
 from flows.session import Session, Where, exclusive, session
-from star_core.errors import StarError
 
 
 @contextmanager
@@ -21,30 +23,44 @@ def working(where: Where) -> Iterator[Session]:
     work = session(where)
     with exclusive(where):
         discard_unfinished(where)
+        work.store.discard_unfinished()
         display.plan(0, work.workers)
-        # Torch is loaded over there while Prefect is imported and its server started here.
-        threading.Thread(target=work.pool.warm_up, daemon=True).start()
+        work.note = display.note
+        if not work.params.runtime.on_cluster:
+            # Torch is loaded over there while Prefect is imported and its server started here.
+            threading.Thread(target=work.trainer.pool.warm_up, daemon=True).start()
+        from prefect import tags
+
+        from flows.outage import explaining
+
         try:
-            with display.live():
+            with explaining(), on_cluster(work), display.live(), tags(socket.gethostname()):
                 yield work
-        except (RuntimeError, OSError) as error:
-            if not _is_about_the_server(error):
-                raise
-            raise StarError(
-                f"the Prefect server cannot be used ({' '.join(str(error).split())[:200]})",
-                place="Prefect",
-                fix="make the home folder (or PREFECT_HOME) writable, or set PREFECT_API_URL to a server "
-                "that runs",
-            ) from error
         finally:
             work.close()
 
 
-def _is_about_the_server(error: Exception) -> bool:
-    text = str(error)
-    return any(
-        words in text for words in ("ephemeral server", "Failed to reach API", "connection attempts failed")
-    )
+@contextmanager
+def on_cluster(work: Session) -> Iterator[None]:
+    """The cluster of the run, if it has one, while the block lasts.
+
+    Raises:
+        ConfigError: It cannot be joined or started.
+    """
+    runtime, training = work.params.runtime, work.params.training
+    if not runtime.on_cluster:
+        yield
+        return
+    require_reachable(runtime)
+    what = f"joining the one at {runtime.address}" if runtime.address else "starting one on this machine"
+    work.note(f"{runtime.runner} cluster: {what}")
+    with shared_server(runtime.address), cluster_for(runtime, training) as cluster:
+        work.cluster = cluster
+        display.plan(0, work.workers)
+        try:
+            yield
+        finally:
+            work.cluster = None
 
 
 def discard_unfinished(where: Where) -> None:

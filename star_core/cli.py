@@ -30,7 +30,9 @@ DEFAULT_PARAMS = Path("params.yaml")
 
 @app.command()
 def genes(
-    level: Annotated[str, typer.Option(help="backbone, operator, featurizer, or all of them.")] = "all",
+    level: Annotated[
+        str, typer.Option(help="backbone, operator, featurizer, own (classes of a genome), or all of them.")
+    ] = "all",
 ) -> None:
     """Prints every integer of the three genome levels with its range and meaning."""
     from rich.console import Console
@@ -48,7 +50,7 @@ def inspect(
     params: ParamsFile = DEFAULT_PARAMS,
     width: Annotated[int | None, typer.Option(help="Channels; the parameter file's by default.")] = None,
 ) -> None:
-    """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token."""
+    """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token, own classes."""
     from rich.console import Console
 
     from star_core.analysis.explain import architecture_tables, find_architecture
@@ -72,8 +74,39 @@ def report(
     from star_core.population.store import EvaluationStore
 
     settings = load_params(params) if params != DEFAULT_PARAMS or params.exists() else Params()
-    store = EvaluationStore(settings.runtime.storage)
+    store = EvaluationStore(settings.runtime.storage, settings.runtime.endpoint)
     typer.echo(write_report(run, Path("data"), Path("data/reports") / run, store))
+
+
+@app.command()
+def measure(
+    genome: Annotated[list[str], typer.Argument(help="Genomes, baselines' names, or RUN:INDIVIDUAL.")],
+    params: ParamsFile = DEFAULT_PARAMS,
+    width: Annotated[int | None, typer.Option(help="Channels; the parameter file's by default.")] = None,
+    prompt: Annotated[int | None, typer.Option(help="Tokens until the first one is written.", min=1)] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens held while others are written.", min=1)] = None,
+    repeats: Annotated[int, typer.Option(help="Undisturbed repeats of each timing.", min=3)] = 15,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+) -> None:
+    """Measures time to first token, time per token and memory on this machine."""
+    from rich.console import Console
+
+    from star_core.analysis.explain import find_architecture
+    from star_core.config import Params, load_params
+    from star_core.measurement.isolated import measure_all
+    from star_core.measurement.table import measurement_tables
+
+    settings = load_params(params) if params != DEFAULT_PARAMS or params.exists() else Params()
+    lengths = {"prompt_length": prompt, "cache_length": context}
+    section = settings.objectives.model_copy(update={k: v for k, v in lengths.items() if v is not None})
+    recipe = settings.training.model_copy(update={} if threads is None else {"threads": threads})
+    measured = settings.model_copy(update={"objectives": section, "training": recipe})
+    architectures = [find_architecture(text, Path("data"), settings, width) for text in genome]
+    console = Console()
+    for architecture, evaluation in measure_all(architectures, measured, repeats):
+        for part in measurement_tables(architecture, evaluation, section):
+            console.print(part)
+        console.print()
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from star_core.architecture import Architecture, FeatureGroup, Layer
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, is_whole
 from star_core.genome.backbone import Genome
 from star_core.genome.featurizer import FeatureGroupGenome
 from star_core.genome.operator import LIVClass
@@ -35,8 +35,9 @@ def compile_genome(
     """Compiles a genome to the spec of a model.
 
     Args:
-        genome: A valid genome of ``space``.
-        space: The search space that says what its integers mean.
+        genome: A valid genome of ``space``, or one that brings its own classes.
+        space: The search space that says what its integers mean; classes that a genome brings mean
+            themselves.
         width: Channels D of the residual stream.
         head_dim: Channels per head; by default ``default_head_dim(width)``.
         vocab_size: Tokens V; the model's embedding and tied head are V × D.
@@ -45,11 +46,13 @@ def compile_genome(
         GenomeError: The genome is invalid in ``space``, or cannot be built at this width.
         ConfigError: Width, head size or vocabulary size is out of range.
     """
-    space.validate(genome)
+    space = space.reading(genome)
+    for problem in space.backbone_problems(genome):
+        raise problem
     dims = dimensions(width, head_dim)
-    if vocab_size < 2:
+    if not is_whole(vocab_size) or vocab_size < 2:
         raise ConfigError(
-            "a vocabulary has at least 2 tokens",
+            "a vocabulary is a whole number of at least 2 tokens",
             value=vocab_size,
             place="vocab_size",
             fix="use 256 for bytes",
@@ -80,17 +83,20 @@ def dimensions(width: int, head_dim: int | None = None) -> Dimensions:
     Raises:
         ConfigError: Names the value, the rule and a width or head size that works.
     """
-    if not isinstance(width, int) or not 1 <= width <= MAX_WIDTH:
+    if not is_whole(width) or not 1 <= width <= MAX_WIDTH:
         raise ConfigError(
             f"the width is an integer from 1 to {MAX_WIDTH}", value=width, place="width", fix="use e.g. 64"
         )
     head_dim = default_head_dim(width) if head_dim is None else head_dim
-    if head_dim < 2 or head_dim % 2 or width % head_dim:
+    if not is_whole(head_dim) or head_dim < 2 or head_dim % 2 or width % head_dim:
+        even = [size for size in range(2, width + 1, 2) if width % size == 0]
+        wish = head_dim if is_whole(head_dim) else 0
+        closest = min(even, key=lambda size: abs(size - wish), default=None)
         raise ConfigError(
             f"head_dim is an even divisor of the width ({width})",
             value=head_dim,
             place="head_dim",
-            fix=f"use {default_head_dim(width)}",
+            fix=f"use {closest}" if closest else "use a width that is a multiple of 8",
         )
     return Dimensions(width, head_dim)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from star_core.errors import ConfigError, nearest
 
@@ -16,6 +17,7 @@ MAX_FILE_BYTES = 1 << 20
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -39,11 +41,43 @@ class Data(Section):
 
 
 class Space(Section):
-    """Which genomes exist."""
+    """Which genomes exist.
+
+    Attributes:
+        preset: ``paper``, ``extended``, ``lfm2``, ``attention``: LIV classes of the table; ``full``: a genome
+            brings its own, which evolve with it.
+        depth: LIVs of a genome; the most of them if ``min_depth`` is given.
+        min_depth: LIVs a genome has at least; ``null``: all have ``depth``.
+        groups: Sharing indices run from 1 to this.
+        classes: Classes that a genome of ``full`` brings.
+        novelty: Share of a founder's classes, in ``full``, that are drawn from all valid ones; the others are
+            rows of the class table.
+        class_mutation: Mutations expected in a class of ``full`` for each expected in a gene of the backbone.
+    """
 
     preset: str = "paper"
     depth: int = Field(default=8, ge=1, le=256)
     groups: int = Field(default=4, ge=1, le=35)
+    min_depth: int | None = Field(default=None, ge=1, le=256)
+    classes: int = Field(default=8, ge=1, le=17)
+    novelty: float = Field(default=0.25, ge=0, le=1)
+    class_mutation: float = Field(default=1.0, ge=0, le=100)
+
+    @property
+    def depths(self) -> range:
+        """Numbers of LIVs a genome may have."""
+        return range(self.depth if self.min_depth is None else self.min_depth, self.depth + 1)
+
+    @property
+    def depth_in_words(self) -> str:
+        """The same for messages."""
+        return f"{self.depth} LIVs" if self.min_depth is None else f"{self.min_depth} to {self.depth} LIVs"
+
+    @model_validator(mode="after")
+    def _depths_rise(self) -> Space:
+        if not self.depths:
+            raise ValueError(f"min_depth is at most depth ({self.depth})")
+        return self
 
 
 class Model(Section):
@@ -103,7 +137,11 @@ class Training(Section):
     @property
     def tokens(self) -> int:
         """Tokens a candidate is trained on."""
-        return self.steps * self.batch_size * self.sequence_length
+        return self.tokens_until(None)
+
+    def tokens_until(self, stop: int | None) -> int:
+        """Tokens of the steps before ``stop``; ``None``: of all."""
+        return (self.steps if stop is None else stop) * self.batch_size * self.sequence_length
 
     def peak_rate(self, width: int) -> float:
         """Peak learning rate at this width."""
@@ -124,13 +162,17 @@ class Objectives(Section):
     Attributes:
         preset: ``quality``, ``quality+size``, ``quality+cache`` or ``quality+size+cache``.
         names: Objectives by name, instead of a preset.
-        cache_length: Tokens held when the inference cache is measured.
+        cache_length: Tokens held when the inference cache, or the time per token, is measured.
+        prompt_length: Tokens of the prompt when the time to the first token is measured.
+        mad_steps: Optimiser steps on each of the synthetic tasks of ``mad_error``.
         constraints: Objective name → largest admissible value (need not be an objective of the run).
     """
 
     preset: str | None = "quality+size+cache"
     names: list[str] | None = None
     cache_length: int = Field(default=4096, ge=1)
+    prompt_length: int = Field(default=512, ge=1)
+    mad_steps: int = Field(default=200, ge=1)
     constraints: dict[str, float] = Field(default_factory=dict)
 
     @property
@@ -159,6 +201,47 @@ class Objectives(Section):
         return OBJECTIVE_PRESETS[self.preset]
 
 
+class Halving(Section):
+    """Successive halving (arXiv 1502.07943) in a generation: not all candidates are trained to the end.
+
+    Attributes:
+        rungs: Shares of the steps after which candidates are compared, rising; empty: all are trained
+            to the end, as in the paper.
+        keep: Share that goes on from each rung, from its weights; at least one candidate.
+    """
+
+    rungs: tuple[Share, ...] = ()
+    keep: Share = 0.5
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rungs_from_list(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("rungs"), list):
+            return {**values, "rungs": tuple(values["rungs"])}
+        return values
+
+    @field_validator("rungs")
+    @classmethod
+    def _rungs_rise(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(rungs)):
+            raise ValueError("rungs rise, e.g. [0.25, 0.5]")
+        return rungs
+
+
+class Screening(Section):
+    """Pre-screening of offspring by a learned predictor.
+
+    Attributes:
+        factor: Offspring made for each that is trained; 1: no screening, as in the paper.
+        minimum: Trained candidates the predictor learns from at least; before that nothing is screened.
+        explore: Share of the trained offspring that is taken at random from what the predictor left.
+    """
+
+    factor: int = Field(default=1, ge=1, le=1000)
+    minimum: int = Field(default=12, ge=2)
+    explore: float = Field(default=0.25, ge=0, le=1)
+
+
 class Evolution(Section):
     """How genomes are selected and varied (arXiv 2411.17800, §4).
 
@@ -169,7 +252,16 @@ class Evolution(Section):
         tournament: Individuals compared to pick one parent.
         crossover_points: k of the k-point crossover.
         crossover_rate: Share of matings that recombine.
+        crossover: Where parents are cut: between ``genes``, between ``livs``, or between LIVs with sharing
+            groups renamed so that ``links`` of a parent survive.
         mutation_rate: Probability per position.
+        mutation: ``free``: to any allele valid for the position by itself; ``fitting``: to one that breaks
+            nothing in the rest of the genome; where there is none, the position stays as it is.
+        repair: What becomes of invalid children: ``guard_rails`` re-samples their invalid positions,
+            ``resample`` mates again, ``reject`` leaves their places empty.
+        elites: Best individuals that a plain genetic algorithm never replaces (NSGA-II keeps them anyway).
+        halving: Which candidates are trained to the end.
+        screening: Which offspring are trained at all.
         seeds: Hand-designed genomes (or baseline names) among the founders.
         seed: Root of all random numbers of the search.
     """
@@ -180,7 +272,13 @@ class Evolution(Section):
     tournament: int = Field(default=2, ge=1)
     crossover_points: int = Field(default=2, ge=1)
     crossover_rate: float = Field(default=0.9, ge=0, le=1)
+    crossover: Literal["genes", "livs", "links"] = "genes"
     mutation_rate: float = Field(default=0.1, ge=0, le=1)
+    mutation: Literal["free", "fitting"] = "free"
+    repair: Literal["guard_rails", "resample", "reject"] = "guard_rails"
+    elites: int = Field(default=2, ge=0, le=100_000)
+    halving: Halving = Halving()
+    screening: Screening = Screening()
     seeds: list[str] = Field(default_factory=list)
     seed: int = Field(default=0, ge=0, lt=2**63)
 
@@ -206,19 +304,67 @@ class Runtime(Section):
     """How it runs: no part of a run's identity, since a training within its limits does not depend on it.
 
     Attributes:
+        runner: Where candidates are trained: ``local`` (warm processes of this machine), or the workers of a
+            ``ray`` or ``dask`` cluster.
+        address: Of the cluster's head (``ray://host:10001``, ``tcp://host:8786``); ``null``: a cluster of
+            this machine's cores, started for the run.
         workers: Candidates trained at once; ``null``: one per core (or per GPU).
+        concurrency_limit: Name of a Prefect concurrency limit of which each training takes a slot, where
+            several runs or machines share devices; ``null``: none.
         deadline_seconds: A candidate that takes longer is killed and counts as timed out.
         memory_mib: A candidate that allocates more counts as out of memory.
         storage: Folder or fsspec URL of the evaluation store.
-        patience_seconds: How long a finished evaluation waits for a store that cannot be written (a
-            full disk, say) before the run stops.
+        endpoint: URL of the S3 server; ``null``: the environment's (``AWS_ENDPOINT_URL``), else Amazon's.
+        patience_seconds: How long a run waits for storage that is full or away before it stops.
+        lease_seconds: A candidate in training elsewhere is taken over if its lease is not renewed so long.
     """
 
+    runner: Literal["local", "ray", "dask"] = "local"
+    address: str | None = None
     workers: int | None = Field(default=None, ge=1)
+    concurrency_limit: str | None = None
     deadline_seconds: float = Field(default=300, gt=0)
     memory_mib: int = Field(default=1536, ge=128)
     storage: str = ".star/evaluations"
+    endpoint: str | None = None
     patience_seconds: float = Field(default=60, ge=0)
+    lease_seconds: float = Field(default=60, ge=1)
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether candidates may be trained on other machines."""
+        return self.runner != "local"
+
+
+class Budget(Section):
+    """When a run stops before its last generation; ``null``: never. No part of a run's identity.
+
+    What is begun is finished: a budget is kept within one candidate, and a later call goes on.
+
+    Attributes:
+        tokens: Trained in the whole run, what is stored included.
+        seconds: Wall time of one call of the command.
+    """
+
+    tokens: int | None = Field(default=None, ge=0)
+    seconds: float | None = Field(default=None, ge=0)
+
+
+LATER: tuple[tuple[str, str], ...] = (
+    ("space", "min_depth"),
+    ("space", "classes"),
+    ("space", "novelty"),
+    ("space", "class_mutation"),
+    ("evolution", "crossover"),
+    ("evolution", "mutation"),
+    ("evolution", "repair"),
+    ("evolution", "elites"),
+    ("evolution", "halving"),
+    ("objectives", "prompt_length"),
+    ("objectives", "mad_steps"),
+    ("evolution", "screening"),
+)
+"""Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
 
 class Params(Section):
@@ -232,11 +378,20 @@ class Params(Section):
     objectives: Objectives = Objectives()
     evolution: Evolution = Evolution()
     retrain: Retrain = Retrain()
+    budget: Budget = Budget()
     runtime: Runtime = Runtime()
 
     def identity(self) -> dict[str, Any]:
-        """The part of the parameters that a stored generation depends on."""
-        return self.model_dump(mode="json", exclude={"generations", "retrain", "runtime"})
+        """The part of the parameters that a stored generation depends on.
+
+        Keys in ``LATER`` are left out at their defaults.
+        """
+        values = self.model_dump(mode="json", exclude={"generations", "retrain", "budget", "runtime"})
+        for section, key in LATER:
+            own = getattr(self, section)
+            if getattr(own, key) == type(own).model_fields[key].get_default(call_default_factory=True):
+                del values[section][key]
+        return values
 
     @property
     def digest(self) -> str:

@@ -74,6 +74,15 @@ class StoreError(StarError):
     """A stored generation or evaluation that is malformed, foreign or tampered with."""
 
 
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer; ``True`` and ``False`` are not, though Python says so."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class StorageAway(StoreError):  # noqa: N818
+    """Storage that does not answer, or is full: what failed may succeed later."""
+
+
 def nearest(value: object, choices: Iterable[object]) -> str:
     """The choices as text, the one most like ``value`` named first: the ``fix`` of most errors."""
     texts = [str(choice) for choice in choices]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +18,8 @@ Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "crashed"]
 MAX_LOSS = 100.0
 """Nats per token beyond which a model has diverged: chance is ln V, and exp of more overflows soon."""
 STATUSES: tuple[Status, ...] = get_args(Status)
+Standing = Status | Literal["stopped"]
+"""What became of a candidate: ``stopped`` is a result too, of a training that did not go to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,13 @@ class Job:
         key: Key of the evaluation in the store.
         storage: Folder or URL of the evaluation store.
         checkpoint: Where to write the trained weights (safetensors); ``None``: nowhere.
+        endpoint: URL of the S3 server, if the storage has one of its own.
+        stop: Step at which to stop and measure, before the recipe's last; ``None``: train all of it.
+        states: Folder where the state of a training that stops early is kept; ``None``: nowhere.
+        resume: Key of the evaluation that was made where this training goes on; without its state
+            the training begins anew, to the same result.
+        probe: ``module:function`` that measures the candidate instead of training it; ``None``: none does.
+        settings: What the probe's result depends on besides architecture and machine, as JSON values.
     """
 
     genome: str
@@ -46,6 +56,17 @@ class Job:
     key: str
     storage: str
     checkpoint: str | None = None
+    endpoint: str | None = None
+    stop: int | None = None
+    states: str | None = None
+    resume: str | None = None
+    probe: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens the candidate has been trained on when it is measured."""
+        return self.training.tokens_until(self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,16 @@ class Evaluation:
     finished_at: str
 
 
+def encode_evaluation(evaluation: Evaluation) -> str:
+    """An evaluation as JSON text, for another process."""
+    return json.dumps(asdict(evaluation))
+
+
+def decode_evaluation(text: str) -> Evaluation:
+    """The evaluation again."""
+    return Evaluation(**json.loads(text))
+
+
 def is_final(evaluation: Evaluation, runtime: Runtime) -> bool:
     """Whether training again could not end otherwise.
 
@@ -92,21 +123,23 @@ def is_final(evaluation: Evaluation, runtime: Runtime) -> bool:
     return all(limit >= getattr(runtime, name, 0) for name, limit in evaluation.limits.items())
 
 
-def evaluation_key(digest: str, params: Params, data_digest: str) -> str:
+def evaluation_key(digest: str, params: Params, data_digest: str, stop: int | None = None) -> str:
     """Name of an evaluation in the store: what its result depends on, and nothing else.
 
     Architecture, recipe, data, seed (part of the recipe), semantics of the model half, torch
-    version, threads (part of the recipe), device and instruction set.
+    version, threads (part of the recipe), device and instruction set; and the step at which a training
+    was measured, if that is not its last.
     """
-    return digest_json(
-        {
-            "architecture": digest,
-            "recipe": params.training.model_dump(mode="json", exclude={"accelerator"}),
-            "data": data_digest,
-            "semantics": semantics.MODEL,
-            "machine": machine_fingerprint(params.training.accelerator),
-        }
-    )
+    content = {
+        "architecture": digest,
+        "recipe": params.training.model_dump(mode="json", exclude={"accelerator"}),
+        "data": data_digest,
+        "semantics": semantics.MODEL,
+        "machine": machine_fingerprint(params.training.accelerator),
+    }
+    if stop is not None and stop < params.training.steps:
+        content["stop"] = stop
+    return digest_json(content)
 
 
 def machine_fingerprint(accelerator: str = "auto") -> dict[str, str]:

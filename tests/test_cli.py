@@ -44,6 +44,30 @@ def test_genes_prints_every_gene_class_and_featurizer():
             assert group in output
 
 
+def test_genes_explains_classes_that_a_genome_brings():
+    output = star("genes", "--level", "own")
+    for text in ("_02123-114211-", "differential variant", "semi separable", "1,399,680", "factors 1 2 4"):
+        assert text in output
+    assert "_02123-114211-" in star("genes")
+
+
+def test_inspect_shows_own_classes_by_digits_name_and_words(tmp_path):
+    genome = "11111-51111_12123_54111_02143-114211-114211-321214"
+    output = star("inspect", genome, cwd=tmp_path)
+    for text in (
+        "02143-114211-114211-321214",
+        "Rec-1-Diff",
+        "SA-02143.",
+        "(invented)",
+        "2 (differential)",
+        "swish attention by head; C dense, swish; B dense, swish; V dense, short filter, one for 4",
+        "recurrence; C dense, state of 16, short filter, swish",
+    ):
+        assert text in output
+    assert output.count("(invented)") == 1
+    assert "Own classes" not in star("inspect", "11111", cwd=tmp_path)
+
+
 def test_inspect_explains_layers_links_and_sizes(tmp_path):
     output = star("inspect", "21211-31112-21221-32112", cwd=tmp_path)
     for text in (
@@ -63,10 +87,12 @@ def test_inspect_explains_layers_links_and_sizes(tmp_path):
     ("arguments", "message"),
     [
         (["inspect", "21211-3111"], "LIV 2"),
+        (["inspect", "21211_1212"], "class 1 of its own"),
         (["inspect", "main:g000-00"], "no such individual"),
         (["inspect", "../x:g000-00"], "a run's name"),
         (["genes", "--level", "backbon"], "did you mean 'backbone'"),
         (["report", "nowhere"], "nowhere"),
+        (["measure", "transformer++", "main:g000-00"], "no such individual"),
         (["evolve", "--params", "missing.yaml"], "missing.yaml"),
         (["evolve", "--run", "../up"], "a run's name"),
         (["retrain", "nowhere"], "star evolve --run nowhere"),

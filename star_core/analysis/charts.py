@@ -10,11 +10,13 @@ from star_core.analysis import units
 from star_core.analysis.axes import Axis, Label, axis, frame, linear_ticks, path, picture
 from star_core.analysis.colours import family_class
 from star_core.analysis.markup import Markup, join, tag
-from star_core.analysis.motifs import Motifs, class_shares
+from star_core.analysis.motifs import Motifs, class_shares, short_name
 from star_core.analysis.pareto import non_dominated
 from star_core.genome.operator import LIVClass
 
 WIDTH, HEIGHT = 540.0, 380.0
+LONGEST = 13
+"""Characters of a class name beside a chart; longer ones are shortened."""
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 34.0, 52.0
 
 
@@ -56,9 +58,11 @@ def scatter(
     """
     ceiling = _ceiling([dot.y for dot in dots], [dot.y for dot in dots if dot.winner] + [m.y for m in marks])
     base = 2 if x_name.endswith("bytes") else 10
-    x = axis([*(d.x for d in dots), *(m.x for m in marks)], LEFT, WIDTH - RIGHT, _label(x_name), base=base)
+    x = axis(
+        [*(d.x for d in dots), *(m.x for m in marks)], LEFT, WIDTH - RIGHT, value_label(x_name), base=base
+    )
     heights = [value for value in (*(d.y for d in dots), *(m.y for m in marks)) if value <= ceiling]
-    y = axis(heights, HEIGHT - BOTTOM, TOP, _label(y_name))
+    y = axis(heights, HEIGHT - BOTTOM, TOP, value_label(y_name))
     parts = [frame(x, y, x_title, y_title)]
     for generation in sorted({dot.generation for dot in dots}):
         known = [dot for dot in dots if dot.generation <= generation and dot.y <= ceiling]
@@ -103,22 +107,38 @@ def _emphasis(dot: Dot) -> str:
 
 def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> list[Markup]:
     parts: list[Markup] = []
-    taken: list[tuple[float, float]] = []
-    for mark in marks:
-        at, up = x(mark.x), y(mark.y)
+    places = [(x(mark.x), y(mark.y)) for mark in marks]
+    taken = [(at - 8, up - 8, at + 8, up + 8) for at, up in places]
+    for mark, (at, up) in zip(marks, places, strict=True):
         r = 6.5 if mark.shape == "diamond" else 5.0
         square = f"M{at - r:.1f} {up - r:.1f}h{2 * r}v{2 * r}h{-2 * r}Z"
         diamond = f"M{at - r:.1f} {up:.1f}L{at:.1f} {up - r:.1f}L{at + r:.1f} {up:.1f}L{at:.1f} {up + r:.1f}Z"
         parts.append(tag("path", d=diamond if mark.shape == "diamond" else square, class_="mark"))
-        leftward = at > (x.start + x.end) / 2
-        height = up + 4
-        while any(abs(height - other) < 15 and abs(at - place) < 180 for place, other in taken):
-            height -= 15
-        taken.append((at, height))
-        side = at - 11 if leftward else at + 11
-        anchor = "end" if leftward else "start"
+        side, height, anchor = _label_place(at, up, 7.0 * len(mark.label), x, taken)
         parts.append(tag("text", mark.label, x=side, y=height, class_="mark-label", text_anchor=anchor))
     return parts
+
+
+Box = tuple[float, float, float, float]
+
+
+def _label_place(at: float, up: float, width: float, x: Axis, taken: list[Box]) -> tuple[float, float, str]:
+    """Where a mark's label is free of marks and of other labels: beside it, towards the middle if it can."""
+    sides = ["start", "end"] if at <= (x.start + x.end) / 2 else ["end", "start"]
+    tried: list[tuple[bool, int, Box, str]] = []
+    for rise in (0.0, -15.0, 15.0, -30.0, 30.0):
+        for anchor in sides:
+            left = at + 11 if anchor == "start" else at - 11 - width
+            box = (left, up + rise - 7, left + width, up + rise + 7)
+            within = x.start <= left and left + width <= x.end
+            free = all(
+                box[2] < other[0] or other[2] < box[0] or box[3] < other[1] or other[3] < box[1]
+                for other in taken
+            )
+            tried.append((not (within and free), len(tried), box, anchor))
+    _, _, box, anchor = min(tried)
+    taken.append(box)
+    return (box[0] if anchor == "start" else box[2]), box[1] + 11, anchor
 
 
 def course(
@@ -137,7 +157,7 @@ def course(
     if counted:
         x = axis(places, LEFT, WIDTH - RIGHT, lambda value: units.trimmed(units.count(value)), zero=True)
     else:
-        x = _generations([int(place) for place in places], WIDTH - RIGHT)
+        x = generation_axis([int(place) for place in places], WIDTH - RIGHT)
     y = axis([*heights, reference[1] if reference else 0.0, 0.1], 290 - BOTTOM, TOP, _plain, zero=True)
     parts = [frame(x, y, x_title, "hypervolume (founders’ box = 1)")]
     if reference:
@@ -159,7 +179,7 @@ def class_mix(
 ) -> Markup:
     """Share of each LIV class over the generations, stacked by family; differential ones hatched."""
     right = WIDTH - 92
-    x = _generations(generations, right)
+    x = generation_axis(generations, right)
     y = Axis(0, 1, HEIGHT - BOTTOM, TOP, False, (0, 0.25, 0.5, 0.75, 1), units.percent)
     shares = class_shares(populations, [one.name for one in classes])
     parts, floor, free = [], [0.0] * len(populations), HEIGHT
@@ -175,7 +195,8 @@ def class_mix(
             parts.append(tag("polygon", title, points=points, class_="hatch"))
         middle = min((upper[-1] + lower[-1]) / 2 + 4, free - 14)
         if share[-1] >= 0.025:
-            said = f"{kind.name} {units.percent(share[-1])}"
+            name = kind.name if len(kind.name) <= LONGEST else short_name(kind)
+            said = f"{name} {units.percent(share[-1])}"
             parts.append(tag("text", said, x=right + 8, y=middle, class_="tick"))
             free = middle
         floor = top
@@ -185,7 +206,7 @@ def class_mix(
 def sharing(populations: Sequence[Motifs], generations: Sequence[int]) -> Markup:
     """Share of LIVs that really share featurizer weights, and that share computed features."""
     right = WIDTH - 92
-    x = _generations(generations, right)
+    x = generation_axis(generations, right)
     lines = {
         "weights": [one.featurizer_sharing for one in populations],
         "features": [one.feature_sharing for one in populations],
@@ -211,7 +232,8 @@ def sharing(populations: Sequence[Motifs], generations: Sequence[int]) -> Markup
     return picture(WIDTH, HEIGHT, *parts, label="share of LIVs that share")
 
 
-def _generations(generations: Sequence[int], end: float) -> Axis:
+def generation_axis(generations: Sequence[int], end: float) -> Axis:
+    """An axis of generations that ends at the pixel ``end``."""
     low, high = float(generations[0]), float(generations[-1])
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -224,11 +246,12 @@ def _plain(value: float) -> str:
     return f"{value:g}"
 
 
-def _label(name: str) -> Label:
-    if name == "parameters":
-        return lambda value: units.trimmed(units.count(value))
-    if name.endswith("bytes"):
-        return lambda value: units.trimmed(units.size(value))
+def value_label(name: str) -> Label:
+    """Value → text of its tick, for an objective."""
+    if "flops" in name:
+        return lambda value: units.trimmed(units.flops(value))
+    if name == "parameters" or name.endswith("bytes") or "seconds" in name:
+        return lambda value: units.trimmed(units.value_of(name, value))
     return _plain
 
 

@@ -54,6 +54,9 @@ def family_css() -> str:
     for family, (fill, ink) in FAMILIES.items():
         name = family.value.replace(" ", "-")
         rules.append(f".{name}{{fill:{fill}}} .on-{name}{{fill:{ink}}} i.{name}{{background:{fill}}}")
+        rules.append(f".chip.{name}{{background-color:{fill};color:{ink}}}")
+    stripe = "repeating-linear-gradient(135deg,rgba(0,0,0,.22) 0 2px,transparent 2px 6px)"
+    rules.append(f".chip.striped{{background-image:{stripe}}}")
     return "\n".join(rules)
 
 

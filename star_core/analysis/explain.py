@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from star_core.analysis.lineage import individuals
+from star_core.analysis.own_classes import layout_tables, own_classes_table
+from star_core.analysis.terminal_table import terminal_table
 from star_core.architecture import Architecture, Layer
 from star_core.compiler import compile_genome
 from star_core.config import Params
@@ -33,7 +35,7 @@ from star_core.genome.tables import (
 from star_core.population.generation import stored_generations
 from star_core.structures.base import structure_of
 
-LEVELS = ("backbone", "operator", "featurizer")
+LEVELS = ("backbone", "operator", "featurizer", "own")
 CACHE_LENGTHS = (1024, 4096, 32768)
 SHARED_WIDTH, SHARED_LENGTH = 256, 4096
 """At which ``star genes`` shows what sharing saves."""
@@ -59,18 +61,9 @@ def gene_tables(level: str = "all") -> Iterator[RenderableType]:
     if level in ("featurizer", "all"):
         yield _genes("Featurizer genome: six integers per feature group", FEATURIZER_GENES)
         yield _featurizers()
-        yield _table("Feature groups", ("role", "meaning"), ROLES.items())
-
-
-def _table(title: str, columns: tuple[str, ...], rows: object) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
-    )
-    for column in columns:
-        table.add_column(column)
-    for row in rows:  # type: ignore[attr-defined]
-        table.add_row(*map(str, row))
-    return table
+        yield terminal_table("Feature groups", ("role", "meaning"), ROLES.items())
+    if level in ("own", "all"):
+        yield from layout_tables()
 
 
 def _genes(title: str, genes: tuple[Gene, ...]) -> Table:
@@ -85,7 +78,7 @@ def _genes(title: str, genes: tuple[Gene, ...]) -> Table:
                 gene.meaning + (f" ({alleles})" if alleles else ""),
             )
         )
-    return _table(title, ("gene", "name", "range", "meaning"), rows)
+    return terminal_table(title, ("gene", "name", "range", "meaning"), rows)
 
 
 def _classes() -> Table:
@@ -102,7 +95,7 @@ def _classes() -> Table:
         for index, entry in class_table().items()
     ]
     columns = ("allele", "class", "name", "operator", "token mixing", "featurizer", "differential")
-    return _table("LIV classes (backbone gene 1)", columns, rows)
+    return terminal_table("LIV classes (backbone gene 1)", columns, rows)
 
 
 def _strategies() -> Table:
@@ -111,7 +104,7 @@ def _strategies() -> Table:
         for mixing in TokenMixing
         for allele, sharing in structure_of(mixing).strategies.items()
     ]
-    return _table(
+    return terminal_table(
         "Feature-sharing strategies (backbone gene 5), by token mixing",
         ("token mixing", "allele", "reused", "what that saves"),
         rows,
@@ -134,7 +127,7 @@ def _savings() -> Table:
             cache = f"{together.cache_elements(SHARED_LENGTH) / held:.0%}" if held else "–"
             cells.append(f"{parameters:.0%} / {cache}")
         rows.append((write_allele(index), entry.name, *cells, *[""] * (4 - len(cells))))
-    return _table(
+    return terminal_table(
         f"Parameters / cache a LIV keeps (width {SHARED_WIDTH}, {SHARED_LENGTH} tokens)",
         ("allele", "class", "2", "3", "4", "5"),
         rows,
@@ -153,7 +146,9 @@ def _featurizers() -> Table:
             f"{role}:{group}" for role, group in zip(featurizer.roles, featurizer.groups, strict=True)
         )
         rows.append((index, groups, meaning))
-    return _table("Featurizer classes (operator gene 1)", ("class", "role:genome per group", "meaning"), rows)
+    return terminal_table(
+        "Featurizer classes (operator gene 1)", ("class", "role:genome per group", "meaning"), rows
+    )
 
 
 def architecture_tables(architecture: Architecture) -> Iterator[RenderableType]:
@@ -188,10 +183,12 @@ def architecture_tables(architecture: Architecture) -> Iterator[RenderableType]:
         "FLOPs/token at 4k",
         "shares",
     )
-    table = _table("Layers", columns, rows)
+    table = terminal_table("Layers", columns, rows)
     for index in (4, 5, 6):
         table.columns[index].justify = "right"
     yield table
+    if architecture.genome.table:
+        yield own_classes_table(architecture.genome)
     sizes = [
         ("parameters", f"{architecture.num_parameters:,}", "embedding (tied head) and final norm included"),
     ]
@@ -207,7 +204,7 @@ def architecture_tables(architecture: Architecture) -> Iterator[RenderableType]:
         sizes.append(
             (f"FLOPs per token at {length // 1024}k", f"{architecture.flops_per_token(length):,}", "forward")
         )
-    table = _table("Sizes", ("", "", ""), sizes)
+    table = terminal_table("Sizes", ("", "", ""), sizes)
     table.show_header = False
     table.columns[1].justify = "right"
     yield table

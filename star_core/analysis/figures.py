@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from star_core.analysis import charts, pareto, units
+from star_core.analysis.candidates import Candidate
 from star_core.analysis.colours import legend
 from star_core.analysis.family_tree import family_tree, readable_lineage
 from star_core.analysis.lineage import Lineage, made_by, position_name
 from star_core.analysis.listings import Column, listing
 from star_core.analysis.markup import Markup, join, tag
-from star_core.analysis.motifs import Motifs, class_order
-from star_core.analysis.results import Candidate, Results
+from star_core.analysis.results import Results
 from star_core.analysis.strips import strip
 from star_core.analysis.wording import enumeration, shown_name, title_of, token_unit
+from star_core.genome.space import OWN_CLASSES
 from star_core.objectives.perplexity import bits_per_byte
 
 
@@ -120,8 +121,10 @@ def genomes(results: Results) -> Markup:
         "feature groups are reused. The dot is at the owner, the arrow at the LIV that takes."
     )
     short = ""
-    if results.params.space.depth > 15:
+    if results.params.space.depth > 15 or results.params.space.preset == OWN_CLASSES:
         short = " S: attention, R: recurrence, C: gated convolution, G: gated unit; d: differential."
+    if results.params.space.preset == OWN_CLASSES:
+        short += " A name with four characters after a point is that of a class no table has."
     return section(title, tag("p", lead + short, class_="lead"), legend(), *rows)
 
 
@@ -134,28 +137,6 @@ def _genome(results: Results, one: Candidate) -> Markup:
     lines.append(f"{parameters} parameters · {units.size(results.value(one, 'cache_bytes'))}")
     said = join((tag("b", shown_name(one.name)), *(tag("small", line) for line in lines)))
     return tag("div", tag("div", said), strip(one.architecture, one.name), class_="genome")
-
-
-def motifs(results: Results) -> Markup:
-    """Class mix and sharing over the generations."""
-    populations, everyone = [], []
-    for generation in results.generations:
-        architectures = [results.candidates[one.id].architecture for one in generation.population]
-        populations.append(Motifs.of(architectures))
-        everyone += architectures
-    indices = [generation.index for generation in results.generations]
-    classes = class_order(everyone)
-    mix = charts.class_mix(populations, classes, indices)
-    links = charts.sharing(populations, indices)
-    distance = populations[-1].mean_distance
-    said = "Only sharing that takes effect counts: a sharing group of one is none."
-    if distance is not None:
-        said += f" In the last population linked LIVs are {distance:.1f} LIVs apart on average."
-    pair = (
-        figure(mix, "LIV classes in the population. Classes below 2.5 % at the end are not named."),
-        figure(links, said),
-    )
-    return section("Motifs", legend(), tag("div", join(pair), class_="pair"))
 
 
 def descent(results: Results) -> Markup:

@@ -1,4 +1,4 @@
-"""The sections of the report that list: the front, retraining, failures, repairs, cost, reproduction."""
+"""The sections of the report that list: the front, retraining, outcomes, cost, reproduction."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import yaml
 
 from star_core.analysis import outcomes, units
+from star_core.analysis.candidates import Candidate
 from star_core.analysis.markup import Markup, join, tag
-from star_core.analysis.results import TRANSFORMER, Candidate, Results
+from star_core.analysis.results import TRANSFORMER, Results
 from star_core.analysis.wording import shown_name, title_of, token_unit
 from star_core.objectives.perplexity import bits_per_byte
 
@@ -85,18 +86,16 @@ def _front_row(results: Results, one: Candidate, others: Sequence[str]) -> list[
 
 
 def retraining(results: Results) -> Markup:
-    """The best trained longer beside the baselines, and whether short training ranked them right."""
+    """The best trained longer, beside the baselines."""
     if not results.retrained:
         return Markup()
     briefly = {one.name: one for one in results.baselines} | results.candidates
     long = {one.name: results.value(one, results.quality) for one in results.retrained}
     reference = long.get(TRANSFORMER)
-    pairs, rows = [], []
+    rows = []
     for one in results.retrained:
         value = long[one.name]
         short = results.value(briefly[one.name], results.quality) if one.name in briefly else None
-        if value is not None and short is not None:
-            pairs.append((short, value))
         rows.append(
             (
                 shown_name(one.name),
@@ -118,51 +117,39 @@ def retraining(results: Results) -> Markup:
         Column("parameters", True),
         Column("cache", True),
     ]
-    tau = outcomes.rank_correlation([brief for brief, _ in pairs], [full for _, full in pairs])
-    said = ""
-    if tau is not None:
-        agreement = f"{tau:.2f}".replace("-", units.MINUS)
-        said = (
-            f"Short training ranks these {len(pairs)} with Kendall’s τ = {agreement} against longer training "
-            "(1: the same order, 0: unrelated)."
-        )
-    return tag("section", tag("h2", "Trained longer"), listing(columns, rows), tag("p", said, class_="soft"))
+    return tag("section", tag("h2", "Trained longer"), tag("div", listing(columns, rows), class_="wide"))
 
 
-def failures(results: Results) -> Markup:
-    """Counts by status and the repairs of variation, by rule."""
+def endings(results: Results) -> Markup:
+    """How trainings ended, and which failed."""
     everyone = list(results.individuals.values())
-    counted = outcomes.statuses(everyone)
     rows = [
-        (status.replace("_", " "), f"{number:,}", units.percent(number / len(everyone), 1))
-        for status, number in counted.items()
+        (_words(status), f"{number:,}", units.percent(number / len(everyone), 1))
+        for status, number in outcomes.statuses(everyone).items()
     ]
-    states = listing([Column("outcome"), Column("candidates", True), Column("share", True)], rows)
-    failed = [one for one in everyone if not one.ok]
+    columns = [Column("outcome"), Column("candidates", True), Column("share", True)]
+    states = tag("div", listing(columns, rows), class_="narrow")
+    if any(one.status == outcomes.STOPPED for one in everyone):
+        note = (
+            "Stopped: measured at a rung of successive halving and not continued, because others did better. "
+            "That is no failure, but what they reached is of fewer tokens and is compared with nothing here."
+        )
+        states = join((states, tag("p", note, class_="soft")))
+    failed = [one for one in everyone if outcomes.has_failed(one)]
     if failed:
         named = []
         for one in failed:
             evaluation = results.evaluations.get(one.key)
             why = evaluation.detail if evaluation else units.MISSING
-            named.append((one.id, one.status.replace("_", " "), why, tag("code", one.genome)))
+            named.append((one.id, _words(one.status), why, tag("code", one.genome)))
         columns = [Column("individual"), Column("outcome"), Column("why"), Column("genome")]
         which = tag("div", listing(columns, named), class_="wide")
         states = join((states, tag("details", tag("summary", "Which failed"), which)))
-    mended = outcomes.Repairs.of(everyone)
-    said = "Nothing was made by variation yet."
-    if mended.share is not None:
-        said = (
-            f"{mended.repaired:,} of {units.plural(mended.offspring, 'offspring', 'offspring')} "
-            f"({units.percent(mended.share)}) had a position that crossover or mutation left invalid; "
-            "it was sampled again."
-        )
-    repairs = tag("p", said)
-    if mended.rules:
-        columns = [Column("broken rule"), Column("positions", True), Column("offspring", True)]
-        counted_rules = [(rule, f"{n:,}", f"{of:,}") for rule, (n, of) in mended.rules.items()]
-        repairs = join((repairs, listing(columns, counted_rules)))
-    parts = (tag("div", tag("h3", "Outcomes"), states), tag("div", tag("h3", "Repairs"), repairs))
-    return tag("section", tag("h2", "Failures and repairs"), tag("div", join(parts), class_="pair"))
+    return tag("section", tag("h2", "How trainings ended"), states)
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
 
 
 def cost(results: Results) -> Markup:
@@ -172,7 +159,12 @@ def cost(results: Results) -> Markup:
         paid.setdefault(one.key, (one.cost.tokens, one.cost.flops))
     groups: list[tuple[str, dict[str, tuple[int, int]]]] = [("search", paid)]
     length = results.params.training.sequence_length
-    for title, members in (("baselines", results.baselines), ("longer training", results.retrained)):
+    larger = tuple(one for scaled in results.scaled for one in scaled.candidates)
+    for title, members in (
+        ("baselines", results.baselines),
+        ("longer training", results.retrained),
+        ("other sizes", larger),
+    ):
         if members:
             spent = {
                 one.key: (one.tokens, one.architecture.training_flops(one.tokens, length)) for one in members
@@ -190,7 +182,12 @@ def cost(results: Results) -> Markup:
         note += "No evaluation store was at hand, so times are not known."
     if results.progress[-1].failed:
         note += " A failed candidate counts with its whole recipe."
-    return tag("section", tag("h2", "Cost"), listing(columns, rows), tag("p", note, class_="soft"))
+    return tag(
+        "section",
+        tag("h2", "Cost"),
+        tag("div", listing(columns, rows), class_="wide"),
+        tag("p", note, class_="soft"),
+    )
 
 
 def _cost_row(results: Results, title: str, group: dict[str, tuple[int, int]]) -> Sequence[str]:
@@ -212,9 +209,9 @@ def reproduction(results: Results) -> Markup:
     """Commands, digests and parameters."""
     run, last = results.run, results.last
     commands = (
-        f"star evolve --run {run} --generations {last.index}   # computes what is not stored yet\n"
-        f"dvc repro                                # every stage whose inputs changed\n"
-        f"star report {run}"
+        f"star reproduce {run} --generation {last.index}   # trains it again from its parent and compares\n"
+        f"star resume {run} --generations {last.index + 2}   # goes on\n"
+        f"dvc repro   # every stage whose inputs changed"
     )
     digests = (
         f"generation {last.index}   {last.digest}\n"

@@ -38,9 +38,10 @@ _ABBREVIATIONS = {"SA": "S", "Rec": "R", "GConv": "C", "GMemless": "G"}
 
 
 def short_name(liv_class: LIVClass) -> str:
-    """A class in two or three characters: S3 for SA-3, R1d for Rec-1-Diff, G for GMemless."""
+    """A class in few characters: S3: SA-3, R1d: Rec-1-Diff, G: GMemless, S.k3f0: SA-02143.k3f0."""
     stem, *rest = liv_class.name.removesuffix("-Diff").split("-")
-    return _ABBREVIATIONS.get(stem, stem) + "".join(rest) + ("d" if liv_class.differential else "")
+    digits, dot, code = "".join(rest).partition(".")
+    return _ABBREVIATIONS.get(stem, stem) + (dot + code or digits) + ("d" if liv_class.differential else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from star_core.analysis import units
 from star_core.analysis.markup import Markup, join, tag
+from star_core.analysis.pareto import Progress
 from star_core.analysis.results import Results
 from star_core.analysis.wording import headline, title_of, trade_off
+from star_core.population.generation import Generation
 
 
 def head(results: Results) -> Markup:
@@ -33,13 +35,14 @@ def facts(results: Results) -> Markup:
         for name, limit in params.objectives.constraints.items()
     )
     entries = [
+        ("Forked from", forked_from(results.generations[0])),
         ("Minimised", ", ".join(map(title_of, results.names))),
         ("Subject to", constraints),
         ("Search space", f"{params.space.preset}, {units.plural(params.space.depth, 'LIV')}"),
         ("Width", f"{params.model.width} channels"),
         ("Generations × population", f"{results.last.index} × {params.evolution.population}"),
         ("Algorithm, seed", f"{params.evolution.algorithm}, {params.evolution.seed}"),
-        ("Candidates", f"{last.evaluated:,} evaluated, {last.failed:,} failed"),
+        ("Candidates", _candidates(last)),
         ("Tokens per candidate", f"{training.tokens:,}"),
         ("Corpus", source if isinstance(source, str) else ", ".join(source)),
         ("Last front", units.plural(last.front_size, "individual")),
@@ -51,3 +54,14 @@ def facts(results: Results) -> Markup:
         if value
     ]
     return tag("dl", join(cells), class_="facts")
+
+
+def forked_from(first: Generation) -> str:
+    """The generation a run was forked from, in words; empty if it has founders of its own."""
+    parent = first.parent if first.is_fork else None
+    return f"{parent.run}, generation {parent.index}" if parent else ""
+
+
+def _candidates(last: Progress) -> str:
+    stopped = f"{last.stopped:,} stopped early, " if last.stopped else ""
+    return f"{last.evaluated:,} evaluated, {stopped}{last.failed:,} failed"

@@ -45,6 +45,12 @@ svg .title{fill:var(--soft);font-size:12px}
 svg .mark-label{font-weight:600;paint-order:stroke;stroke:var(--page);stroke-width:4px;stroke-linejoin:round}
 .line{fill:none;stroke-width:2;stroke:var(--accent)} .faint{stroke-dasharray:2 4;stroke-width:1.6}
 .second{stroke:var(--second)} .point{fill:var(--accent)} .point.second{fill:var(--second);stroke:none}
+.bubble{fill:var(--second);fill-opacity:.75;stroke:var(--page);stroke-width:.8}
+.spark{display:inline-block;width:84px;height:20px;vertical-align:-4px} .spark .line{stroke-width:1.6}
+.whisker{stroke:var(--accent);stroke-width:1.8} .whisker.unclear{stroke:var(--edge)}
+.candidate{fill:var(--accent);fill-opacity:.7;stroke:var(--page);stroke-width:.5}
+.whisker-dot{stroke:var(--accent);stroke-width:1.8;fill:var(--accent)}
+.whisker-dot.unclear{stroke:var(--edge);fill:var(--page)} svg .tick.clear{fill:var(--ink);font-weight:600}
 .reference{stroke:var(--soft);stroke-dasharray:6 4} svg .note{fill:var(--soft)}
 .band{stroke:var(--page);stroke-width:1.2} .hatch{fill:url(#differential)}
 .strip{max-width:100%} svg .cell{font-size:11.5px;font-weight:600;text-anchor:middle}
@@ -64,6 +70,11 @@ max-width:none}
 .edge{fill:none;stroke:var(--edge);stroke-width:1.2}
 svg .node-label{text-anchor:middle;font-size:11px}
 svg .made{fill:var(--soft)} svg .winner-id{font-weight:700}
+.chip{display:inline-block;font-size:11.5px;font-weight:600;line-height:18px;padding:0 5px;margin-right:3px;
+border-radius:3px;text-align:center} .nobreak{white-space:nowrap}
+.narrow{max-width:440px}
+.shape{display:inline-block;width:16px;height:16px;vertical-align:-3px;margin-right:5px}
+.row{display:grid;grid-template-columns:repeat(auto-fill,minmax(232px,1fr));gap:18px 20px}
 .changed{fill:var(--accent)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:13.5px;width:100%;font-variant-numeric:tabular-nums;margin:8px 0 6px}
@@ -73,10 +84,12 @@ td{padding:5px 14px 5px 0;border-bottom:1px solid var(--grid);vertical-align:top
 th.n,td.n{text-align:right;white-space:nowrap} th:last-child,td:last-child{padding-right:0}
 tr.base td{color:var(--soft)} tr.rule td{border-bottom:1px solid var(--line)}
 code,pre{font:12.5px/1.5 ui-monospace,"SF Mono",Menlo,Consolas,"Liberation Mono",monospace}
-td code{user-select:all;overflow-wrap:anywhere}
+td code{user-select:all;overflow-wrap:anywhere;display:inline-block;min-width:35ch}
 pre{background:var(--tint);padding:12px 16px;border-radius:5px;overflow-x:auto;margin:8px 0}
 details{margin:12px 0} summary{cursor:pointer;color:var(--soft)}
-@media(max-width:760px){.genome{grid-template-columns:1fr}.pair{grid-template-columns:1fr}}
+.wide>svg{min-width:860px}
+@media(max-width:760px){.genome{grid-template-columns:minmax(0,1fr);overflow-x:auto}
+.genome .strip{min-width:660px;max-width:none}.pair{grid-template-columns:1fr}}
 @media print{main{padding:0;max-width:none}body{font-size:11.5px}h2{break-after:avoid;margin-top:30px}
 .pair{grid-template-columns:1fr 1fr}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

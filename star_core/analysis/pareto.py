@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from pymoo.indicators.hv import Hypervolume
 
+from star_core.analysis.outcomes import STOPPED, has_failed
 from star_core.errors import StarError
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
@@ -157,6 +158,7 @@ class Progress:
         generation: Its index.
         evaluated: Candidates evaluated so far; one architecture and recipe counts once.
         failed: How many of those could not be trained.
+        stopped: How many of those were not trained to the end, because others did better.
         tokens: Tokens trained on so far, over all of them.
         flops: Training FLOPs so far.
         front_size: Members of the population's front.
@@ -167,6 +169,7 @@ class Progress:
     generation: int
     evaluated: int
     failed: int
+    stopped: int
     tokens: int
     flops: int
     front_size: int
@@ -207,7 +210,8 @@ def progress(
             Progress(
                 generation=generation.index,
                 evaluated=len(seen),
-                failed=sum(not one.ok for one in seen),
+                failed=sum(has_failed(one) for one in seen),
+                stopped=sum(one.status == STOPPED for one in seen),
                 tokens=sum(one.cost.tokens for one in seen),
                 flops=sum(one.cost.flops for one in seen),
                 front_size=len(front(generation.population, names)),

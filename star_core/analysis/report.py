@@ -10,10 +10,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from star_core.analysis import figures, listings, outcomes, pareto
+from star_core.analysis import (
+    figures,
+    listings,
+    motif_figures,
+    pareto,
+    repair_figures,
+    repairs,
+    transfer,
+    transfer_figures,
+)
 from star_core.analysis.overview import head
 from star_core.analysis.page import page
 from star_core.analysis.results import BYTES, Results
+from star_core.evolution.base import Problem
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.files import write_atomically
 from star_core.population.store import EvaluationStore
@@ -39,14 +49,15 @@ def write_report(run: str, root: str | Path, out: str | Path, store: EvaluationS
     """
     results = Results.load(run, root, store)
     out = Path(out)
-    write_atomically(out / "metrics.json", _json(metrics(results)))
+    studies = transfer.studies(results)
+    write_atomically(out / "metrics.json", _json(metrics(results, studies)))
     write_atomically(out / "fronts.csv", _csv(*front_rows(results)))
     write_atomically(out / "hypervolume.csv", _csv(*progress_rows(results)))
-    write_atomically(out / "report.html", html(results).encode())
+    write_atomically(out / "report.html", html(results, studies).encode())
     return out / "report.html"
 
 
-def html(results: Results) -> str:
+def html(results: Results, studies: Sequence[transfer.Study]) -> str:
     """The report's page."""
     sections = [
         head(results),
@@ -54,24 +65,29 @@ def html(results: Results) -> str:
         listings.front_listing(results),
         figures.genomes(results),
         figures.hypervolume(results),
-        figures.motifs(results),
+        motif_figures.motifs(results),
+        motif_figures.marginal_effects(results),
         figures.descent(results),
         listings.retraining(results),
-        listings.failures(results),
+        transfer_figures.transfer(results, studies),
+        repair_figures.guard_rails(results),
+        listings.endings(results),
         listings.cost(results),
         listings.reproduction(results),
     ]
     return page(f"STAR run {results.run}", len(results.generations), [part for part in sections if part])
 
 
-def metrics(results: Results) -> dict[str, Any]:
+def metrics(results: Results, studies: Sequence[transfer.Study]) -> dict[str, Any]:
     """The numbers DVC compares between experiments.
 
     Perplexities are of the last front and of the baselines; ``bits_per_byte`` is ``null`` unless
     tokens are bytes; ``hypervolume`` is the last population's, ``hypervolume_all`` that of everything
-    evaluated; ``repaired_share`` is the share of offspring that needed repair.
+    evaluated; ``repaired_share`` is the share of offspring that needed repair; ``transfer`` holds
+    Kendall's τ of each estimate by what it was compared with.
     """
     last = results.progress[-1]
+    space = Problem(results.params, results.vocab_size).space
     known = [v for one in results.front if (v := results.value(one, "perplexity")) is not None]
     best = min(known, default=None)
     longer = {one.name: results.value(one, "perplexity") for one in results.retrained}
@@ -84,11 +100,13 @@ def metrics(results: Results) -> dict[str, Any]:
         "front_size": last.front_size,
         "evaluated": last.evaluated,
         "failed": last.failed,
-        "repaired_share": outcomes.Repairs.of(results.individuals.values()).share,
+        "stopped": last.stopped,
+        "repaired_share": repairs.repaired(space, results.individuals.values()).share,
         "tokens": last.tokens,
         "flops": last.flops,
         "baselines": {one.name: results.value(one, "perplexity") for one in results.baselines},
         "retrained": longer,
+        "transfer": transfer.metrics(studies),
     }
 
 

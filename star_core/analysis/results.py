@@ -7,52 +7,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from star_core.analysis import lineage, outcomes, pareto
-from star_core.architecture import Architecture
+from star_core.analysis.candidates import Candidate, candidate_of, compiled, vocab_size_of
+from star_core.analysis.comparisons import Comparisons, Scaled
 from star_core.config import Params
 from star_core.errors import StoreError
 from star_core.evaluation import Evaluation
-from star_core.evolution.base import Problem
-from star_core.genome.backbone import Genome
 from star_core.genome.baselines import baseline
-from star_core.population.comparison import Comparison, Entry, comparison_path, read_comparison
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
 from star_core.population.store import EvaluationStore
 
 TRANSFORMER = "transformer++"
 BYTES = 256
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An architecture with its results: an individual, a baseline or a retrained one.
-
-    Attributes:
-        name: Its name.
-        architecture: At the run's size.
-        ok: Whether it was trained.
-        objectives: Name → value, ``None`` where unknown.
-        tokens: Tokens it was trained on.
-        key: Its evaluation in the store.
-    """
-
-    name: str
-    architecture: Architecture
-    ok: bool
-    objectives: Mapping[str, float | None]
-    tokens: int
-    key: str
-
-    def value(self, name: str, cache_length: int) -> float | None:
-        """An objective; parameters and cache are known from the architecture in any case."""
-        if name == "parameters":
-            return float(self.architecture.num_parameters)
-        if name == "cache_bytes":
-            return float(self.architecture.cache_bytes(cache_length))
-        return self.objectives.get(name) if self.ok else None
 
 
 @dataclass(frozen=True)
@@ -64,6 +32,7 @@ class Results:
         params: The experiment.
         vocab_size: Of the corpus (256: bytes).
         baselines, retrained: By one recipe each; empty if they were not trained.
+        scaled: Candidates trained at other sizes.
         evaluations: What the store holds of them, by key.
         notes: What had to be left out, and why.
     """
@@ -73,6 +42,7 @@ class Results:
     vocab_size: int
     baselines: tuple[Candidate, ...]
     retrained: tuple[Candidate, ...]
+    scaled: tuple[Scaled, ...]
     evaluations: Mapping[str, Evaluation]
     notes: tuple[str, ...]
 
@@ -93,35 +63,19 @@ class Results:
             )
         params = generations[0].params()
         vocab_size = vocab_size_of(generations[0])
-        compared: dict[str, tuple[Candidate, ...]] = {"baselines": (), "retrain": ()}
-        notes = []
-        for purpose in compared:
-            path = comparison_path(run, purpose, root)
-            if not path.exists():
-                continue
-            comparison = read_comparison(path, run, purpose)
-            if comparison.data_digest != generations[0].data_digest:
-                notes.append(f"The stored {purpose} results belong to another corpus and are left out.")
-                continue
-            if not same_recipe(comparison, generations[0]):
-                notes.append(f"The stored {purpose} results were made by other parameters and are left out.")
-                continue
-            if comparison.generation not in (None, generations[-1].digest):
-                notes.append(
-                    f"The {purpose} results are of an earlier generation's front; "
-                    f"`star retrain {run}` makes them anew."
-                )
-            compared[purpose] = candidates_of(comparison, params, vocab_size)
+        beside = Comparisons.load(generations, vocab_size, root)
         keys = [one.key for generation in generations for one in generation.born]
-        keys += [one.key for group in compared.values() for one in group]
+        larger = (one for scaled in beside.scaled for one in scaled.candidates)
+        keys += [one.key for one in (*beside.baselines, *beside.retrained, *larger)]
         return cls(
             generations=generations,
             params=params,
             vocab_size=vocab_size,
-            baselines=compared["baselines"],
-            retrained=compared["retrain"],
+            baselines=beside.baselines,
+            retrained=beside.retrained,
+            scaled=beside.scaled,
             evaluations=outcomes.evaluations(list(dict.fromkeys(keys)), store),
-            notes=tuple(notes),
+            notes=beside.notes,
         )
 
     @property
@@ -209,57 +163,3 @@ class Results:
     def value(self, candidate: Candidate, name: str) -> float | None:
         """An objective of a candidate, its cache at the run's stated length."""
         return candidate.value(name, self.cache_length)
-
-
-def candidate_of(one: Individual, params: Params, vocab_size: int) -> Candidate:
-    """An individual with its architecture."""
-    architecture = compiled(Genome.parse(one.genome), params, vocab_size)
-    return Candidate(one.id, architecture, one.ok, one.objectives, one.cost.tokens, one.key)
-
-
-def candidates_of(comparison: Comparison, params: Params, vocab_size: int) -> tuple[Candidate, ...]:
-    """The entries of a comparison with their architectures, in its order."""
-
-    def candidate(entry: Entry) -> Candidate:
-        architecture = compiled(Genome.parse(entry.genome), params, vocab_size)
-        ok = entry.status == "ok"
-        return Candidate(entry.name, architecture, ok, entry.objectives, entry.cost.tokens, entry.key)
-
-    return tuple(candidate(entry) for entry in comparison.entries)
-
-
-def compiled(genome: Genome, params: Params, vocab_size: int) -> Architecture:
-    """A genome at the run's size; baselines may use classes that its space leaves out.
-
-    Raises:
-        GenomeError: It is valid in no search space.
-    """
-    return Problem(params, vocab_size).compile(genome)
-
-
-def vocab_size_of(generation: Generation) -> int:
-    """The vocabulary size a run was made with.
-
-    Raises:
-        StoreError: A genome of this generation compiles to another architecture than it did then.
-    """
-    one = generation.population[0]
-    if compiled(Genome.parse(one.genome), generation.params(), generation.vocab_size).digest != one.digest:
-        raise StoreError(
-            "the stored digest is not that of this genome",
-            value=one.digest[:12],
-            place=f"{generation.run}, generation {generation.index}, individual {one.id}",
-            fix="evolve the run again: it was made by another version of the compiler",
-        )
-    return generation.vocab_size
-
-
-def same_recipe(comparison: Comparison, generation: Generation) -> bool:
-    """Whether a comparison was trained by a run's parameters, but for the steps of a longer training."""
-
-    def without_steps(parameters: dict[str, Any]) -> dict[str, Any]:
-        return {**parameters, "training": {**parameters.get("training", {}), "steps": None}}
-
-    if comparison.purpose == "retrain":
-        return without_steps(comparison.parameters) == without_steps(generation.parameters)
-    return comparison.parameters == generation.parameters

@@ -12,6 +12,8 @@ from star_core.architecture import Architecture, Layer
 WIDTH = 880.0
 CELL_HEIGHT = 32.0
 WIDEST_CELL = 96.0
+CHARACTER = 7.2
+"""Width of a character in a cell, about; a name that does not fit is shortened, at last to ``S*``."""
 FULL_NAMES = 56.0
 """Cells at least this wide carry the full class name, narrower ones the short one."""
 
@@ -66,11 +68,15 @@ def cell_row(
 def _label(layer: Layer, x: float, y: float, pitch: float) -> Markup:
     kind = layer.liv_class
     ink = f"on-{family_class(kind)}"
-    if pitch < FULL_NAMES:
-        return tag("text", short_name(kind), x=x, y=y + 4, class_=f"cell {ink}")
+    name = kind.name.removesuffix("-Diff")
+    if pitch < FULL_NAMES or len(name) * CHARACTER > pitch:
+        short = short_name(kind)
+        if len(short) * CHARACTER > pitch:
+            short = f"{short[0]}*"
+        return tag("text", short, x=x, y=y + 4, class_=f"cell {ink}")
     if not kind.differential:
         return tag("text", kind.name, x=x, y=y + 4, class_=f"cell {ink}")
-    first = tag("text", kind.name.removesuffix("-Diff"), x=x, y=y - 1, class_=f"cell {ink}")
+    first = tag("text", name, x=x, y=y - 1, class_=f"cell {ink}")
     return join((first, tag("text", "differential", x=x, y=y + 10, class_=f"cell small {ink}")))
 
 

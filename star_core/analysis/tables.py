@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from star_core.analysis import pareto, units
+from star_core.analysis.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
 from star_core.analysis.motifs import short_name
-from star_core.analysis.results import BYTES, Candidate, candidate_of, candidates_of, vocab_size_of
+from star_core.analysis.results import BYTES
 from star_core.analysis.wording import shown_name
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Comparison

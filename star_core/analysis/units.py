@@ -68,6 +68,16 @@ def change(value: float | None, reference: float | None) -> str:
     return f"{'+' if difference > 0 else MINUS}{text} %"
 
 
+def time(seconds: float | None) -> str:
+    """Time that a machine takes for something small: 850 µs, 1.25 ms, 2.1 s."""
+    if seconds is None:
+        return MISSING
+    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
+        if abs(seconds) * factor < 999.5:
+            return f"{_three_digits(seconds * factor)} {unit}"
+    return f"{_three_digits(seconds)} s"
+
+
 def duration(seconds: float | None) -> str:
     """Wall time: 12 s, 3 min 20 s, 2 h 05 min."""
     if seconds is None:
@@ -87,6 +97,10 @@ def value_of(name: str, value: float | None) -> str:
         return count(value)
     if name.endswith("bytes"):
         return size(value)
+    if name.endswith("flops"):
+        return flops(value)
+    if "seconds" in name:
+        return time(value)
     return quality(value)
 
 

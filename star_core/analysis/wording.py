@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from star_core.analysis import units
-from star_core.analysis.results import TRANSFORMER, Candidate, Results
+from star_core.analysis.candidates import Candidate
+from star_core.analysis.results import TRANSFORMER, Results
 from star_core.errors import ConfigError
 from star_core.objectives.base import objective
 

@@ -5,7 +5,7 @@ The next generation depends on the stored parent, the parameters and the seed, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     SAMPLING = 0
     VARIATION = 1
     SURVIVAL = 2
+    SCREENING = 3
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,26 @@ class Problem:
     Attributes:
         params: The experiment.
         vocab_size: Of the prepared corpus.
+        watch: Told of every child as crossover and mutation made it, before guard rails; for counting.
     """
 
     params: Params
     vocab_size: int
+    watch: Callable[[Genome], None] | None = field(default=None, compare=False, repr=False)
     space: SearchSpace = field(init=False)
 
     def __post_init__(self) -> None:
         section = self.params.space
-        object.__setattr__(self, "space", SearchSpace.preset(section.preset, section.depth, section.groups))
+        space = SearchSpace.preset(
+            section.preset,
+            section.depth,
+            section.groups,
+            min_depth=section.min_depth,
+            classes=section.classes,
+            novelty=section.novelty,
+            class_mutation=section.class_mutation,
+        )
+        object.__setattr__(self, "space", space)
 
     def compile(self, genome: Genome) -> Architecture:
         """The architecture of a genome at the experiment's size.
@@ -77,12 +89,13 @@ class Problem:
         for text in self.params.evolution.seeds:
             try:
                 genome = baseline(text, self.space.depth) if text in PATTERNS else Genome.parse(text)
+                genome = self.space.adopt(genome)
                 self.space.validate(genome)
             except StarError as error:
                 raise error.at(f"evolution.seeds, {text!r}") from None
-            if genome.depth != self.space.depth:
+            if genome.depth not in self.space.depths:
                 raise ConfigError(
-                    f"a seed has the search space's depth, {self.space.depth} LIVs",
+                    f"a seed has the search space's depth, {self.params.space.depth_in_words}",
                     value=text,
                     place="evolution.seeds",
                     fix=f"write {self.space.depth} LIVs, not {genome.depth}",

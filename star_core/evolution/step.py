@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from star_core import semantics
 from star_core.config import Params
 from star_core.errors import StarError
 from star_core.evaluation import Evaluation, evaluation_key
 from star_core.evolution.base import Problem, algorithm, founders
+from star_core.evolution.screening import archive_of, can_screen, is_screening, screened
 from star_core.genome.backbone import Genome
 from star_core.objectives.base import measure
 from star_core.population.generation import Generation, new_generation
@@ -24,25 +26,77 @@ def offspring_of(problem: Problem, parent: Generation | None) -> list[Offspring]
     if parent is None:
         return founders(problem)
     known = frozenset(one.digest for one in (*parent.population, *parent.rejected))
-    method = algorithm(problem.params.evolution.algorithm)
-    return method.vary(problem, parent.population, parent.index + 1, known)
+    method, index = algorithm(problem.params.evolution.algorithm), parent.index + 1
+    if not is_screening(problem) or not can_screen(problem, parent):
+        return method.vary(problem, parent.population, index, known)
+    section = problem.params.evolution
+    more = section.model_copy(update={"offspring": section.num_offspring * section.screening.factor})
+    larger = replace(problem, params=problem.params.model_copy(update={"evolution": more}))
+    return screened(problem, parent, method.vary(larger, parent.population, index, known))
 
 
-def assess(problem: Problem, offspring: Offspring, evaluation: Evaluation, data_digest: str) -> Individual:
-    """An offspring with its objectives, from the evaluation of its architecture."""
+def adopted(problem: Problem, source: Generation) -> list[Offspring]:
+    """The population of another run's generation, to be assessed by this experiment: how a fork begins.
+
+    Raises:
+        StarError: A genome does not belong to this experiment's search space.
+    """
+    offspring = []
+    for one in source.population:
+        genome = Genome.parse(one.genome)
+        try:
+            if genome.depth not in problem.space.depths:
+                raise StarError(
+                    f"this run's genomes have {problem.params.space.depth_in_words} (space.depth)",
+                    value=one.genome,
+                    fix="fork with the same space.depth, or begin a run of its own",
+                )
+            genome = problem.space.adopt(genome)
+            problem.space.validate(genome)
+        except StarError as error:
+            raise error.at(f"run {source.run}, generation {source.index}, individual {one.id}") from None
+        offspring.append(
+            Offspring(
+                id=one.id,
+                genome=str(genome),
+                digest=problem.compile(genome).digest,
+                parents=one.parents,
+                origin=one.origin,
+            )
+        )
+    return sorted(offspring, key=lambda one: one.id)
+
+
+def assess(
+    problem: Problem,
+    offspring: Offspring,
+    evaluation: Evaluation,
+    data_digest: str,
+    stop: int | None = None,
+) -> Individual:
+    """An offspring with its objectives, from the evaluation of its architecture.
+
+    Args:
+        problem: The experiment.
+        offspring: It.
+        evaluation: Of its training, or of the part that ended at ``stop``.
+        data_digest: Of the corpus.
+        stop: Step at which its training was stopped for good; ``None``: it was not.
+    """
     architecture = problem.compile(Genome.parse(offspring.genome))
     metrics = evaluation.metrics if evaluation.status == "ok" else None
     objectives, violation = measure(architecture, metrics, problem.params.objectives)
     training = problem.params.training
+    tokens = training.tokens_until(stop)
     return Individual(
         **offspring.model_dump(),
-        key=evaluation_key(offspring.digest, problem.params, data_digest),
-        status=evaluation.status,
+        key=evaluation_key(offspring.digest, problem.params, data_digest, stop),
+        status="stopped" if stop is not None and evaluation.status == "ok" else evaluation.status,
         objectives=objectives,
         violation=violation,
         cost=Cost(
-            tokens=training.tokens,
-            flops=architecture.training_flops(training.tokens, training.sequence_length),
+            tokens=tokens,
+            flops=architecture.training_flops(tokens, training.sequence_length),
         ),
     )
 
@@ -56,11 +110,14 @@ def select(
 ) -> Generation:
     """The next generation: survivors among parents and offspring.
 
+    Where ``parent`` is another run's, this is the beginning of a fork: its population, assessed anew.
+
     Raises:
         StarError: No individual could be trained, so there is nothing to select from.
     """
-    index = parent.index + 1 if parent else 0
-    parents = parent.population if parent else ()
+    fork = parent is not None and parent.run != run
+    index = parent.index + (not fork) if parent else 0
+    parents = parent.population if parent and not fork else ()
     if not any(one.ok for one in (*parents, *assessed)):
         outcomes: Mapping[str, int] = {}
         for one in assessed:
@@ -87,6 +144,7 @@ def select(
         tuple(population),
         tuple(one for one in assessed if one.id not in survived),
         tuple(one.id for one in parents if one.id not in survived),
+        archive_of(problem, parent, assessed) if is_screening(problem) else None,
     )
 
 
@@ -99,28 +157,31 @@ def check_same_experiment(stored: Generation, params: Params, data_digest: str |
         data_digest: Digest of the prepared corpus as it is now; ``None`` if that is not known yet.
         place: The parameter file, for the message.
     """
-    before, now = _flatten(stored.parameters), _flatten(params.identity())
+    before, now = _flatten(stored.params().identity()), _flatten(params.identity())
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise StarError(
                 f"generation {stored.index} of run {stored.run!r} was made with {before.get(key)!r}",
                 value=now.get(key),
                 place=f"{place}, {key}",
-                fix="restore that value, or start another run with --run NAME",
+                fix="restore that value, or go on under another name: "
+                f"star resume {stored.run} --as NAME --params {place}",
             )
     if stored.semantics != semantics.VERSIONS:
         raise StarError(
             f"generation {stored.index} of run {stored.run!r} was made by code of {stored.semantics}",
             value=semantics.VERSIONS,
             place="star_core/semantics.py",
-            fix="check out the code it was made with, or start another run with --run NAME",
+            fix="check out the code it was made with, or go on under another name: "
+            f"star resume {stored.run} --as NAME",
         )
     if data_digest is not None and stored.data_digest != data_digest:
         raise StarError(
             f"run {stored.run!r} was made with the corpus {stored.data_digest[:12]}…",
             value=data_digest[:12],
             place=f"data/tokens/{stored.run}",
-            fix="restore the text it was made from, or start another run with --run NAME",
+            fix="restore the text it was made from, or go on under another name: "
+            f"star resume {stored.run} --as NAME",
         )
 
 

@@ -1,17 +1,39 @@
-"""The backbone genome: five integers per LIV, and its text and vector codecs."""
+"""The backbone genome: five integers per LIV, and its text and vector codecs.
+
+A genome of the preset ``full`` brings its own LIV classes as well; any other means those of the class table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from star_core.errors import GenomeError
-from star_core.genome.tables import BACKBONE_GENES, GENES_PER_LIV, MAX_DEPTH, read_allele, write_allele
+from star_core.genome.class_genome import (
+    GENES_PER_CLASS,
+    MAX_CLASS_TEXT,
+    alleles_of,
+    class_of,
+    class_text,
+    parse_class,
+)
+from star_core.genome.operator import LIVClass
+from star_core.genome.tables import (
+    BACKBONE_GENES,
+    GENES_PER_LIV,
+    MAX_DEPTH,
+    MAX_OWN_CLASSES,
+    read_allele,
+    write_allele,
+)
 
-MAX_TEXT = MAX_DEPTH * (GENES_PER_LIV + 1)
+MAX_BACKBONE_TEXT = MAX_DEPTH * (GENES_PER_LIV + 1)
+MAX_TEXT = MAX_BACKBONE_TEXT + MAX_OWN_CLASSES * (MAX_CLASS_TEXT + 1)
+"""Characters of a genome: 2,114."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,15 +55,38 @@ class LIV:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Genome:
-    """A backbone: LIVs in order of depth.
+    """A backbone: LIVs in order of depth, and the LIV classes it brings, if any.
 
     Text form: one group of five base-36 characters per LIV, joined by ``-``, for example
-    ``21211-31112-21221-32112`` (arXiv 2411.17800, §3).
+    ``21211-31112-21221-32112`` (arXiv 2411.17800, §3). Then, each after a ``_``, the classes it brings
+    (see ``class_genome.py``): ``11211-21112-41111_12123_73111_91142``.
+
+    Attributes:
+        livs: In order of depth.
+        table: K classes of its own. Allele k of a LIV's class means the k-th of them, allele K + k the
+            differential variant of that, as the paper's 10 to 17 are of 1 to 8.
     """
 
     livs: tuple[LIV, ...]
+    table: tuple[LIVClass, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.table) > MAX_OWN_CLASSES:
+            raise GenomeError(
+                f"a genome brings at most {MAX_OWN_CLASSES} classes",
+                value=len(self.table),
+                fix=f"drop {len(self.table) - MAX_OWN_CLASSES} of them",
+            )
+        last = 2 * len(self.table)
+        for index, liv in enumerate(self.livs if self.table else ()):
+            if liv.liv_class > last:
+                raise GenomeError(
+                    f"where a genome brings {len(self.table)} classes, class is an integer from 1 to {last}",
+                    value=liv.liv_class,
+                    place=place_of(index * GENES_PER_LIV),
+                    fix=f"use {write_allele(last)}, or bring more classes",
+                    position=index * GENES_PER_LIV,
+                )
         if not self.livs:
             raise GenomeError("a genome has at least one LIV", value="", fix="write e.g. '11111'")
         if len(self.livs) > MAX_DEPTH:
@@ -70,10 +115,11 @@ class Genome:
         """
         if not isinstance(text, str):
             raise GenomeError("a genome is text", value=text, fix="write e.g. '21211-31112'")
-        if len(text) > MAX_TEXT:
+        backbone, *table = text.strip().split("_", MAX_OWN_CLASSES + 1) if len(text) <= MAX_TEXT else [text]
+        if len(backbone) > MAX_BACKBONE_TEXT:
             raise GenomeError(f"a genome has at most {MAX_DEPTH} LIVs", value=text, fix="shorten it")
         livs = []
-        for index, word in enumerate(text.strip().split("-")):
+        for index, word in enumerate(backbone.split("-")):
             if len(word) != GENES_PER_LIV:
                 raise GenomeError(
                     f"a LIV is written with {GENES_PER_LIV} characters, not {len(word)}",
@@ -94,16 +140,19 @@ class Genome:
                         position=index * GENES_PER_LIV + offset,
                     )
             livs.append(LIV(*(read_allele(character) for character in word)))
-        return cls(tuple(livs))
+        start = len(livs) * GENES_PER_LIV
+        return cls(tuple(livs), tuple(_class(word, number, start) for number, word in enumerate(table)))
 
     @classmethod
-    def from_vector(cls, vector: Sequence[int] | npt.NDArray[np.int64]) -> Genome:
-        """Reads a flat vector of ``5 × depth`` integers.
+    def from_vector(cls, vector: Sequence[int] | npt.NDArray[np.int64], classes: int = 0) -> Genome:
+        """Reads a flat vector of ``5 × depth`` integers, and 34 for each class the genome brings.
 
         Raises:
             GenomeError: On a length that is no multiple of five, a non-integer or a value out of range.
         """
-        values = list(vector)
+        every = list(vector)
+        start = max(0, len(every) - classes * GENES_PER_CLASS)
+        values, rest = every[:start], every[start:]
         if len(values) % GENES_PER_LIV:
             raise GenomeError(
                 f"a genome vector has {GENES_PER_LIV} integers per LIV",
@@ -111,25 +160,31 @@ class Genome:
                 place="genome vector, length",
                 fix=f"use {len(values) - len(values) % GENES_PER_LIV} integers",
             )
-        for position, value in enumerate(values):
+        for position, value in enumerate(every):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
                 raise GenomeError(
                     "an allele is an integer",
                     value=value,
-                    place=place_of(position),
+                    place=place_of(position) if position < start else "genome vector, class table",
                     fix="use whole numbers",
                     position=position,
                 )
         chunks = (values[i : i + GENES_PER_LIV] for i in range(0, len(values), GENES_PER_LIV))
-        return cls(tuple(LIV(*map(int, chunk)) for chunk in chunks))
+        table = (
+            _class(tuple(map(int, rest[i : i + GENES_PER_CLASS])), i // GENES_PER_CLASS, start)
+            for i in range(0, len(rest), GENES_PER_CLASS)
+        )
+        return cls(tuple(LIV(*map(int, chunk)) for chunk in chunks), tuple(table))
 
     def alleles(self) -> Iterator[int]:
-        """All integers in order of depth."""
+        """All integers of the backbone in order of depth."""
         return (allele for liv in self.livs for allele in liv)
 
     def to_vector(self) -> npt.NDArray[np.int64]:
-        """The flat vector of ``5 × depth`` integers that evolution works on."""
-        return np.fromiter(self.alleles(), dtype=np.int64, count=len(self.livs) * GENES_PER_LIV)
+        """The flat vector that evolution works on: 5 integers for each LIV, then 34 for each own class."""
+        own = chain.from_iterable(map(alleles_of, self.table))
+        count = len(self.livs) * GENES_PER_LIV + len(self.table) * GENES_PER_CLASS
+        return np.fromiter(chain(self.alleles(), own), dtype=np.int64, count=count)
 
     @property
     def depth(self) -> int:
@@ -137,10 +192,25 @@ class Genome:
         return len(self.livs)
 
     def __str__(self) -> str:
-        return "-".join(map(str, self.livs))
+        return "_".join(("-".join(map(str, self.livs)), *map(class_text, self.table)))
 
 
 def place_of(position: int) -> str:
     """A vector position as a user reads it: LIVs and genes count from 1."""
     liv, gene = divmod(position, GENES_PER_LIV)
     return f"genome, LIV {liv + 1}, gene {gene + 1} ({BACKBONE_GENES[gene].name})"
+
+
+def _class(given: str | tuple[int, ...], number: int, start: int) -> LIVClass:
+    """The class at a place of the table, which begins at vector position ``start``."""
+    try:
+        return parse_class(given) if isinstance(given, str) else class_of(given)
+    except GenomeError as error:
+        offset = error.position
+        raise GenomeError(
+            error.rule,
+            value=error.value,
+            place=", ".join(filter(None, (f"genome, class {number + 1} of its own", error.place))),
+            fix=error.fix,
+            position=None if offset is None else start + number * GENES_PER_CLASS + offset,
+        ) from None

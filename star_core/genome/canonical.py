@@ -1,8 +1,9 @@
-"""The canonical form: one genome for all that differ only in the names of their sharing groups."""
+"""The canonical form: one genome for all that differ only in the names of sharing groups and own classes."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.sharing import NOTHING_SHARED, feature_owners
@@ -13,8 +14,10 @@ def canonical(genome: Genome) -> Genome:
 
     Compiles to the same architecture. Groups are numbered from 1; a LIV that shares nothing gets
     group 1, strategy 1; the owner of a feature-sharing group, whose own strategy has no effect,
-    gets strategy 2. Idempotent.
+    gets strategy 2. Classes that the genome brings are numbered alike, and those that no LIV uses are
+    dropped. Idempotent.
     """
+    genome = _with_used_classes(genome)
     weights = Counter(_weight_key(liv) for liv in genome.livs)
     owners = feature_owners(genome)
     members = Counter(owner for owner in owners if owner is not None)
@@ -31,10 +34,29 @@ def canonical(genome: Genome) -> Genome:
             name = feature_names.setdefault(owner, len(feature_names) + 1)
             feature = (name, 2 if owner == index else liv.feature_strategy)
         livs.append(LIV(liv.liv_class, *featurizer, *feature))
-    return Genome(tuple(livs))
+    return Genome(tuple(livs), genome.table)
 
 
 def _weight_key(liv: LIV) -> tuple[int, int] | None:
     if liv.featurizer_strategy == NOTHING_SHARED:
         return None
     return (liv.liv_class, liv.featurizer_group)
+
+
+def _with_used_classes(genome: Genome) -> Genome:
+    """The genome with the classes it uses, in order of first appearance.
+
+    Equal classes stay apart: LIVs of one share featurizer weights, LIVs of two do not.
+    """
+    if not genome.table:
+        return genome
+    size = len(genome.table)
+    used = list(dict.fromkeys((liv.liv_class - 1) % size for liv in genome.livs))
+    livs = (
+        replace(
+            liv,
+            liv_class=used.index((liv.liv_class - 1) % size) + 1 + len(used) * (liv.liv_class > size),
+        )
+        for liv in genome.livs
+    )
+    return Genome(tuple(livs), tuple(genome.table[place] for place in used))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from star_core.errors import GenomeError, nearest
 from star_core.genome.tables import (
@@ -17,7 +17,7 @@ from star_core.genome.tables import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class FeatureGroupGenome:
     """How one feature group is computed: ``nonlinearity(token_mixing(channel_mixing(x)))``."""
 
@@ -51,10 +51,13 @@ class FeatureGroupGenome:
         )
 
     def __str__(self) -> str:
-        return "".join(write_allele(int(value)) for value in astuple(self))
+        return (
+            f"{self.token_mixing.value}{self.sparsity.value}{self.nonlinearity.value}"
+            f"{self.channel_mixing.value}{write_allele(self.expansion)}{write_allele(self.repeat)}"
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class FeaturizerGenome:
     """The feature groups of one featurizer class, in the order of their roles."""
 

@@ -17,7 +17,7 @@ from star_core.genome.tables import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class OperatorGenome:
     """Structure of T and the featurizer that feeds it, e.g. ``12123`` for SA-1."""
 
@@ -63,7 +63,7 @@ class OperatorGenome:
         return "".join(write_allele(int(value)) for value in values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class LIVClass:
     """One row of the class table: what the first backbone gene stands for.
 
@@ -79,6 +79,10 @@ class LIVClass:
     operator: OperatorGenome
     featurizer: FeaturizerGenome
     differential: bool
+
+    def __hash__(self) -> int:
+        # Classes key many tables; a name is nearly unique, and its hash is computed once.
+        return hash((self.name, self.differential))
 
 
 def class_table() -> dict[int, LIVClass]:

@@ -5,23 +5,39 @@ from __future__ import annotations
 import numpy as np
 
 from star_core.genome.backbone import LIV, Genome
-from star_core.genome.space import Change, Drawing, SearchSpace
+from star_core.genome.class_genome import alleles_of
+from star_core.genome.drawing import Drawing
+from star_core.genome.lower_levels import ClassDrawing, compose, faults
+from star_core.genome.operator import LIVClass
+from star_core.genome.space import Change, SearchSpace
 from star_core.genome.tables import GENES_PER_LIV
 
 
 def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tuple[Genome, list[Change]]:
     """Re-samples every invalid position uniformly over what is valid there.
 
-    Goes through the LIVs in order of depth, so a repaired LIV is valid given those before it and
-    later LIVs are judged against repaired ones. Total (every genome becomes valid) and idempotent
-    (a valid genome is returned unchanged and draws nothing from ``rng``). A sharing group that
-    cannot be joined is re-sampled first; if no group fits, the strategy is.
+    Goes through the genome's own classes first, if the space wants some, and then through the LIVs in
+    order of depth, so a repaired LIV is valid given those before it and later LIVs are judged against
+    repaired ones. Total (every genome becomes valid) and idempotent (a valid genome is returned unchanged
+    and draws nothing from ``rng``). A sharing group that cannot be joined is re-sampled first; if no group
+    fits, the strategy is.
 
     Returns:
         The valid genome and what was changed, in order of position.
+
+    Raises:
+        GenomeError: The genome brings another number of classes than the space wants.
     """
-    drawn = Drawing(space)
-    changes: dict[int, Change] = {}
+    if len(genome.table) != space.own_classes:
+        space.validate(genome)
+    mended = [repaired_class(entry, rng) for entry in genome.table]
+    drawn = Drawing(space, tuple(entry for entry, _ in mended))
+    changes = {
+        (position := space.layout.class_start(number) + offset): Change(position, old, new, rule)
+        for number, (_, changed) in enumerate(mended)
+        for offset, old, new, rule in changed
+    }
+    space = drawn.space
     for index, liv in enumerate(genome.livs):
         while problem := next(drawn.problems(index, liv), None):
             gene, error = problem
@@ -42,3 +58,26 @@ def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tupl
             liv = LIV(*genes)
         drawn.append(liv)
     return drawn.genome(), [changes[position] for position in sorted(changes)]
+
+
+def repaired_class(
+    entry: LIVClass, rng: np.random.Generator
+) -> tuple[LIVClass, list[tuple[int, int, int, str]]]:
+    """A class with each invalid integer re-sampled over what is valid after those before it.
+
+    Returns:
+        The valid class; offset, old and new integer and the broken rule of each change.
+    """
+    if not faults(entry):
+        return entry, []
+    alleles, changes = alleles_of(entry), list[tuple[int, int, int, str]]()
+
+    def choose(drawn: ClassDrawing, offset: int, valid: tuple[int, ...]) -> int:
+        old = alleles[offset]
+        if old in valid:
+            return old
+        new = valid[int(rng.integers(len(valid)))]
+        changes.append((offset, old, new, drawn.fault(old, valid).rule))
+        return new
+
+    return compose(choose), changes

@@ -141,6 +141,9 @@ OPERATORS: Mapping[int, tuple[str, str, bool]] = {
 PAPER_CLASSES = tuple(range(1, 18))
 
 MAX_CLASSES = 35
+MAX_OWN_CLASSES = 17
+"""Classes that a genome may bring along: each has a differential variant, and an allele is one character."""
+
 MAX_GROUPS = 35
 MAX_DEPTH = 256
 

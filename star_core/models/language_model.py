@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from star_core.architecture import Architecture
-from star_core.errors import ConfigError, DataError, nearest
+from star_core.errors import ConfigError, DataError, is_whole, nearest
 from star_core.livs import Form
 from star_core.models.backbone import Backbone
 from star_core.models.cache import Cache, allocate_cache
@@ -100,9 +100,9 @@ class LanguageModel(nn.Module):
             DataError: As ``forward``.
             ConfigError: Negative count or temperature, or sampling without a generator.
         """
-        if new_tokens < 0 or not 0 <= temperature < math.inf:
+        if not is_whole(new_tokens) or new_tokens < 0 or not 0 <= temperature < math.inf:
             raise ConfigError(
-                "new_tokens and temperature are not negative",
+                "new_tokens is a whole number and temperature a number, neither negative",
                 value=(new_tokens, temperature),
                 place="generate",
                 fix="use e.g. new_tokens=32, temperature=0.8",
@@ -182,6 +182,13 @@ class LanguageModel(nn.Module):
                 )
 
     def _check_cache(self, tokens_BL: torch.Tensor, cache: Cache) -> None:
+        if not isinstance(cache, Cache):
+            raise ConfigError(
+                "the cache is one of this model's",
+                value=type(cache).__name__,
+                place="cache",
+                fix="make it with init_cache(batch_size, max_length)",
+            )
         batch, length = tokens_BL.shape
         if batch != cache.batch_size:
             raise DataError(
@@ -242,9 +249,19 @@ def build_model(
             place="vocab_size",
             fix=f"use {arch.vocab_size}, or compile_genome(..., vocab_size={vocab_size})",
         )
-    if not dtype.is_floating_point:
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ConfigError(
             "weights are floating-point numbers", value=str(dtype), place="dtype", fix="use torch.float32"
         )
+    if not is_whole(seed) or not 0 <= seed < 2**63:
+        raise ConfigError(
+            "a seed is a whole number from 0 to 2^63 - 1", value=seed, place="seed", fix="use 0"
+        )
+    try:
+        target = torch.device(device or "cpu")
+    except (RuntimeError, TypeError):
+        raise ConfigError(
+            "torch knows no such device", value=device, place="device", fix="use cpu, cuda, mps or meta"
+        ) from None
     generator = torch.Generator().manual_seed(seed)
-    return LanguageModel(arch, generator, torch.device(device or "cpu"), dtype)
+    return LanguageModel(arch, generator, target, dtype)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.errors import ConfigError
+from star_core.objectives.probe import SPREAD, Probe
 from star_core.registry import Registry
 
 Measure = Callable[[Architecture, Mapping[str, float], Objectives], float]
@@ -22,7 +23,10 @@ class Objective:
         title: As in tables and pictures.
         unit: Of its value.
         trained: Whether it needs the metrics of a training; static objectives need the spec alone.
-        measure: ``(architecture, training metrics, objectives section)`` → value.
+        measure: ``(architecture, metrics of training and probes, objectives section)`` → value.
+        probe: What must be measured on the candidate besides its training; ``None``: nothing.
+        noise: Relative difference below which two values are the same to dominance, even where the repeats
+            of a measurement spread less; 0: the value is exact.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Objective:
     unit: str
     trained: bool
     measure: Measure
+    probe: Probe | None = None
+    noise: float = 0.0
 
 
 OBJECTIVES: Registry[Objective] = Registry(
@@ -58,7 +64,7 @@ def measure(
 
     Args:
         architecture: The spec.
-        metrics: Metrics of its training; ``None`` if that failed.
+        metrics: Metrics of its training and of the ``probes``; ``None`` if one of them failed.
         section: Which objectives and constraints.
 
     Returns:
@@ -68,7 +74,7 @@ def measure(
     values: dict[str, float | None] = {}
     for name in dict.fromkeys((*section.selected, *section.constraints)):
         entry = objective(name)
-        missing = entry.trained and metrics is None
+        missing = metrics is None and (entry.trained or entry.probe is not None)
         values[name] = None if missing else entry.measure(architecture, metrics or {}, section)
     violation = 0.0
     for name, limit in section.constraints.items():
@@ -76,3 +82,18 @@ def measure(
         if value is not None and value > limit:
             violation += (value - limit) / max(abs(limit), 1e-12)
     return values, violation
+
+
+def probes(section: Objectives) -> tuple[Probe, ...]:
+    """What must be measured besides training for these objectives and constraints, each probe once."""
+    entries = [objective(name) for name in (*section.selected, *section.constraints)]
+    return tuple(dict.fromkeys(entry.probe for entry in entries if entry.probe is not None))
+
+
+def spreads(metrics: Mapping[str, float], section: Objectives) -> dict[str, float]:
+    """Relative standard deviation of every selected objective that has noise, by its name.
+
+    Never below the objective's own ``noise``, which also holds what differs between two measurements.
+    """
+    noisy = [entry for entry in map(objective, section.selected) if entry.noise > 0]
+    return {entry.name: max(entry.noise, metrics.get(entry.name + SPREAD, 0.0)) for entry in noisy}

@@ -45,7 +45,7 @@ class Comparison(Sealed):
 
     Attributes:
         run: The run it belongs to.
-        purpose: ``baselines`` or ``retrain``.
+        purpose: ``baselines``, ``retrain``, or ``scaled`` (the parameters state the other size).
         parameters: The parameters it depends on.
         data_digest: Digest of the prepared corpus.
         generation: Digest of the generation that retrained individuals were taken from.
@@ -58,16 +58,16 @@ class Comparison(Sealed):
     format: Literal["star-comparison"] = "star-comparison"
     version: Literal[1] = 1
     run: str
-    purpose: Literal["baselines", "retrain"]
+    purpose: Literal["baselines", "retrain", "scaled"]
     parameters: dict[str, Any]
     data_digest: Digest
     generation: Digest | None = None
     entries: tuple[Entry, ...] = Field(min_length=1)
 
 
-def comparison_path(run: str, purpose: str, root: str | Path = "data") -> Path:
-    """Where a comparison is stored."""
-    return Path(root) / purpose / check_run_name(run) / f"{purpose}.json"
+def comparison_path(run: str, purpose: str, root: str | Path = "data", name: str | None = None) -> Path:
+    """Where a comparison is stored; ``name`` tells several of one purpose apart."""
+    return Path(root) / purpose / check_run_name(run) / f"{name or purpose}.json"
 
 
 def read_comparison(path: Path, run: str, purpose: str) -> Comparison:
@@ -87,3 +87,21 @@ def read_comparison(path: Path, run: str, purpose: str) -> Comparison:
         except StarError as error:
             raise error.at(f"{place}, {entry.name}") from None
     return comparison
+
+
+def stored_baselines(
+    run: str, root: str | Path, parameters: dict[str, Any], data_digest: str | None = None
+) -> Comparison | None:
+    """The baselines of a run, if they are stored and of this very experiment.
+
+    Args:
+        run: Name of the run.
+        root: The folder of everything DVC tracks.
+        parameters: What the experiment depends on (``Params.identity``).
+        data_digest: Of its corpus; ``None`` if that does not matter.
+    """
+    path = comparison_path(run, "baselines", root)
+    found = read_comparison(path, run, "baselines") if path.exists() else None
+    if found is None or found.parameters != parameters:
+        return None
+    return found if data_digest in (None, found.data_digest) else None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from star_core.errors import StoreError
+from star_core.errors import StorageAway, StoreError
+from star_core.population.failures import is_away
 
 MAX_BYTES = 1 << 28
 
@@ -17,29 +20,53 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that a reader, or a crash at any instant, sees the old or the new one.
 
     Raises:
-        StoreError: The folder cannot be written or the disk is full; an older file is untouched.
+        StorageAway: The disk is full, or does not answer.
+        StoreError: The folder cannot be written. An older file is untouched in both cases.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
+        file, temporary = _temporary(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
+                temporary.chmod(0o644)
+                temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StoreError(
+        kind = StorageAway if is_away(error) else StoreError
+        raise kind(
             f"cannot be written ({error.strerror})",
             place=str(path),
             fix="free disk space or make the folder writable, then run the same command again; "
             "nothing finished is lost",
         ) from error
+
+
+def _temporary(path: Path) -> tuple[BinaryIO, Path]:
+    """A new file beside ``path``, locked as long as it is open: its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        file = os.fdopen(handle, "wb")
+        with suppress(OSError):  # a file system without locks has no left-overs removed either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return file, Path(name)
+        file.close()  # taken for a left-over before it was locked
+
+
+def discard_unfinished(folder: str | Path) -> None:
+    """Removes temporary files in a folder and those in it whose writers were killed.
+
+    A file that is being written is locked by its writer and stays.
+    """
+    for left in (*Path(folder).glob(".*.tmp"), *Path(folder).glob("*/.*.tmp")):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def parse_json(content: bytes, place: str) -> Any:

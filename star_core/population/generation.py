@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +13,19 @@ from star_core import semantics
 from star_core.config import Params, params_from
 from star_core.errors import StarError, StoreError
 from star_core.genome.backbone import Genome
-from star_core.population.individual import Digest, Individual, IndividualId, Record
+from star_core.population.individual import Digest, Individual, IndividualId, Past, Record
 from star_core.population.sealed import Sealed
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_FILE = re.compile(r"gen_(\d{3,6})\.json")
 
 
 class Parent(Record):
-    """The generation this one was made from."""
+    """The generation this one was made from.
+
+    It has the index before this one's; the same index if this one is the beginning of a fork, whose
+    population is that of the other run's generation, assessed by the fork's own experiment.
+    """
 
     run: str
     index: int = Field(ge=0)
@@ -40,10 +46,13 @@ class Generation(Sealed):
         population: Survivors, best first (rank, then crowding).
         rejected: Offspring of this generation that did not survive.
         evicted: Names of the parent generation's individuals that did not survive.
+        archive: All candidates of the run that were trained to the end, the latest last, where its
+            algorithm learns from them.
     """
 
     FORMAT = "star-generation"
     VERSION = 1
+    LATER = frozenset({"archive"})
 
     format: Literal["star-generation"] = "star-generation"
     version: Literal[1] = 1
@@ -57,6 +66,7 @@ class Generation(Sealed):
     population: tuple[Individual, ...] = Field(min_length=1)
     rejected: tuple[Individual, ...]
     evicted: tuple[IndividualId, ...]
+    archive: tuple[Past, ...] | None = None
 
     @field_validator("run")
     @classmethod
@@ -64,10 +74,15 @@ class Generation(Sealed):
         return check_run_name(run)
 
     @property
+    def is_fork(self) -> bool:
+        """Whether this is the beginning of a run that was forked from another one's generation."""
+        return self.parent is not None and self.parent.index == self.index
+
+    @property
     def born(self) -> tuple[Individual, ...]:
         """Individuals evaluated in this generation, in the order they were made."""
         both = (*self.population, *self.rejected)
-        own = (one for one in both if one.born == self.index)
+        own = (one for one in both if self.is_fork or one.born == self.index)
         return tuple(sorted(own, key=lambda one: (len(one.id), one.id)))
 
     @property
@@ -144,7 +159,7 @@ def check_individuals(generation: Generation, place: str, fix: str) -> None:
         unknown = [name for name, value in one.objectives.items() if value is None]
         for holds, rule, value in (
             (one.id not in seen, "each individual is there once", one.id),
-            (genome.depth == params.space.depth, f"genomes have {params.space.depth} LIVs", one.genome),
+            (genome.depth in params.space.depths, f"genomes have {params.space.depth_in_words}", one.genome),
             (not missing, "it has exactly the run's objectives", sorted(missing)),
             (not (one.ok and unknown), "a trained individual has all objectives", unknown),
         ):
@@ -154,18 +169,39 @@ def check_individuals(generation: Generation, place: str, fix: str) -> None:
 
 
 def stored_generations(run: str, root: str | Path = "data") -> list[Generation]:
-    """All stored generations of a run from the founders on, as one unbroken lineage.
+    """All stored generations of a run, from its founders or its fork on, as one unbroken lineage.
 
     Raises:
         StoreError: A file is unusable, or does not follow from the one before it.
     """
     generations: list[Generation] = []
-    while (path := generation_path(run, len(generations), root)).exists():
-        generation = read_generation(path, run, len(generations))
+    index = first_index(run, root)
+    while (path := generation_path(run, index, root)).exists():
+        generation = read_generation(path, run, index)
         if generations:
             check_lineage(generation, generations[-1], path)
         generations.append(generation)
+        index += 1
     return generations
+
+
+def first_index(run: str, root: str | Path = "data") -> int:
+    """Index of the generation a run begins with: 0, or where it was forked from another one.
+
+    Raises:
+        StoreError: The first stored generation is unusable.
+    """
+    folder = generation_path(run, 0, root).parent
+    found = sorted(int(name[1]) for path in folder.glob("gen_*.json") if (name := _FILE.fullmatch(path.name)))
+    if not found or not found[0]:
+        return 0
+    first = read_generation(generation_path(run, found[0], root), run, found[0])
+    return first.index if first.is_fork else 0
+
+
+def next_index(generations: Sequence[Generation]) -> int:
+    """Index of the generation that follows these."""
+    return generations[-1].index + 1 if generations else 0
 
 
 def check_lineage(child: Generation, parent: Generation, path: Path) -> None:
@@ -189,6 +225,7 @@ def new_generation(
     population: tuple[Individual, ...],
     rejected: tuple[Individual, ...],
     evicted: tuple[str, ...],
+    archive: tuple[Past, ...] | None = None,
 ) -> Generation:
     """A generation made here and now."""
     return Generation(
@@ -202,4 +239,5 @@ def new_generation(
         population=population,
         rejected=rejected,
         evicted=evicted,
+        archive=archive,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from star_core.evaluation import Status
+from star_core.evaluation import Standing
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 IndividualId = Annotated[str, Field(pattern=r"^g\d{3,6}-\d{2,6}$")]
@@ -56,6 +56,18 @@ class Cost(Record):
     flops: int = Field(ge=0)
 
 
+class Past(Record):
+    """A candidate of the run that was trained to the end, as far as a predictor learns from it.
+
+    Attributes:
+        genome: Text.
+        objectives: Those that took a training.
+    """
+
+    genome: str
+    objectives: dict[str, float]
+
+
 class Offspring(Record):
     """A genome that is to be evaluated."""
 
@@ -71,7 +83,8 @@ class Individual(Offspring):
 
     Attributes:
         key: Its evaluation in the store.
-        status: ``ok``, or how training failed.
+        status: ``ok``, how training failed, or ``stopped``: it was measured at a rung of successive halving,
+            and others went on.
         objectives: Name → value; ``None`` where a failed training leaves it unknown.
         violation: Sum of relative constraint violations; 0 is feasible.
         rank: Non-domination rank within the population, from 0; ``None`` if it did not survive.
@@ -81,7 +94,7 @@ class Individual(Offspring):
     """
 
     key: Digest
-    status: Status
+    status: Standing
     objectives: dict[str, float | None]
     violation: float = Field(ge=0)
     rank: int | None = Field(default=None, ge=0)
@@ -90,7 +103,7 @@ class Individual(Offspring):
 
     @property
     def ok(self) -> bool:
-        """Whether every objective is known."""
+        """Whether it was trained to the end, so that every objective is known."""
         return self.status == "ok"
 
     @property

@@ -22,15 +22,23 @@ class Sealed(Record):
 
     FORMAT: ClassVar[str]
     VERSION: ClassVar[int]
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """Fields younger than stored files: left out where they are ``None``, so that old files stay whole."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is stored, but for the digest."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if value is not None or name not in self.LATER}
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of the content; stored in the file and checked when it is read."""
-        return digest_json(self.model_dump(mode="json"))
+        return digest_json(self.content)
 
     def to_bytes(self) -> bytes:
         """The file."""
-        content = {**self.model_dump(mode="json"), "digest": self.digest}
+        content = {**self.content, "digest": self.digest}
         return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
     def write(self, path: Path) -> None:

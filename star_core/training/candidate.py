@@ -20,7 +20,7 @@ from typing import Any
 
 from star_core import errors
 from star_core.config import Model, Training
-from star_core.errors import StarError, StoreError
+from star_core.errors import StarError, StorageAway, StoreError
 from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
 from star_core.population.store import EvaluationStore
 from star_core.population.weights import checkpoint_key
@@ -84,8 +84,11 @@ def _load(name: str) -> Target:
 
 
 def _evaluate(target: Target, job: Job, memory_mib: int) -> dict[str, Any]:
-    store = EvaluationStore(job.storage)
-    stored = store.get(job.key)
+    store = EvaluationStore(job.storage, job.endpoint)
+    try:
+        stored = store.find(job.key, job.digest)
+    except StorageAway:  # whoever sent the job has looked already
+        stored = None
     if stored is not None and is_done(job, stored):
         return {"evaluation": asdict(stored)}
     evaluation = _attempt(target, job, memory_mib)

@@ -49,15 +49,16 @@ class TokenModule(LightningDataModule):
     Args:
         data: Prepared tokens.
         recipe: Batch size, sequence length, steps, validation tokens and seed.
+        begin, stop: First step of this training and the one before which it stops; all by default.
 
     Raises:
         DataError: A split is shorter than one window.
     """
 
-    def __init__(self, data: TokenData, recipe: Training) -> None:
+    def __init__(self, data: TokenData, recipe: Training, begin: int = 0, stop: int | None = None) -> None:
         super().__init__()
         self._data, self._recipe = data, recipe
-        self.train_starts = training_starts(len(data.train), recipe, f"{data.folder}, train")
+        self.train_starts = training_starts(len(data.train), recipe, f"{data.folder}, train")[begin:stop]
         self.validation_starts = validation_starts(len(data.validation), recipe, f"{data.folder}, validation")
 
     def train_dataloader(self) -> DataLoader[Tensor]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from torch import nn
 
 from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
@@ -27,6 +28,7 @@ from star_core.training.checkpoint import save_checkpoint
 from star_core.training.data import TokenModule
 from star_core.training.module import LanguageModelTraining
 from star_core.training.outcome import Diverged, failed, now
+from star_core.training.state import TrainingState, read_state
 
 _PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
@@ -50,8 +52,9 @@ def train(job: Job) -> Evaluation:
     architecture, data = _open(job)
     configure_torch(job.training)
     model = build_model(architecture, seed=job.training.seed)
-    module = LanguageModelTraining(model, job.training, job.training.peak_rate(architecture.width))
-    batches = TokenModule(data, job.training)
+    state = _state_of(job, model)
+    module = LanguageModelTraining(model, job.training, job.training.peak_rate(architecture.width), state)
+    batches = TokenModule(data, job.training, state.step if state else 0, job.stop)
     tokens_per_step = job.training.batch_size * job.training.sequence_length
     try:
         with quiet():
@@ -66,6 +69,9 @@ def train(job: Job) -> Evaluation:
         flops = architecture.training_flops(tokens, job.training.sequence_length)
         seconds = time.perf_counter() - started
         return failed(job, "diverged", error.reason, seconds, tokens=tokens, flops=flops)
+    if job.states is not None and job.stop is not None:
+        kept = TrainingState.of(job.key, job.stop, module.losses, model, trainer.optimizers[0])
+        kept.write(state_path(job.states, job.key))
     if job.checkpoint is not None:
         extra = {
             "key": job.key,
@@ -73,7 +79,7 @@ def train(job: Job) -> Evaluation:
             "validation_loss": repr(module.validation_loss),
         }
         save_checkpoint(Path(job.checkpoint), model, architecture, job.space, extra)
-    last = module.losses[-max(1, job.training.steps // 10) :]
+    last = module.losses[-max(1, len(module.losses) // 10) :]
     return Evaluation(
         key=job.key,
         digest=job.digest,
@@ -81,8 +87,8 @@ def train(job: Job) -> Evaluation:
         status="ok",
         metrics={"validation_loss": module.validation_loss, "train_loss": sum(last) / len(last)},
         detail="",
-        tokens=job.training.tokens,
-        flops=architecture.training_flops(job.training.tokens, job.training.sequence_length),
+        tokens=job.tokens,
+        flops=architecture.training_flops(job.tokens, job.training.sequence_length),
         seconds={
             "total": time.perf_counter() - started,
             "setup": built - started,
@@ -93,6 +99,22 @@ def train(job: Job) -> Evaluation:
         machine=machine_fingerprint(job.training.accelerator),
         finished_at=now(),
     )
+
+
+def _state_of(job: Job, model: nn.Module) -> TrainingState | None:
+    """Where an earlier training of this candidate stopped, its weights put into the model."""
+    if job.states is None or job.resume is None:
+        return None
+    state = read_state(state_path(job.states, job.resume), job.resume)
+    if state is None or not state.fits(model):
+        return None
+    state.restore(model)
+    return state
+
+
+def state_path(folder: str, key: str) -> Path:
+    """Where the state of the training behind an evaluation is kept."""
+    return Path(folder) / key[:2] / f"{key}.safetensors"
 
 
 def _open(job: Job) -> tuple[Architecture, TokenData]:

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from star_core.config import Training
 from star_core.evaluation import MAX_LOSS
 from star_core.training.outcome import Diverged
+from star_core.training.state import TrainingState
 
 FINAL_RATE = 0.1
 """Learning rate at the last step, as a share of the peak."""
@@ -60,6 +61,7 @@ class LanguageModelTraining(LightningModule):
         model: What is trained.
         recipe: Its steps, rates, decay and clip.
         peak_rate: Largest learning rate.
+        state: Where an earlier training of this model stopped; its weights are in the model already.
 
     Attributes:
         losses: Training loss of every checked step, nats per token.
@@ -70,10 +72,12 @@ class LanguageModelTraining(LightningModule):
             far above where it began.
     """
 
-    def __init__(self, model: nn.Module, recipe: Training, peak_rate: float) -> None:
+    def __init__(
+        self, model: nn.Module, recipe: Training, peak_rate: float, state: TrainingState | None = None
+    ) -> None:
         super().__init__()
-        self.model, self._recipe, self._peak_rate = model, recipe, peak_rate
-        self.losses: list[float] = []
+        self.model, self._recipe, self._peak_rate, self._state = model, recipe, peak_rate, state
+        self.losses: list[float] = list(state.losses) if state else []
         self.validation_loss = math.nan
         self._pending: list[Tensor] = []
         self._summed, self._counted = torch.zeros((), dtype=torch.float64), 0
@@ -85,7 +89,12 @@ class LanguageModelTraining(LightningModule):
         optimizer = AdamW(
             decay_groups(self.model, recipe.weight_decay), lr=self._peak_rate, betas=recipe.betas, fused=fused
         )
-        schedule = LambdaLR(optimizer, lambda step: rate_factor(step, recipe.steps, recipe.warmup_steps))
+        if self._state is not None:
+            self._state.restore(self.model, optimizer)
+        begun = self._state.step if self._state else 0
+        schedule = LambdaLR(
+            optimizer, lambda step: rate_factor(begun + step, recipe.steps, recipe.warmup_steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(

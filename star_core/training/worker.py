@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from star_core.errors import StarError, StoreError
+from star_core.errors import StarError, StorageAway, StoreError
 from star_core.evaluation import Evaluation, Job
 from star_core.population.store import EvaluationStore
 from star_core.training.candidate import Target, decode_error, encode_job, is_done
@@ -26,6 +26,7 @@ from star_core.training.forkserver import Child, ForkServer, ServerDied
 from star_core.training.outcome import failed
 
 DEFAULT_TARGET = "star_core.training.fit:train"
+PRELOAD = ("star_core.training.fit", "star_core.training.candidate")
 RETRIES = 2
 """How often a candidate killed by someone else's signal is begun again."""
 _GRACE_SECONDS = 5.0
@@ -84,7 +85,7 @@ class CandidatePool:
         deadline_seconds: float,
         memory_mib: int,
         threads: int = 1,
-        preload: Sequence[str] = ("star_core.training.fit", "star_core.training.candidate"),
+        preload: Sequence[str] = PRELOAD,
         target: str | Target = DEFAULT_TARGET,
     ) -> None:
         self._deadline, self._memory_mib = deadline_seconds, memory_mib
@@ -184,7 +185,7 @@ class CandidatePool:
         try:
             request = {
                 "job": encode_job(job),
-                "target": self._target,
+                "target": job.probe or self._target,
                 "memory_mib": self._memory_mib,
                 "device": device_of(slot, job.training),
             }
@@ -274,7 +275,10 @@ def _from_answer(job: Job, answer: dict[str, Any]) -> Evaluation:
 
 def _failure(job: Job, evaluation: Evaluation) -> Evaluation:
     """The failure, stored; unless the child had stored its result and died before it could say so."""
-    stored = EvaluationStore(job.storage).get(job.key)
+    try:
+        stored = EvaluationStore(job.storage, job.endpoint).find(job.key, job.digest)
+    except StorageAway as error:
+        raise _not_stored(evaluation, error) from error
     if stored is None or stored.limits:
         return _stored(job, evaluation)
     return stored if is_done(job, stored) else evaluation
@@ -282,12 +286,16 @@ def _failure(job: Job, evaluation: Evaluation) -> Evaluation:
 
 def _stored(job: Job, evaluation: Evaluation) -> Evaluation:
     try:
-        EvaluationStore(job.storage).put(evaluation)
+        EvaluationStore(job.storage, job.endpoint).put(evaluation)
     except StoreError as error:
-        unstored = NotStored(error.rule, value=error.value, place=error.place, fix=error.fix)
-        unstored.evaluation = evaluation
-        raise unstored from error
+        raise _not_stored(evaluation, error) from error
     return evaluation
+
+
+def _not_stored(evaluation: Evaluation, error: StoreError) -> NotStored:
+    unstored = NotStored(error.rule, value=error.value, place=error.place, fix=error.fix)
+    unstored.evaluation = evaluation
+    return unstored
 
 
 def _signal_name(number: int) -> str:

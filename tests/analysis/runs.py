@@ -93,9 +93,19 @@ def store_run(root: Path, generations: list[Generation]) -> None:
 
 
 def store_comparison(
-    root: Path, run: str, problem: Problem, purpose: str, losses: dict[str, tuple[Genome, float | None]]
+    root: Path,
+    run: str,
+    problem: Problem,
+    purpose: str,
+    losses: dict[str, tuple[Genome, float | None]],
+    file: str | None = None,
+    generation: str | None = None,
 ) -> None:
-    """Writes a comparison in which each named genome reached a validation loss (``None``: failed)."""
+    """Writes a comparison in which each named genome reached a validation loss (``None``: failed).
+
+    ``file`` is its name without ending, by default the purpose's; ``generation`` the digest of the one its
+    individuals were taken from.
+    """
     entries = []
     for name, (genome, loss) in losses.items():
         spec = problem.compile(genome)
@@ -117,9 +127,11 @@ def store_comparison(
         purpose=purpose,
         parameters=problem.params.identity(),
         data_digest=DATA,
+        generation=generation,
         entries=tuple(entries),
     )
-    made.write(comparison_path(run, purpose, root))
+    path = comparison_path(run, purpose, root)
+    made.write(path.with_stem(file) if file else path)
 
 
 def store_baselines(root: Path, run: str, problem: Problem, transformer: float, hybrid: float | None) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from star_core.analysis.motifs import Family, Link, Motifs, class_order, class_shares, links, short_name
@@ -61,3 +63,9 @@ def test_families_and_short_names():
     ]
     assert [short_name(classes[index]) for index in (3, 6, 7, 9, 14)] == ["S3", "R2", "C1", "G", "R1d"]
     assert len({short_name(one) for one in classes.values()}) == len(classes)
+
+
+def test_a_class_of_its_own_is_named_by_its_code():
+    attention = class_table()[12]
+    for name, short in (("SA-02143.k3f0-Diff", "S.k3f0d"), ("SA-12143-Diff", "S12143d")):
+        assert short_name(replace(attention, name=name)) == short

@@ -1,15 +1,7 @@
-import pytest
-
-from star_core.analysis.outcomes import (
-    Repairs,
-    evaluations,
-    general_rule,
-    rank_correlation,
-    statuses,
-    total_seconds,
-)
+from star_core.analysis import pareto
+from star_core.analysis.outcomes import evaluations, general_rule, has_failed, statuses, total_seconds
 from star_core.population.store import EvaluationStore
-from tests.analysis.runs import evolve, experiment, fill_store, individual
+from tests.analysis.runs import evolve, experiment, fill_store, generation, individual
 
 
 def test_statuses_are_counted_zeros_included():
@@ -17,31 +9,29 @@ def test_statuses_are_counted_zeros_included():
     assert counted == {"ok": 1, "diverged": 0, "out_of_memory": 0, "timed_out": 1, "crashed": 0}
 
 
-def test_repairs_by_rule_by_hand():
-    rule = "{} cannot reuse these features of {}, which owns feature group {}"
-    members = [
-        individual("g000-00"),
-        individual("g001-00", parents=("g000-00",)),
-        individual(
-            "g001-01",
-            parents=("g000-00",),
-            repairs=((3, rule.format("SA-1", "Rec-1-Diff", 2)), (8, rule.format("GConv-2", "SA-1", 4))),
-        ),
-        individual(
-            "g001-02", parents=("g000-00",), repairs=((4, "SA-3 has the feature-sharing strategies 1 to 4"),)
-        ),
+def test_a_stopped_candidate_is_counted_and_is_no_failure():
+    stopped = individual("g000-01", status="stopped")
+    assert list(statuses([individual(), stopped])) == [
+        "ok",
+        "stopped",
+        "diverged",
+        "out_of_memory",
+        "timed_out",
+        "crashed",
     ]
-    repairs = Repairs.of(members)
-    assert (repairs.offspring, repairs.repaired) == (3, 2)
-    assert repairs.share == pytest.approx(2 / 3)
-    assert list(repairs.rules.items()) == [
-        ("a class cannot reuse these features of another, which owns feature group n", (2, 1)),
-        ("a class has the feature-sharing strategies 1 to n", (1, 1)),
-    ]
+    assert not has_failed(stopped)
+    assert has_failed(individual(status="crashed"))
+    (progress,) = pareto.progress(
+        [generation(0, [individual(perplexity=2.0), stopped.model_copy(update={"objectives": {}})])],
+        ["perplexity"],
+    )
+    assert (progress.evaluated, progress.failed, progress.stopped) == (2, 0, 1)
 
 
-def test_founders_alone_have_no_share_of_repairs():
-    assert Repairs.of([individual()]).share is None
+def test_a_status_of_a_later_version_is_shown_and_counts_as_a_failure():
+    unknown = individual().model_copy(update={"status": "evaporated"})
+    assert statuses([unknown])["evaporated"] == 1
+    assert has_failed(unknown)
 
 
 def test_an_unknown_rule_is_kept():
@@ -60,17 +50,3 @@ def test_seconds_come_from_the_store_and_may_be_missing(tmp_path):
     assert set(found) == set(keys[1:4])
     assert total_seconds(found.values()) == 6.0
     assert total_seconds([]) is None
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "tau"),
-    [
-        ([1, 2, 3, 4], [10, 20, 30, 40], 1.0),
-        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
-        ([1, 2, 3], [1, 3, 2], 1 / 3),
-        ([1, 2], [1, 2], None),
-        ([1, 2, 3], [5, 5, 5], None),
-    ],
-)
-def test_rank_correlation_by_hand(first, second, tau):
-    assert rank_correlation(first, second) == (tau if tau is None else pytest.approx(tau))

@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from star_core.analysis.candidates import vocab_size_of
 from star_core.analysis.report import write_report
-from star_core.analysis.results import Results, vocab_size_of
+from star_core.analysis.results import Results
 from star_core.analysis.wording import headline, trade_off
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
@@ -86,7 +87,7 @@ def test_every_member_of_the_front_and_every_baseline_is_on_the_page(main, page)
     assert "Transformer++" in page
     assert "Striped hybrid" in page
     assert main[2][-1].digest in page
-    assert "star evolve --run test" in page
+    assert "star reproduce test" in page
 
 
 def test_the_same_run_gives_the_same_bytes(main, tmp_path):
@@ -145,6 +146,61 @@ def test_the_curves_are_complete_and_exact(main, tmp_path):
     assert [row["generation"] for row in curve] == ["0", "1", "2", "3"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert float(curve[-1]["hypervolume"]) == metrics["hypervolume"]
+
+
+def test_what_was_searched_for_is_on_the_page(page):
+    for title in ("Motifs", "What rose and what fell", "What goes with a gene", "Guard rails", "Transfer"):
+        assert f">{title}</h" in page
+    assert "too few" in page
+
+
+def test_guard_rails_by_generation_position_and_rule(main, page):
+    born = [one for each in main[2][1:] for one in each.born]
+    varied = [one for one in born if one.origin.operator == "variation"]
+    invalid = sum(bool(one.origin.repairs) for one in varied)
+    share = round(100 * invalid / len(varied))
+    assert f"{invalid} of {len(varied)} offspring ({share} %) were invalid" in page
+    groups = sum(fix.position % 5 == 3 for one in varied for fix in one.origin.repairs)
+    concerned = sum(any(fix.position % 5 == 3 for fix in one.origin.repairs) for one in varied)
+    row = f'<td>feature group</td><td class="n">{groups}</td><td class="n">{concerned}</td>'
+    assert row in page
+    for index, generation in enumerate(main[2][1:], 1):
+        own = [one for one in generation.born if one.origin.operator == "variation"]
+        share = round(100 * sum(bool(one.origin.repairs) for one in own) / len(own))
+        assert f'<td>{index}</td><td class="n">{len(own)}</td><td class="n">{share} %</td>' in page
+
+
+@pytest.mark.parametrize(("repair", "said"), [("reject", "places stayed empty"), ("resample", "thrown away")])
+def test_children_that_were_not_repaired_are_counted_too(tmp_path, repair, said):
+    generations = evolve(experiment(evolution={"repair": repair, "seed": 2}), 2)
+    text = report_of(tmp_path, generations)
+    assert said in text
+    counted = re.search(r"(\d+) of (\d+) children \(\d+ %\) were invalid", text)
+    assert 0 < int(counted[1]) < int(counted[2])
+    assert not any(one.origin.repairs for each in generations for one in each.born)
+
+
+def test_candidates_that_were_stopped_are_no_failures(tmp_path):
+    problem = experiment(evolution={"seed": 1})
+    generations = evolve(problem, 1, failing=0)
+    last = generations[-1]
+    stopped = [one.model_copy(update={"status": "stopped"}) for one in last.rejected]
+    assert stopped
+    text = report_of(tmp_path, [generations[0], last.model_copy(update={"rejected": tuple(stopped)})])
+    assert f"{len(stopped)} stopped early, 0 failed" in text
+    assert "rung of successive halving" in text
+    assert "Which failed" not in text
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["stopped"], metrics["failed"]) == (len(stopped), 0)
+
+
+@pytest.mark.parametrize(
+    ("space", "evolution"),
+    [({"preset": "full"}, {}), ({"min_depth": 4}, {"crossover": "links"}), ({}, {"algorithm": "firefly"})],
+)
+def test_other_levels_depths_and_algorithms(tmp_path, space, evolution):
+    text = report_of(tmp_path, evolve(experiment(space=space, evolution={"seed": 1, **evolution}), 2))
+    assert "What rose and what fell" in text
 
 
 def report_of(tmp_path, generations):

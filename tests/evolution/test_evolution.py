@@ -159,7 +159,7 @@ def test_selection_does_not_depend_on_the_order_in_which_candidates_end():
 
 def test_unknown_names_are_errors_with_a_choice():
     with pytest.raises(ConfigError, match="nsga2"):
-        algorithm("nsga3")
+        algorithm("nsga4")
     with pytest.raises(StarError, match=r"evolution.seeds, 'z1111'"):
         founders(experiment(evolution={"seeds": ["z1111"]}))
     with pytest.raises(ConfigError, match="at most as many seeds as individuals"):

@@ -45,7 +45,9 @@ class Project:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
-        (folder / "data/ledger.yaml").write_text("ledger:\n  runs: {}\n  generations: {}\n")
+        (folder / "data/ledger.yaml").write_text(
+            "ledger:\n  runs: {}\n  founders: {}\n  forks: {}\n  generations: {}\n"
+        )
         (folder / "corpus.txt").write_text(corpus())
         settings = {**TINY, "data": {"source": "corpus.txt"}, **sections}
         (folder / "params.yaml").write_text(yaml.safe_dump(settings))

@@ -222,6 +222,26 @@ WRONG = {
         ConfigError,
         r"temperature: 1.0: .*generator",
     ),
+    "no cache": (lambda: MODEL.prefill(good(1, 2), None), ConfigError, r"cache: 'NoneType'.*init_cache"),
+    "half a token": (lambda: MODEL.generate(good(1, 2), 1.5), ConfigError, r"generate: \(1.5.*whole number"),
+    "type in words": (
+        lambda: build_model(MIXED, dtype="float32"),
+        ConfigError,
+        r"dtype: 'float32'.*torch.float32",
+    ),
+    "device in words": (lambda: build_model(MIXED, device="gpu"), ConfigError, r"device: 'gpu'.*cuda"),
+    "seed in words": (lambda: build_model(MIXED, seed="a"), ConfigError, r"seed: 'a': a seed is a whole"),
+    "half a head": (
+        lambda: compiled("11111", NAMED, width=16, head_dim=4.0),
+        ConfigError,
+        r"head_dim: 4.0.*use",
+    ),
+    "no head that fits": (
+        lambda: compiled("11111", NAMED, width=18, head_dim=4),
+        ConfigError,
+        r"head_dim: 4: .*width \(18\).*Fix: use 2",
+    ),
+    "true as a width": (lambda: compiled("11111", NAMED, width=True), ConfigError, r"width: True"),
     "negative count": (lambda: MODEL.generate(good(1, 2), -3), ConfigError, r"generate: \(-3"),
 }
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from star_core.config import Runtime, digest_json
 from star_core.errors import StarError, StoreError
 from star_core.evaluation import Evaluation, is_final
+from star_core.population.evaluation_file import VERSION, from_bytes, to_bytes
 from star_core.population.files import parse_json, write_atomically
 from star_core.population.generation import (
     check_lineage,
@@ -17,8 +18,8 @@ from star_core.population.generation import (
     read_generation,
     stored_generations,
 )
-from star_core.population.store import EvaluationStore
 from tests.evolution.experiments import evolve, experiment
+from tests.population.evaluations import EVALUATION
 
 GENERATIONS = evolve(experiment(), 2)
 json_values = st.recursive(
@@ -29,20 +30,6 @@ json_values = st.recursive(
     | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
-)
-EVALUATION = Evaluation(
-    "a" * 64,
-    "b" * 64,
-    "11111",
-    "ok",
-    {"validation_loss": 2.0},
-    "",
-    10,
-    20,
-    {"total": 1.5},
-    {},
-    {"torch": "2"},
-    "now",
 )
 
 
@@ -146,40 +133,22 @@ def test_json_that_is_none_is_refused(text):
         parse_json(text, "here")
 
 
-@pytest.mark.parametrize("scheme", ["{}", "file://{}", "memory://{}"])
-def test_evaluations_come_back_equal(tmp_path, scheme):
-    store = EvaluationStore(scheme.format(tmp_path / "store"))
-    assert store.get(EVALUATION.key) is None
-    store.put(EVALUATION)
-    assert EvaluationStore(store.location).get(EVALUATION.key) == EVALUATION
-
-
 @given(st.sampled_from([field.name for field in dataclasses.fields(Evaluation)]), json_values, st.booleans())
-def test_any_field_of_an_evaluation_replaced_is_refused(tmp_path_factory, name, value, resealed):
-    store = EvaluationStore(str(tmp_path_factory.mktemp("store")))
-    store.put(EVALUATION)
-    path = Path(store.path(EVALUATION.key))
-    content = json.loads(path.read_text())
+def test_any_field_of_an_evaluation_replaced_is_refused(name, value, resealed):
+    content = json.loads(to_bytes(EVALUATION))
     if json.dumps(content[name]) == json.dumps(value):
         return
     content[name] = value
     if resealed:  # by somebody who knows how
         content["checksum"] = digest_json({key: content[key] for key in dataclasses.asdict(EVALUATION)})
-    path.write_text(json.dumps(content))
     try:
-        found = store.get(EVALUATION.key)
+        found = from_bytes(json.dumps(content).encode(), EVALUATION.key, "here")
     except StoreError as error:
-        assert str(path) in str(error)
-        assert "delete" in str(error)
+        assert str(error).startswith("here")
+        assert "delete here" in str(error)
     else:
         assert resealed
         assert found.status != "ok" or 0 <= found.metrics["validation_loss"] <= 100
-
-
-@pytest.mark.parametrize("location", ["bogus://x", "s3://"])
-def test_a_storage_that_is_none_is_an_error(location):
-    with pytest.raises(StoreError, match=r"runtime.storage|cannot be read"):
-        EvaluationStore(location).get(EVALUATION.key)
 
 
 @pytest.mark.parametrize(("deadline", "final"), [(1, True), (5, True), (6, False)])
@@ -189,13 +158,9 @@ def test_what_ran_into_a_limit_is_worth_another_try_once_that_is_higher(deadline
     assert is_final(EVALUATION, Runtime(deadline_seconds=deadline))
 
 
-def test_an_evaluation_of_another_key_or_a_malformed_key_is_refused(tmp_path):
-    store = EvaluationStore(str(tmp_path))
-    store.put(EVALUATION)
-    other = "c" * 64
-    (tmp_path / "cc").mkdir()
-    (tmp_path / "cc" / f"{other}.json").write_bytes((tmp_path / "aa" / f"{'a' * 64}.json").read_bytes())
-    with pytest.raises(StoreError, match="the evaluation's key is its file name"):
-        store.get(other)
-    with pytest.raises(StoreError, match="64 hex digits"):
-        store.get("../../etc/passwd")
+def test_evaluations_of_every_format_that_was_ever_stored_are_read():
+    """A new format version adds a file, and a reader of the old ones."""
+    files = sorted((Path(__file__).parent / "formats").glob("evaluation_*.json"))
+    assert [path.stem for path in files] == [f"evaluation_{version}" for version in range(1, VERSION + 1)]
+    for path in files:
+        assert from_bytes(path.read_bytes(), EVALUATION.key, str(path)) == EVALUATION

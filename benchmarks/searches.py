@@ -1,0 +1,109 @@
+"""Searches with one budget: who takes part, how a search is run, and its course."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from star_core.analysis.pareto import Normalisation, fresh, front
+from star_core.analysis.repairs import Breakage, broken, children_of
+from star_core.config import Params, params_from
+from star_core.evaluation import Evaluation
+from star_core.evolution.base import Problem
+from star_core.evolution.step import assess, offspring_of, select
+from star_core.population.generation import Generation
+from star_core.population.individual import Individual, Offspring
+
+Evaluate = Callable[[Problem, Sequence[Offspring]], Sequence[Evaluation]]
+
+PATIENCE = 20
+"""Generations at most, as a multiple of what the budget takes when every place is filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A way of searching: a name for people, and what it changes in the section ``evolution``."""
+
+    name: str
+    evolution: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a search went.
+
+    Attributes:
+        name: The contender's.
+        seed: Of the search; searches of one seed begin with the same founders.
+        tokens: Trained on, after each candidate.
+        hypervolume: Of everything evaluated, after each candidate; never falls.
+        generations: Made.
+        children: What variation made, before ``evolution.repair``.
+    """
+
+    name: str
+    seed: int
+    tokens: Sequence[int]
+    hypervolume: Sequence[float]
+    generations: int
+    children: Breakage = field(repr=False)
+
+    @property
+    def final(self) -> float:
+        """Hypervolume at the end of the budget."""
+        return self.hypervolume[-1]
+
+    def tokens_to(self, hypervolume: float) -> int | None:
+        """Tokens after which a hypervolume was reached; ``None``: it was not."""
+        at = bisect_left(self.hypervolume, hypervolume - 1e-12)
+        return self.tokens[at] if at < len(self.tokens) else None
+
+
+def parameters(sections: Mapping[str, Mapping[str, object]], contender: Contender, seed: int) -> Params:
+    """The experiment of one search.
+
+    Raises:
+        ConfigError: A key or value is not valid.
+    """
+    evolution = {**sections.get("evolution", {}), **contender.evolution, "seed": seed}
+    return params_from({**sections, "evolution": evolution}, contender.name)
+
+
+def search(
+    params: Params, name: str, budget: int, vocab_size: int, data_digest: str, evaluate: Evaluate
+) -> Course:
+    """Evolves until ``budget`` candidates were evaluated, or nothing new is found any more."""
+    problem = Problem(params, vocab_size)
+    per_generation = params.evolution.num_offspring
+    most = PATIENCE * (1 + budget // per_generation)
+    generations: list[Generation] = []
+    evaluated = 0
+    while evaluated < budget and len(generations) < most:
+        parent = generations[-1] if generations else None
+        offspring = offspring_of(problem, parent)[: budget - evaluated]
+        outcomes = evaluate(problem, offspring)
+        born = [assess(problem, *pair, data_digest) for pair in zip(offspring, outcomes, strict=True)]
+        generations.append(select(problem, "search", parent, born, data_digest))
+        evaluated += len(born)
+    return course(problem, generations, name, budget)
+
+
+def course(problem: Problem, generations: Sequence[Generation], name: str, budget: int) -> Course:
+    """The course of a finished search, candidate by candidate in the order they were made."""
+    names = problem.params.objectives.selected
+    frame = Normalisation.of_founders(generations[0].born, names)
+    tokens, volumes = [0], [0.0]
+    best: tuple[Individual, ...] = ()
+    for one in islice((one for _, born in fresh(generations) for one in born), budget):
+        better = front((*best, one), names)
+        tokens.append(tokens[-1] + one.cost.tokens)
+        volumes.append(frame.hypervolume_of(better) if better != best else volumes[-1])
+        best = better
+    # Without new candidates nothing is gained; the budget counts as spent.
+    tokens.append(budget * problem.params.training.tokens)
+    volumes.append(volumes[-1])
+    children = [genome for parent in generations[:-1] for genome in children_of(problem, parent)]
+    seed = problem.params.evolution.seed
+    return Course(name, seed, tokens, volumes, len(generations) - 1, broken(problem.space, children))

@@ -1,0 +1,53 @@
+"""Evaluations of a search's candidates by really training them, each once and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from benchmarks.jobs import Candidate, make_jobs, run_jobs
+from star_core.config import Params, params_from
+from star_core.datasets import prepare
+from star_core.evaluation import Evaluation, is_final
+from star_core.evolution.base import EVERY_CLASS, Problem
+from star_core.genome import Genome
+from star_core.population.individual import Offspring
+from star_core.population.store import EvaluationStore
+from star_core.training import CandidatePool, default_workers
+
+
+class Trained:
+    """Trains candidates on the experiment's corpus; what the store knows is not trained again.
+
+    Args:
+        sections: The experiment.
+        folder: For prepared tokens and finished evaluations.
+    """
+
+    def __init__(self, sections: Mapping[str, Mapping[str, object]], folder: Path) -> None:
+        params: Params = params_from(dict(sections), "experiment")
+        self.data = prepare(params.data, folder / "tokens")
+        self.storage = folder / "evaluations"
+        self.limits, self.workers = params.runtime, default_workers(params.training)
+        self.pool = CandidatePool(self.workers, self.limits.deadline_seconds, self.limits.memory_mib)
+
+    def __enter__(self) -> Trained:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pool.close()
+
+    def evaluate(self, problem: Problem, offspring: Sequence[Offspring]) -> list[Evaluation]:
+        """Outcomes in the order of ``offspring``."""
+        candidates = [Candidate(one.id, Genome.parse(one.genome), EVERY_CLASS) for one in offspring]
+        jobs = make_jobs(candidates, problem.params, self.data, self.storage)
+        store = EvaluationStore(str(self.storage))
+        stored = {name: store.get(job.key) for name, job in jobs.items()}
+        known = {name: one for name, one in stored.items() if one is not None and is_final(one, self.limits)}
+        missing = {name: job for name, job in jobs.items() if name not in known}
+        for finished in run_jobs(self.pool, missing, self.workers):
+            known[finished.name] = finished.evaluation
+        return [known[one.id] for one in offspring]

@@ -1,0 +1,1 @@
+"""``star doctor``: checks of everything a run needs, one small function each."""

@@ -1,0 +1,123 @@
+"""What a check finds, and what it looks at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from flows.ledger import read_ledger
+from flows.session import Where
+from star_core.config import Params, load_params
+from star_core.errors import StarError
+from star_core.population.failures import redact
+
+_USER = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+class Level(StrEnum):
+    """How bad it is: only a problem stops something from working."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the table.
+
+    Attributes:
+        level: How bad it is.
+        subject: What was looked at.
+        text: What was found; never a credential.
+        fix: What to do about it.
+    """
+
+    level: Level
+    subject: str
+    text: str
+    fix: str = ""
+
+
+def ok(subject: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(Level.OK, subject, text)
+
+
+def warning(subject: str, text: str, fix: str = "") -> Finding:
+    """It works, but somebody should know."""
+    return Finding(Level.WARNING, subject, text, fix)
+
+
+def problem(subject: str, text: str, fix: str = "") -> Finding:
+    """Something does not work."""
+    return Finding(Level.PROBLEM, subject, text, fix)
+
+
+def refused(subject: str, error: StarError) -> Finding:
+    """An error as a problem."""
+    shown = f"{error.value!r}: " if error.value is not None else ""
+    place = f"{error.place}: " if error.place else ""
+    return problem(subject, shown_url(f"{place}{shown}{error.rule}"), shown_url(error.fix))
+
+
+def shown_url(text: str) -> str:
+    """Text in which URLs have no user and password."""
+    return redact(_USER.sub("", text))
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is looked at.
+
+    Attributes:
+        root: The project folder.
+        file: The parameter file, relative to it.
+        only: The run that is asked about; ``None``: all.
+    """
+
+    root: Path
+    file: str
+    only: str | None = None
+
+    @property
+    def where(self) -> Where:
+        """The project, for functions that want a run as well."""
+        return self.run(self.only or "main")
+
+    def run(self, name: str) -> Where:
+        """A run of the project."""
+        known = self._files.get(name)
+        return Where(str(self.root), name, known or self.file)
+
+    @cached_property
+    def params(self) -> Params:
+        """The parameters.
+
+        Raises:
+            StarError: They cannot be read.
+        """
+        return load_params(self.root / self.file)
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        try:
+            return {name: run.params for name, run in read_ledger(Where(str(self.root), "main")).runs.items()}
+        except StarError:
+            return {}
+
+    @property
+    def runs(self) -> list[str]:
+        """Runs in the ledger or with a file of their own."""
+        if self.only is not None:
+            return [self.only]
+        folder = self.root / "data" / "populations"
+        stored = {one.name for one in folder.iterdir() if one.is_dir()} if folder.is_dir() else set()
+        return sorted({*self._files, *stored})
+
+
+Check = Callable[[Project], Iterator[Finding]]

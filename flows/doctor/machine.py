@@ -1,0 +1,86 @@
+"""Cores, memory and disk, beside what the parameters ask for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from flows.doctor.finding import Finding, Project, ok, problem, warning
+from star_core.training.devices import default_workers
+
+MIB, GIB = 1 << 20, 1 << 30
+LITTLE, NONE = GIB, 100 * MIB
+"""Free bytes of a disk that are few, and too few."""
+
+
+def cores(project: Project) -> Iterator[Finding]:
+    """Cores of this process, and the candidates trained at once."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    params = project.params
+    workers = params.runtime.workers or default_workers(params.training)
+    threads = workers * params.training.threads
+    each = params.training.threads
+    text = f"{count}; candidates at once: {workers}, with {each} thread{'' if each == 1 else 's'} each"
+    if params.runtime.on_cluster:
+        yield ok("cores", f"{count} here; candidates are trained by {params.runtime.runner}")
+    elif threads > count and params.training.accelerator != "gpu":
+        yield warning("cores", text, "set runtime.workers to null: more threads than cores are slower")
+    else:
+        yield ok("cores", text)
+
+
+def memory(project: Project) -> Iterator[Finding]:
+    """Free memory, beside what candidates may take together."""
+    free = available_memory()
+    params = project.params
+    if free is None:
+        return
+    wanted = (params.runtime.workers or default_workers(params.training)) * params.runtime.memory_mib * MIB
+    text = f"{gib(free)} free, candidates may take {gib(wanted)} together"
+    if params.runtime.on_cluster or wanted <= free:
+        yield ok("memory", text)
+    else:
+        yield warning("memory", text, "lower runtime.workers or runtime.memory_mib, or free memory")
+
+
+def disk(project: Project) -> Iterator[Finding]:
+    """Free space of the project folder, and of local storage elsewhere."""
+    places = {"disk": project.root}
+    location = project.params.runtime.storage
+    if "://" not in location:
+        places["disk of the storage"] = project.root / location
+    seen = set()
+    for name, place in places.items():
+        there = next(one for one in (place, *place.parents) if one.exists())
+        if there.stat().st_dev in seen:
+            continue
+        seen.add(there.stat().st_dev)
+        free = shutil.disk_usage(there).free
+        text = f"{gib(free)} free at {there}"
+        if free < LITTLE:
+            kind = problem if free < NONE else warning
+            yield kind(name, text, "free space: a run stops when a result cannot be written")
+        else:
+            yield ok(name, text)
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, of the machine or of this container."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return min(free, int(limit) - int(used))
+    except (OSError, ValueError):  # no limit
+        return free
+
+
+def gib(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:,.0f} MiB"

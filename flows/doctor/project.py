@@ -1,0 +1,123 @@
+"""The project folder: parameters, git, DVC and its remote."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from aiohttp import ClientConnectionError
+
+from flows import versioning
+from flows.doctor.finding import Finding, Project, ok, problem, refused, shown_url, warning
+from star_core.config import PlainLoader
+from star_core.errors import StarError
+from star_core.evolution.base import Problem
+
+KEPT = ("dvc.lock", "dvc.yaml", "data/ledger.yaml")
+"""Files that say what a run is; git has to have them."""
+
+
+def parameters(project: Project) -> Iterator[Finding]:
+    """The parameter file of the command, and those of all runs."""
+    for file in dict.fromkeys([project.file, *(project.run(run).params for run in project.runs)]):
+        try:
+            params = Project(project.root, file).params
+            size = Problem(params, vocab_size=256).space.depth
+        except StarError as error:
+            yield refused("parameters", error)
+        else:
+            section = params.evolution
+            yield ok(
+                "parameters",
+                f"{file}: depth {size}, width {params.model.width}, population {section.population}, "
+                f"{params.training.tokens:,} tokens each, {section.algorithm}",
+            )
+
+
+def git(project: Project) -> Iterator[Finding]:
+    """Whether git has what says how the runs were made."""
+    try:
+        top = _git(project, "rev-parse", "--show-toplevel")
+        changed = _git(project, "status", "--porcelain", "--", *KEPT, project.file).splitlines()
+    except FileNotFoundError:
+        yield warning("git", "is not installed", "install it: DVC needs it to keep versions")
+    except subprocess.CalledProcessError:
+        yield warning("git", f"{project.root} is in no repository", "git init")
+    else:
+        names = ", ".join(line[3:] for line in changed)
+        if names:
+            yield warning("git", f"not committed: {names}", "git add -A && git commit -m 'A run'")
+        else:
+            yield ok("git", f"{top}, runs are committed")
+
+
+def _git(project: Project, *command: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(project.root), *command], capture_output=True, text=True, check=True, timeout=5
+    )
+    return done.stdout.rstrip("\n")
+
+
+def dvc(project: Project) -> Iterator[Finding]:
+    """The DVC repository and its stages."""
+    if not (project.root / ".dvc").is_dir():
+        yield warning("DVC", "no repository: generations are not versioned", "dvc init (and git init before)")
+        return
+    path = project.root / "dvc.yaml"
+    try:
+        content = yaml.load(path.read_text(), Loader=PlainLoader)
+        stages = content["stages"]
+        for name in ("prepare", "baselines", "founders", "generation", "report"):
+            _ = stages[name]
+    except FileNotFoundError:
+        yield problem("DVC", "there is no dvc.yaml", "copy it from the project's repository")
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        yield problem("DVC", f"dvc.yaml: {' '.join(str(error).split())[:120]}", "git checkout dvc.yaml")
+    else:
+        try:
+            versioning.check(project.where)
+        except StarError as error:
+            yield refused("DVC", error)
+        else:
+            yield ok("DVC", f"repository with {len(stages)} kinds of stages")
+
+
+def remote(project: Project) -> Iterator[Finding]:
+    """Where ``dvc push`` keeps a second copy, and whether it answers."""
+    if not (project.root / ".dvc").is_dir():
+        return
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    from dvc.repo import Repo
+
+    with Repo(str(project.root)) as repo:
+        name: str | None = repo.config["core"].get("remote")
+        if name is None or name not in repo.config["remote"]:
+            yield warning(
+                "DVC remote",
+                "none: what is stored is on this machine only",
+                "dvc remote add -d NAME s3://bucket/dvc, then dvc push",
+            )
+            return
+        shown = f"{name}: {shown_url(str(repo.config['remote'][name].get('url')))}"
+        try:
+            there: Any = repo.cloud.get_remote(name)
+            there.fs.ls(there.path)
+        except FileNotFoundError as error:
+            # Nothing was pushed yet; but a missing bucket, or a web server that is away, is said so as well.
+            if "bucket" not in str(error).lower() and not isinstance(error.__cause__, ClientConnectionError):
+                yield ok("DVC remote", f"{shown}, nothing pushed yet")
+            else:
+                yield _unreachable(shown, error)
+        except Exception as error:  # each file system has exceptions of its own
+            yield _unreachable(shown, error)
+        else:
+            yield ok("DVC remote", shown)
+
+
+def _unreachable(shown: str, error: Exception) -> Finding:
+    said = shown_url(" ".join(f"{type(error).__name__}: {error}".split()))[:160]
+    fix = "see `dvc remote list`, and the credentials (docs/running.md)"
+    return problem("DVC remote", f"{shown} cannot be reached: {said}", fix)

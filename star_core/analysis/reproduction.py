@@ -1,0 +1,129 @@
+"""A generation made twice, compared field by field: exactly the same, the same within rounding, or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from star_core.population.generation import Generation
+from star_core.population.individual import Individual
+
+MEASURED = ("objectives", "violation", "crowding")
+"""Fields of an individual whose values come from arithmetic that rounds."""
+MACHINE = ("key",)
+"""Fields that name the type of machine an individual was evaluated on."""
+
+
+class Agreement(Enum):
+    """How two generations agree."""
+
+    EXACT = "exact"
+    WITHIN_TOLERANCE = "within tolerance"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not the same.
+
+    Attributes:
+        place: Where, e.g. ``g007-03, objectives.perplexity``.
+        stored, made: Both values.
+        tolerated: Whether another machine type may round so.
+    """
+
+    place: str
+    stored: object
+    made: object
+    tolerated: bool
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The comparison of a stored generation with the same one made again.
+
+    Attributes:
+        differences: Every field that differs, in the order of the file.
+        other_machine: Whether they were evaluated on machines of different types.
+    """
+
+    differences: tuple[Difference, ...]
+    other_machine: bool
+
+    @property
+    def agreement(self) -> Agreement:
+        """``EXACT`` only if every byte is the same."""
+        if not self.differences:
+            return Agreement.EXACT
+        within = all(one.tolerated for one in self.differences)
+        return Agreement.WITHIN_TOLERANCE if within else Agreement.DIFFERENT
+
+
+def compare(stored: Generation, made: Generation, tolerance: float) -> Reproduction:
+    """Compares two generation records.
+
+    Args:
+        stored: As it is kept.
+        made: The same generation, made again.
+        tolerance: Largest relative difference of a measured value that another type of machine may
+            make. On one type of machine every difference counts.
+    """
+    theirs, ours = ({one.id: one for one in each.born} for each in (stored, made))
+    other_machine = any(theirs[name].key != ours[name].key for name in theirs.keys() & ours.keys())
+    allowed = tolerance if other_machine else 0.0
+    found: list[Difference] = []
+    for field in ("run", "index", "parent", "parameters", "data_digest", "vocab_size", "semantics"):
+        one, other = _plain(getattr(stored, field)), _plain(getattr(made, field))
+        if one != other:
+            found.append(Difference(field, one, other, tolerated=False))
+    for group in ("population", "rejected", "evicted"):
+        one, other = (_names(getattr(each, group)) for each in (stored, made))
+        if one != other:
+            # Another order of the same survivors follows from values that differ by rounding.
+            same = set(one) == set(other) and other_machine
+            found.append(Difference(group, one, other, tolerated=same))
+    everyone = [{one.id: one for one in (*each.population, *each.rejected)} for each in (stored, made)]
+    for name in sorted(everyone[0].keys() & everyone[1].keys()):
+        found += _individuals(everyone[0][name], everyone[1][name], allowed)
+    return Reproduction(tuple(found), other_machine)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def _names(group: Sequence[Individual | str]) -> list[str]:
+    return [one if isinstance(one, str) else one.id for one in group]
+
+
+def _individuals(stored: Individual, made: Individual, tolerance: float) -> Iterator[Difference]:
+    one, other = _flat(stored.model_dump(mode="json")), _flat(made.model_dump(mode="json"))
+    for key in one.keys() | other.keys():
+        a, b = one.get(key), other.get(key)
+        if a == b:
+            continue
+        field = key.split(".")[0]
+        if field in MACHINE:
+            continue  # said once for all: other_machine
+        near = (
+            field in MEASURED
+            and isinstance(a, int | float)
+            and isinstance(b, int | float)
+            and math.isclose(a, b, rel_tol=tolerance)
+        )
+        # Crowding is a sum of differences of neighbours: it follows from the rest.
+        follows = field == "crowding" and tolerance > 0
+        yield Difference(f"{stored.id}, {key}", a, b, tolerated=near or follows)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

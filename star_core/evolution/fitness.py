@@ -1,0 +1,39 @@
+"""One order of all candidates, for algorithms that compare candidates by a single fitness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+from star_core.evolution.base import Problem
+from star_core.evolution.survival import objectives, violation
+from star_core.population.individual import Individual
+
+Fitness = tuple[float, int, int]
+"""Violation, front, and sum of places; less is fitter."""
+
+
+def fitness(problem: Problem, candidates: Sequence[Individual]) -> dict[str, Fitness]:
+    """Name → fitness among ``candidates``: feasible first, then by front, then by sum of places.
+
+    A place is the number of candidates that are strictly better in one objective: the average ranking of
+    Bentley and Wakefield (1997), which needs no scale and lets no objective outweigh another. With one
+    objective it is the order of its values.
+    """
+    feasible = [one for one in candidates if not violation(problem, one)]
+    values = objectives(problem, feasible)
+    front, place = np.zeros(len(feasible), dtype=int), np.zeros(len(feasible), dtype=int)
+    for rank, members in enumerate(NonDominatedSorting().do(values)):
+        front[members] = rank
+    for column in values.T:
+        place += np.searchsorted(np.sort(column), column)
+    standings = {one.id: (0.0, int(front[row]), int(place[row])) for row, one in enumerate(feasible)}
+    return {one.id: standings.get(one.id, (violation(problem, one), 0, 0)) for one in candidates}
+
+
+def fittest_first(problem: Problem, candidates: Sequence[Individual]) -> list[Individual]:
+    """Candidates by fitness; equally fit ones by name."""
+    fit = fitness(problem, candidates)
+    return sorted(candidates, key=lambda one: (fit[one.id], one.id))

@@ -1,0 +1,139 @@
+"""What survival means whatever the algorithm: failures, constraints, ranks, the order that is stored.
+
+A candidate whose training failed counts as infeasible and as worse than any violated constraint; it
+survives only where there are too few others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pymoo.core.individual import Individual as PymooIndividual
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem as PymooProblem
+from pymoo.core.survival import Survival
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+from star_core.evolution.base import Problem, Purpose
+from star_core.population.individual import Individual
+
+FAILED = 1e30
+"""Violation of a candidate whose training failed: worse than any constraint."""
+
+
+def violation(problem: Problem, one: Individual) -> float:
+    """By how much a candidate is infeasible; 0: it is feasible, ``FAILED``: an objective is unknown."""
+    known = one.ok and all(one.objectives[name] is not None for name in problem.params.objectives.selected)
+    return one.violation if known else FAILED
+
+
+def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArray[np.float64]:
+    """Objective values (candidates × objectives); a failed candidate's are ``FAILED``."""
+    names = problem.params.objectives.selected
+    rows = []
+    for one in candidates:
+        known = violation(problem, one) < FAILED
+        rows.append([one.objectives[name] if known else FAILED for name in names])
+    return np.array(rows, dtype=float).reshape(len(rows), len(names))
+
+
+def survive(problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
+    """NSGA-II's survival: by front, the least crowded of the last front; best first."""
+    survivors = _surviving(problem, candidates, objectives(problem, candidates), index, RankAndCrowding())
+    return _described(survivors, len(candidates))
+
+
+def survive_by(
+    problem: Problem, candidates: Sequence[Individual], index: int, operator: Survival
+) -> list[Individual]:
+    """Survival by an operator of pymoo's that sees objectives from 0 to 1 over the feasible; best first.
+
+    Operators measure angles, distances and volumes, and some have absolute thresholds: bytes of cache
+    must not outweigh perplexities.
+    """
+    candidates = sorted(candidates, key=lambda one: one.id)
+    values, feasible = (
+        objectives(problem, candidates),
+        np.array([not violation(problem, one) for one in candidates]),
+    )
+    if feasible.any():
+        low, high = values[feasible].min(axis=0), values[feasible].max(axis=0)
+        values = np.where(feasible[:, None], (values - low) / np.where(high > low, high - low, 1), FAILED)
+    survivors = _surviving(problem, candidates, values, index, operator)
+    return ranked(problem, [entry.data["one"] for entry in survivors])
+
+
+def survive_in_order(problem: Problem, preferred: Iterable[Individual]) -> list[Individual]:
+    """The first of ``preferred`` that fill the population, feasible ones before others; best first."""
+    order = sorted(preferred, key=lambda one: violation(problem, one))
+    return ranked(problem, order[: problem.params.evolution.population])
+
+
+def ranked(problem: Problem, population: Sequence[Individual]) -> list[Individual]:
+    """The same individuals with the rank and crowding distance they have among themselves; best first."""
+    population = sorted(population, key=lambda one: one.id)
+    entries = _entries(problem, population, objectives(problem, population))
+    fronts = RankAndCrowding().do(_view(problem), entries, random_state=np.random.default_rng(0))
+    return _described(fronts, len(population))
+
+
+def _surviving(
+    problem: Problem,
+    candidates: Sequence[Individual],
+    values: npt.NDArray[np.float64],
+    index: int,
+    operator: Survival,
+) -> Population:
+    return operator.do(
+        _view(problem),
+        _entries(problem, candidates, values),
+        n_survive=min(problem.params.evolution.population, len(candidates)),
+        random_state=problem.rng(index, Purpose.SURVIVAL),
+    )
+
+
+def _view(problem: Problem) -> PymooProblem:
+    return PymooProblem(n_var=1, n_obj=len(problem.params.objectives.selected), n_ieq_constr=1)
+
+
+def _entries(
+    problem: Problem, candidates: Sequence[Individual], values: npt.NDArray[np.float64]
+) -> Population:
+    entries = []
+    for one, row in zip(candidates, values, strict=True):
+        entry = PymooIndividual(F=row, G=np.array([violation(problem, one)]))
+        entry.data["one"] = one
+        entries.append(entry)
+    return Population.create(*entries)
+
+
+def _described(entries: Population, last: int) -> list[Individual]:
+    """Individuals with the rank of their entries (``last`` if infeasible) and crowding, best first."""
+    population = []
+    for entry in entries:
+        crowding = entry.get("crowding")
+        finite = crowding is not None and math.isfinite(crowding)
+        rank = entry.get("rank")
+        population.append(
+            entry.data["one"].model_copy(
+                update={
+                    "rank": int(rank) if rank is not None else last,
+                    "crowding": float(crowding) if finite else None,
+                }
+            )
+        )
+    return sorted(population, key=lambda one: (*standing(one, last), one.id))
+
+
+def standing(one: Individual, last: int) -> tuple[bool, float, int, float]:
+    """Less is better: trained, feasible, an early front, far from its neighbours.
+
+    Args:
+        one: A member of a population.
+        last: Rank of one that has none.
+    """
+    rank = last if one.rank is None else one.rank
+    return (not one.ok, one.violation, rank, -(math.inf if one.crowding is None else one.crowding))

@@ -1,0 +1,81 @@
+"""Names of classes: a genome's own have those of the class table where they equal a row, else digits.
+
+``SA-12143`` has the operator genome 12143 and featurizer class 1. ``SA-02143.k3f0`` has feature groups
+that no featurizer class makes, which the four characters after the point stand for. A ``-Diff`` at the
+end: two branches and their difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+
+from star_core.genome.featurizer import FeaturizerGenome
+from star_core.genome.operator import LIVClass, OperatorGenome, class_table
+from star_core.genome.tables import ALPHABET, FEATURIZERS, Nonlinearity, TokenMixing
+
+OWN_FEATURIZER = 0
+"""First digit of an operator genome whose feature groups no featurizer class makes."""
+
+STEMS = {
+    TokenMixing.DIAGONAL: "GMemless",
+    TokenMixing.LOW_RANK: "SA",
+    TokenMixing.TOEPLITZ: "GConv",
+    TokenMixing.SEMI_SEPARABLE: "Rec",
+}
+NAME = re.compile(rf"\b(?:LA|{'|'.join(STEMS.values())})(?:-\w+)*(?:\.\w{{4}}(?:-Diff)?)?")
+"""The name of any class, of the table or not."""
+
+
+@lru_cache(maxsize=1 << 14)
+def own_class(operator: OperatorGenome, featurizer: FeaturizerGenome) -> LIVClass:
+    """A class from its genomes, by the name it has in the table or else one made of its digits."""
+    index = _featurizer_classes().get(featurizer, OWN_FEATURIZER)
+    operator = OperatorGenome(
+        index, operator.token_mixing, operator.sparsity, operator.nonlinearity, operator.channel_mixing
+    )
+    name = _names().get((operator, featurizer))
+    if name is None:
+        linear = (operator.token_mixing, operator.nonlinearity) == (TokenMixing.LOW_RANK, Nonlinearity.NONE)
+        stem = "LA" if linear else STEMS[operator.token_mixing]
+        name = f"{stem}-{operator}" + (f".{_code(str(featurizer))}" if index == OWN_FEATURIZER else "")
+    return LIVClass(name, operator, featurizer, False)
+
+
+@lru_cache(maxsize=1 << 14)
+def differential(entry: LIVClass) -> LIVClass:
+    """The differential variant of a class."""
+    return LIVClass(f"{entry.name}-Diff", entry.operator, entry.featurizer, True)
+
+
+def with_variants(table: tuple[LIVClass, ...]) -> dict[int, LIVClass]:
+    """Class allele → class, of a genome's own: each of the table, then each one's differential variant."""
+    return dict(enumerate((*table, *map(differential, table)), 1))
+
+
+def is_named(entry: LIVClass) -> bool:
+    """Whether a class, or what it doubles, has a row of the class table."""
+    return (entry.operator, entry.featurizer) in _names()
+
+
+@lru_cache(maxsize=1)
+def named_classes() -> tuple[LIVClass, ...]:
+    """The classes of the table that are no differential variants, in its order."""
+    return tuple(entry for entry in class_table().values() if not entry.differential)
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[tuple[OperatorGenome, FeaturizerGenome], str]:
+    return {(entry.operator, entry.featurizer): entry.name for entry in named_classes()}
+
+
+@lru_cache(maxsize=1)
+def _featurizer_classes() -> dict[FeaturizerGenome, int]:
+    return {FeaturizerGenome.of_class(index): index for index in FEATURIZERS}
+
+
+def _code(text: str) -> str:
+    """Four characters that tell texts apart."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return "".join(ALPHABET[number // len(ALPHABET) ** place % len(ALPHABET)] for place in range(4))

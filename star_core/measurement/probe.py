@@ -1,0 +1,128 @@
+"""The probe of a candidate's cost on this machine: what its process runs instead of a training."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import torch
+
+from star_core.architecture import Architecture
+from star_core.compiler import compile_genome
+from star_core.errors import ConfigError, GenomeError
+from star_core.evaluation import Evaluation, Job
+from star_core.genome import Genome, SearchSpace
+from star_core.genome.tables import MAX_GROUPS
+from star_core.measurement import floor
+from star_core.measurement.alone import Load, one_at_a_time, pin
+from star_core.measurement.device import Device
+from star_core.measurement.inference import Conditions, Session, begin
+from star_core.measurement.machine import fingerprint
+from star_core.measurement.timing import Timing
+from star_core.training.outcome import now
+
+TWIN_WIDTH = 16
+"""Channels of the small model that runs first."""
+OTHERS = 0.25
+"""Share of the machine's cores that others may keep busy before a timing counts as disturbed."""
+_PAUSE = 1.0
+"""Seconds between two rounds."""
+
+
+def measure(job: Job) -> Evaluation:
+    """Time to first token, time per token and peak memory of an architecture, alone on its cores.
+
+    ``job.settings`` are the ``Conditions``. Metrics are ``prefill_seconds``, ``decode_seconds_per_token`` and
+    ``peak_memory_bytes``; for each time also its name with ``_spread``, ``_low`` and ``_high`` (``Timing``);
+    ``disturbed`` (share of repeats) and ``other_load`` (cores that others used), which say how far to trust
+    them; and the machine's ``flops_per_second`` and ``bytes_per_second``. What others disturb is timed
+    again, and marked if that did not help.
+
+    Raises:
+        GenomeError: The genome is not valid.
+        ConfigError: It compiles to another architecture than the job says, or the accelerator is none that
+            can be measured.
+        StarError: Another measurement does not end.
+    """
+    conditions, recipe = Conditions(**job.settings), job.training
+    architecture = _architecture(job, conditions.vocab_size)
+    machine = fingerprint(recipe.accelerator, recipe.threads)
+    began = time.perf_counter()
+    with one_at_a_time():
+        pin(recipe.threads)
+        torch.set_num_threads(recipe.threads)
+        torch.set_flush_denormal(True)
+        device = Device(machine["device"])
+        session, peak_memory = begin(architecture, _twin(job, architecture), conditions, device)
+        metrics = {"peak_memory_bytes": float(peak_memory), **_times(session, conditions.rounds)}
+        num_bytes = 4 * architecture.num_parameters + architecture.cache_bytes(conditions.context)
+        metrics["flops_per_second"] = floor.flops_per_second(device)
+        metrics["bytes_per_second"] = floor.bytes_per_second(num_bytes, device)
+    return Evaluation(
+        key=job.key,
+        digest=job.digest,
+        genome=job.genome,
+        status="ok",
+        metrics=metrics,
+        detail="",
+        tokens=0,
+        flops=0,
+        seconds={"total": time.perf_counter() - began},
+        limits={},
+        machine=machine,
+        finished_at=now(),
+    )
+
+
+def _times(session: Session, most: int) -> dict[str, float]:
+    """The metrics of the least disturbed round."""
+    rounds = []
+    for attempt in range(most):
+        if attempt:
+            time.sleep(_PAUSE)
+        before = Load.now()
+        times = {"prefill_seconds": session.prefill_time(), "decode_seconds_per_token": session.decode_time()}
+        load = before.of_others()
+        disturbed = max(one.disturbed for one in times.values())
+        rounds.append((disturbed, load, times))
+        if not disturbed and load <= OTHERS * (os.cpu_count() or 1):
+            break
+    disturbed, load, times = min(rounds, key=lambda one: one[:2])
+    metrics = {"disturbed": disturbed, "other_load": load}
+    for name, one in times.items():
+        metrics.update(_statistics(name, one))
+    return metrics
+
+
+def _statistics(name: str, one: Timing) -> dict[str, float]:
+    return {
+        name: one.median,
+        f"{name}_spread": one.spread,
+        f"{name}_low": one.low,
+        f"{name}_high": one.high,
+    }
+
+
+def _architecture(job: Job, vocab_size: int) -> Architecture:
+    architecture = _compiled(job, job.model.width, job.model.head_dim, vocab_size)
+    if architecture.digest != job.digest:
+        raise ConfigError(
+            f"the genome compiles to another architecture than the job says ({job.digest[:12]})",
+            value=architecture.digest[:12],
+            place=job.genome,
+            fix="plan the measurement again with this version",
+        )
+    return architecture
+
+
+def _twin(job: Job, architecture: Architecture) -> Architecture:
+    """The genome at a small width, or as it is where it cannot be built so small."""
+    try:
+        return _compiled(job, min(TWIN_WIDTH, job.model.width), None, architecture.vocab_size)
+    except (ConfigError, GenomeError):
+        return architecture
+
+
+def _compiled(job: Job, width: int, head_dim: int | None, vocab_size: int) -> Architecture:
+    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
+    return compile_genome(Genome.parse(job.genome), space, width, head_dim, vocab_size)

@@ -1,0 +1,91 @@
+"""A measurement for people: what it cost here, what the spec says, and what the machine allows at best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from star_core.analysis import units
+from star_core.architecture import Architecture
+from star_core.config import Objectives
+from star_core.evaluation import Evaluation
+from star_core.objectives.flops import prefill_flops
+
+_COLUMNS = ("", "here", "10–90 %", "spread", "at best", "of that")
+
+
+def measurement_tables(
+    architecture: Architecture, evaluation: Evaluation, section: Objectives
+) -> Iterator[RenderableType]:
+    """The genome, what it costs, what the spec says, the machine; a warning where that was not quiet."""
+    weights, cache = 4 * architecture.num_parameters, architecture.cache_bytes(section.cache_length)
+    prompt_flops = section.prompt_length * prefill_flops(architecture, section.prompt_length)
+    token_flops = architecture.flops_per_token(section.cache_length)
+    yield Text(str(architecture.genome), "bold")
+    yield Text(
+        f"{units.plural(len(architecture.layers), 'LIV')}, width {architecture.width}, "
+        f"{units.count(architecture.num_parameters)} parameters, digest {architecture.digest[:12]}\n"
+    )
+    yield _costs(evaluation, section, (prompt_flops, token_flops), (weights, weights + cache))
+    yield Text(
+        f"\nFrom the spec: {units.flops(prompt_flops)} for the prompt; {units.flops(token_flops)} and "
+        f"{units.size(weights + cache)} read for a token; {units.size(weights)} of weights, "
+        f"{units.size(cache)} of cache."
+    )
+    yield _machine(evaluation)
+    if disturbed := evaluation.metrics["disturbed"]:
+        yield Text(
+            f"Others kept this machine busy: {units.percent(disturbed)} of the repeats had to wait for a "
+            "processor. Do not trust the times; measure again when it is quiet.",
+            "bold red",
+        )
+
+
+def _costs(
+    evaluation: Evaluation, section: Objectives, flops: tuple[float, float], num_bytes: tuple[int, int]
+) -> Table:
+    """The costs, beside what the machine's FLOP/s and memory bandwidth allow at best.
+
+    Args:
+        evaluation: What was measured.
+        section: Lengths.
+        flops: Of the prompt, and of a token.
+        num_bytes: Read for the prompt (weights), and for a token (weights and cache).
+    """
+    metrics = evaluation.metrics
+    table = Table(header_style="dim", box=None, pad_edge=False)
+    for name in _COLUMNS:
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    titles = {
+        f"first token of {section.prompt_length:,}": "prefill_seconds",
+        f"token behind {section.cache_length:,}": "decode_seconds_per_token",
+    }
+    for (title, name), work, read in zip(titles.items(), flops, num_bytes, strict=True):
+        floor = max(work / metrics["flops_per_second"], read / metrics["bytes_per_second"])
+        table.add_row(
+            title,
+            units.time(metrics[name]),
+            f"{units.time(metrics[f'{name}_low'])} – {units.time(metrics[f'{name}_high'])}",
+            units.percent(metrics[f"{name}_spread"], 1),
+            units.time(floor),
+            units.percent(floor / metrics[name]),
+        )
+    table.add_row("tokens per second", units.count(1 / metrics["decode_seconds_per_token"]))
+    held = metrics["peak_memory_bytes"]
+    share = units.percent(num_bytes[1] / held) if held > 0 else units.MISSING
+    table.add_row("peak memory", units.size(held), "", "", units.size(num_bytes[1]), share)
+    return table
+
+
+def _machine(evaluation: Evaluation) -> Text:
+    machine, metrics = evaluation.machine, evaluation.metrics
+    return Text(
+        f"{machine['gpu'] or machine['processor']}; {units.plural(int(machine['threads']), 'thread')} on "
+        f"{units.plural(int(machine['cores']), 'core')}, {machine['instruction_set']}, torch "
+        f"{machine['torch']}, float32: {metrics['flops_per_second'] / 1e9:.0f} GFLOP/s, "
+        f"{metrics['bytes_per_second'] / 1e9:.1f} GB/s. Others used {metrics['other_load']:.1f} cores.",
+        "dim",
+    )

@@ -1,0 +1,42 @@
+"""Floating-point operations a token, from the spec: reading a prompt, and writing behind a context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from star_core.architecture import Architecture
+from star_core.config import Objectives
+from star_core.objectives.base import Objective, register
+from star_core.structures.low_rank import WINDOW
+
+
+def prefill_flops(architecture: Architecture, length: int) -> float:
+    """Mean over the tokens of a prompt, each of which reads itself and those before it.
+
+    What a token costs is linear in what it reads up to the width of a band, and linear again beyond, so
+    the ends of the two pieces are enough.
+    """
+    bend = min(WINDOW, length)
+    total = _sum(architecture, 1, bend)
+    if length > bend:
+        total += _sum(architecture, bend + 1, length)
+    return total / length
+
+
+def _sum(architecture: Architecture, first: int, last: int) -> float:
+    ends = architecture.flops_per_token(first) + architecture.flops_per_token(last)
+    return (last - first + 1) * ends / 2
+
+
+def prefill(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
+    """Per token of a prompt of ``prompt_length``."""
+    return prefill_flops(architecture, section.prompt_length)
+
+
+def decode(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
+    """Of one token that reads ``cache_length`` tokens."""
+    return float(architecture.flops_per_token(section.cache_length))
+
+
+PREFILL_FLOPS = register(Objective("prefill_flops", "prefill FLOPs", "per token", False, prefill))
+DECODE_FLOPS = register(Objective("decode_flops", "decode FLOPs", "per token", False, decode))

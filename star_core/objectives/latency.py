@@ -1,0 +1,48 @@
+"""Seconds on this very machine: until the first token is written, and for each token behind a context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from star_core.architecture import Architecture
+from star_core.config import Objectives, Params
+from star_core.objectives.base import Objective, register
+from star_core.objectives.probe import Probe, probed
+
+REPEATS = 15
+"""Undisturbed repeats of each timing."""
+NOISE = 0.05
+"""Two measurements of one architecture in two processes differ by so much."""
+
+
+def settings(params: Params, vocab_size: int) -> dict[str, Any]:
+    """The conditions of ``star_core.measurement.inference``; the context is that of the cache's size."""
+    section = params.objectives
+    return {
+        "vocab_size": vocab_size,
+        "prompt": section.prompt_length,
+        "context": section.cache_length,
+        "repeats": REPEATS,
+    }
+
+
+DEVICE = Probe("star_core.measurement.probe:measure", settings, alone=True)
+
+
+def prefill(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
+    """Seconds to read a prompt of ``prompt_length`` tokens and choose the next."""
+    return probed(metrics, "prefill_seconds")
+
+
+def decode(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
+    """Seconds a token, with ``cache_length`` tokens held."""
+    return probed(metrics, "decode_seconds_per_token")
+
+
+PREFILL_SECONDS = register(
+    Objective("prefill_seconds", "time to first token", "s", False, prefill, DEVICE, NOISE)
+)
+DECODE_SECONDS = register(
+    Objective("decode_seconds_per_token", "time per token", "s", False, decode, DEVICE, NOISE)
+)

@@ -1,0 +1,75 @@
+"""The default search does not change silently: stored generations stay what their parameters say.
+
+The outcomes are made from the genome's text, so that nothing but sampling, variation, repair and survival can
+move these digests. Whoever moves them on purpose raises ``SEARCH`` in ``star_core/semantics.py``.
+"""
+
+import hashlib
+
+import pytest
+
+from star_core.config import digest_json
+from star_core.evaluation import Evaluation
+from star_core.evolution.step import assess, offspring_of, select
+from tests.evolution.experiments import DATA, experiment
+
+SETTINGS = {
+    "defaults": (
+        {},
+        "bf8f9daf44fda9742e7fb61f145d7c65e3c5be7b0e683fd68c1643f93434ea3b",
+    ),
+    "one objective, wide": (
+        {
+            "objectives": {"preset": "quality"},
+            "evolution": {"population": 12, "offspring": 20, "tournament": 3, "mutation_rate": 0.2},
+        },
+        "ca3c89f13fd9657ff04f65efcf8147e043337427ac43125251138a8e4c609aa5",
+    ),
+    "deep, constrained": (
+        {
+            "space": {"preset": "extended", "depth": 24, "groups": 6},
+            "objectives": {"preset": "quality+cache", "constraints": {"parameters": 700_000}},
+            "evolution": {"population": 6, "seed": 3, "crossover_points": 3, "seeds": ["transformer++"]},
+        },
+        "7978468386f03b4580c97c6dd9c3879d6b37d9f268627d44dff2955d8f909d35",
+    ),
+}
+
+
+def outcome(offspring):
+    """A loss and a status made of the genome's letters."""
+    draw = hashlib.sha256(offspring.genome.encode()).digest()
+    failed = draw[0] < 32
+    metrics = {} if failed else {"validation_loss": 1 + draw[1] / 256}
+    status = "diverged" if failed else "ok"
+    return Evaluation("0" * 64, offspring.digest, offspring.genome, status, metrics, "", 1, 1, {}, {}, {}, "")
+
+
+def course(problem, generations=4):
+    """What a few generations made and kept, without what other parts of the code put into the files."""
+    told, parent = [], None
+    for _ in range(generations + 1):
+        made = offspring_of(problem, parent)
+        parent = select(
+            problem, "golden", parent, [assess(problem, one, outcome(one), DATA) for one in made], DATA
+        )
+        told.append(
+            [
+                [[one.id, one.genome, one.parents, one.origin.model_dump(mode="json")] for one in made],
+                [
+                    [one.id, one.rank, None if one.crowding is None else repr(one.crowding)]
+                    for one in parent.population
+                ],
+            ]
+        )
+    return told
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_default_search_is_what_it_was(name):
+    sections, digest = SETTINGS[name]
+    assert digest_json(course(experiment(**sections))) == digest
+
+
+def test_what_generations_depend_on_is_what_it_was():
+    assert experiment().params.digest == "f2f90a84186690608f7fc8ce3aaf69dd4b9ef4f97e8f7e941a240639213e8cab"

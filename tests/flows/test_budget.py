@@ -1,0 +1,282 @@
+"""Budgets: where they stop a run, that nothing is lost by it, and that ``star plan`` foresees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+from unittest.mock import MagicMock
+
+import pytest
+
+from flows.budget import Account, BudgetSpent, limited
+from flows.command_plan import plan_of
+from flows.session import Where, session
+from star_core.analysis.plan import Stage
+from star_core.config import Budget, Model, Training
+from star_core.errors import ConfigError, StarError
+from star_core.evaluation import Evaluation, Job
+from star_core.population.comparison import comparison_path, read_comparison
+from star_core.population.generation import stored_generations
+from tests.flows.projects import TINY, Project
+
+RECIPE = Training(steps=10, batch_size=2, sequence_length=5)
+TOKENS = TINY["training"]["steps"] * TINY["training"]["batch_size"] * TINY["training"]["sequence_length"]
+BASELINES, POPULATION = 2, TINY["evolution"]["population"]
+ALL = BASELINES + 3 * POPULATION
+# The clock of this one counts finished candidates, so that where it stops does not depend on the machine.
+BY_CANDIDATES = """
+import sys
+from pathlib import Path
+from flows.command_evolve import evolve_command
+from flows.session import Where, session
+where = Where(str(Path.cwd()), "main")
+session(where).elapsed = lambda: float(len(list(Path(".star/evaluations").glob("*/*.json"))))
+evolve_command(where, None, max_seconds=float(sys.argv[1]))
+"""
+
+
+def job(name: str, training: Training = RECIPE) -> Job:
+    return Job("g", "paper", Model(), training, "d", "0" * 64, name, name, "s")
+
+
+def account(elapsed=lambda: 0.0, counted=None, **budget):
+    return Account(Budget(**budget), RECIPE, counted or {}, elapsed)
+
+
+def test_a_candidate_is_begun_while_its_tokens_fit():
+    found = account(tokens=399, counted={"old": 100})
+    for name in ("a", "b"):
+        assert found.spent(job(name)) is None
+        found.count(job(name))
+    assert found.tokens == 300
+    assert found.spent(job("c")) == "tokens"
+    assert account(tokens=400, counted={"old": 300}).spent(job("c")) is None
+
+
+def test_an_architecture_counts_once_and_again_only_after_it_was_put_off():
+    found = account(tokens=200)
+    for _ in range(2):  # it begins, and is there
+        found.count(job("a"))
+    assert found.tokens == 100
+    found.count(job("b"))
+    assert found.spent(job("c")) == "tokens"
+    assert found.spent(job("a")) is None  # its evaluation was deleted: paid for already
+    found.put_off(job("b"))
+    assert found.tokens == 100
+    assert found.spent(job("c")) is None
+
+
+def test_a_training_that_goes_on_costs_what_is_new():
+    found, half = account(tokens=100), replace(job("a/5"), stop=5)
+    found.count(half)
+    assert found.tokens == 50
+    assert found.spent(job("b")) == "tokens"
+    whole = replace(job("a"), resume="a/5")
+    assert found.spent(whole) is None
+    found.count(whole)
+    assert found.tokens == 100
+    found.put_off(whole)
+    assert found.tokens == 50
+
+
+def test_retraining_takes_nothing_from_the_tokens():
+    found, longer = account(tokens=0), job("a", RECIPE.model_copy(update={"steps": 20}))
+    assert found.spent(longer) is None
+    found.count(longer)
+    assert found.tokens == 0
+    assert found.spent(job("a")) == "tokens"
+
+
+def test_seconds_run_by_the_clock_and_bind_retraining_too():
+    now = [0.0]
+    found = account(lambda: now[0], seconds=5)
+    now[0] = 4.9
+    assert found.spent(job("a")) is None
+    now[0] = 5.0
+    assert found.spent(job("a")) == "seconds"
+    assert found.spent(job("a", RECIPE.model_copy(update={"steps": 20}))) == "seconds"
+
+
+def test_what_is_left_is_an_error_that_says_what_to_do():
+    found = account(tokens=50)
+    found.require([])
+    assert found.ended is None
+    # A user's error where a command was to make one thing: exit code 2, so that DVC sees it failed.
+    with pytest.raises(StarError, match=r"budget.tokens: 50: .* 2 of the candidates .* Fix: raise it"):
+        found.require([job("a"), job("b")])
+    assert (found.ended.limit, found.ended.left) == ("tokens", 2)
+
+
+def test_the_command_line_states_limits_in_place_of_the_file():
+    assert limited(Budget(tokens=5, seconds=6), 7, None) == Budget(tokens=7, seconds=6)
+    assert limited(Budget(tokens=5), None, 0.0) == Budget(tokens=5, seconds=0)
+    with pytest.raises(ConfigError, match="--max-seconds: nan"):
+        limited(Budget(), None, float("nan"))
+
+
+class Waiting:
+    """Training as ``train_all`` sees it: a candidate takes ten seconds of a clock that only it moves."""
+
+    workers, cluster = 1, None
+
+    def __init__(self, budget: Budget) -> None:
+        self.now, self.begun = 0.0, []
+        self.trainer, self.done = self, None
+        self.account = Account(budget, RECIPE, {}, lambda: self.now)
+
+    def stored(self, _job):
+        return None
+
+    def is_busy(self, _job):
+        return False
+
+    def submit(self, _where, name, _job):
+        self.begun.append(name)
+        self.now += 10
+        self.done = name
+        return self
+
+    def add_done_callback(self, put):
+        put(self)
+
+    def result(self):
+        ended = Evaluation(self.done, "", "", "crashed", {}, "", 0, 0, {}, {}, {}, "")
+        return json.dumps({"evaluation": asdict(ended), "cached": False})
+
+
+def test_seconds_are_kept_within_one_candidate(monkeypatch):
+    from flows import training
+
+    work = Waiting(Budget(seconds=25))
+    monkeypatch.setattr(training, "session", lambda _: work)
+    monkeypatch.setattr(training, "submit", work.submit)
+    for shown in ("Progress", "display"):
+        monkeypatch.setattr(training, shown, MagicMock())
+    with pytest.raises(BudgetSpent) as caught:
+        training.train_all(Where("", "main"), {name: job(name) for name in "abcde"})
+    assert (work.begun, work.now) == (["a", "b", "c"], 30)
+    assert (caught.value.limit, caught.value.left) == ("seconds", 2)
+
+
+def foreseen(project: Project, **budget: float):
+    """The plan of a project as it stands now."""
+    session.cache_clear()
+    where = Where(str(project.folder), "main")
+    session(where).budget = Budget(**budget)
+    return plan_of(where, calibrate=False)
+
+
+def flops(stage: Stage) -> list[float]:
+    """FLOPs of what a stage is to train, most first."""
+    return [one.flops for one in stage.loads]
+
+
+def born(project: Project, index: int) -> list[int]:
+    """FLOPs of what generation ``index`` trained, most first."""
+    made = stored_generations("main", project.folder / "data")[index]
+    return sorted((one.cost.flops for one in made.born), reverse=True)
+
+
+def test_a_run_in_parts_by_tokens_and_seconds_ends_as_planned_and_as_one_undisturbed(
+    finished, environment, tmp_path, monkeypatch
+):
+    project = Project.create(tmp_path / "project", environment)
+    monkeypatch.chdir(project.folder)
+
+    # Nothing is stored or measured yet: the calibration leaves nothing behind.
+    output = project.run("star", "plan")
+    assert "From a calibration just now" in " ".join(output.split())
+    assert not project.evaluations()
+
+    room = BASELINES + POPULATION + 2
+    before = foreseen(project, tokens=room * TOKENS + TOKENS - 1)
+    assert [one.left for one in before.stages] == [BASELINES, POPULATION, POPULATION, POPULATION]
+    assert [one.known for one in before.stages] == [True, True, False, False]
+    assert sum(one.left_tokens for one in before.stages) == ALL * TOKENS
+    assert [(one.stage.title, one.begun, one.limit) for one in before.passages()][-1] == (
+        "generation 1",
+        2,
+        "tokens",
+    )
+    limit = room * TOKENS + TOKENS - 1
+    output = project.run("star", "evolve", "--max-tokens", str(limit))
+    assert f"Stopped: the next candidate does not fit the budget of {limit:,} tokens" in output
+    assert f"{room * TOKENS:,} tokens trained in the run, {ALL - room} candidates left" in output
+    assert f"`star evolve --max-tokens {ALL * TOKENS}` goes on" in output
+    assert (project.folder / "data/reports/main/report.html").exists()
+    seen = project.evaluations()
+    assert len(seen) == room
+    assert list(project.generations()) == ["gen_000.json"]
+    path = comparison_path("main", "baselines", project.folder / "data")
+    costs = [one.cost.flops for one in read_comparison(path, "main", "baselines").entries]
+    assert flops(before.stages[0]) == sorted(costs, reverse=True)
+    assert flops(before.stages[1]) == born(project, 0)
+
+    # What is stored of a generation in the making is not planned again; its pace is known now.
+    after = foreseen(project, tokens=room * TOKENS)
+    assert [(one.title, one.stored, one.left) for one in after.stages] == [
+        ("generation 1", 2, POPULATION - 2),
+        ("generation 2", 0, POPULATION),
+    ]
+    assert after.trained == room * TOKENS
+    assert after.pace is not None
+    assert "finished trainings of this recipe" in after.pace.source
+    assert [(one.begun, one.limit) for one in after.passages()] == [(0, "tokens")]
+
+    script = project.folder / ".star" / "by_candidates.py"
+    script.write_text(BY_CANDIDATES)
+    output = project.run(sys.executable, str(script), str(ALL - 3))
+    assert f"Stopped: the budget of {ALL - 3} s is spent after {ALL - 3} s" in output
+    assert f"3 candidates left. `star evolve --max-seconds {ALL - 3}` goes on" in output
+    now = project.evaluations()
+    assert len(now) == ALL - 3
+    assert seen.items() <= now.items(), "a finished candidate was trained again"
+    middle = foreseen(project)
+    assert [(one.title, one.stored, one.left) for one in middle.stages] == [("generation 2", 1, 3)]
+
+    project.run("star", "evolve", "--max-tokens", str(ALL * TOKENS))
+    assert now.items() <= project.evaluations().items()
+    assert project.generations() == finished.generations()
+    for name in ("data/baselines/main/baselines.json", "data/ledger.yaml", "dvc.lock"):
+        assert (project.folder / name).read_bytes() == (finished.folder / name).read_bytes()
+    assert set(flops(after.stages[0])) <= set(born(project, 1))
+    assert set(flops(middle.stages[0])) <= set(born(project, 2))
+    assert not foreseen(project).stages
+    assert "nothing is left to train up to generation 2" in project.run("star", "plan")
+
+
+def test_without_seconds_nothing_is_begun_and_that_is_no_error(environment, tmp_path):
+    project = Project.create(tmp_path / "project", environment)
+    output = project.run("star", "evolve", "--max-seconds", "0")
+    assert "Stopped: the budget of 0 s is spent" in output
+    assert f"{ALL} candidates left" in output
+    assert "Traceback" not in output
+    assert not project.evaluations()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--params", "missing.yaml"], "missing.yaml: cannot be read"),
+        (["--run", "../up"], "a run's name"),
+        (["--max-seconds", "inf"], "--max-seconds: inf: a finite number of seconds"),
+        (["--max-tokens", "-1"], "--max-tokens"),
+    ],
+)
+def test_wrong_arguments_of_a_plan_are_one_message(tmp_path, arguments, message):
+    project = Project(tmp_path, {**os.environ, "COLUMNS": "200"})
+    (tmp_path / "params.yaml").write_text("{}")
+    output = project.run("star", "plan", *arguments, code=2)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_a_plan_refuses_what_evolving_would(finished, tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text((finished.folder / "params.yaml").read_text().replace("width: 16", "width: 32"))
+    project = Project(finished.folder, finished.environment)
+    output = project.run("star", "plan", "--params", str(path), code=2)
+    assert "model.width: 32" in output or "under DVC the parameter file" in output
+    assert "Fix:" in output

@@ -1,0 +1,453 @@
+"""`star doctor`: what it finds wrong, what it leaves behind (nothing), and what it never says."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_API_HOST,
+    temporary_settings,
+)
+from rich.console import Console
+
+from flows.command_doctor import SUBJECT_WIDTH, doctor_command, table
+from flows.doctor import (
+    checks,
+    cluster,
+    installed,
+    listening,
+    machine,
+    project,
+    runs,
+    security,
+    server,
+    storage,
+)
+from flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
+from tests.flows.projects import TINY
+from tests.flows.projects import Project as Folder
+from tests.object_store import ObjectStore
+
+SECRET = "hunter2-never-to-be-shown"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A project folder with tiny parameters and nothing else."""
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(TINY))
+    return Project(tmp_path, "params.yaml")
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project", "params.yaml")
+
+
+def found(check, place: Project) -> list[Finding]:
+    return list(check(place))
+
+
+def only(check, place: Project) -> Finding:
+    (one,) = found(check, place)
+    return one
+
+
+def with_params(place: Project, **sections: object) -> Project:
+    place.root.joinpath("params.yaml").write_text(yaml.safe_dump({**TINY, **sections}))
+    return Project(place.root, place.file)
+
+
+# -- installed and machine
+
+
+def test_this_environment_is_as_tested(place):
+    assert {one.level for check in (installed.python, installed.packages) for one in check(place)} == {
+        Level.OK
+    }
+    assert only(installed.torch, place).text.startswith("2.")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "level", "text"),
+    [
+        ("fastapi", "0.160.0", Level.PROBLEM, "Prefect 3.8 fails with it"),
+        ("sqlalchemy", "2.1.0", Level.PROBLEM, "<2.1,>=2.0 is needed"),
+        ("pymoo", None, Level.PROBLEM, "is not installed"),
+        ("prefect", "3.8.1", Level.WARNING, "prefect 3.8.1 ("),
+    ],
+)
+def test_packages_out_of_bounds_are_problems(place, monkeypatch, name, version, level, text):
+    real = installed.version_of
+    monkeypatch.setattr(installed, "version_of", lambda one: version if one == name else real(one))
+    (one,) = [one for one in installed.packages(place) if one.level is not Level.OK]
+    assert (one.level, "pip install" in one.fix) == (level, True)
+    assert text in one.text
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_a_problem(place, monkeypatch):
+    monkeypatch.setattr(installed, "gpus", lambda: 0)
+    asked = with_params(place, training={**TINY["training"], "accelerator": "gpu"})
+    assert only(installed.torch, asked).level is Level.PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(10**12, Level.OK), (500 << 20, "warning"), (1 << 20, "problem")]
+)
+def test_a_full_disk_is_said(place, monkeypatch, free, level):
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
+    assert {one.level for one in machine.disk(place)} == {level}
+
+
+def test_more_workers_than_cores_or_memory_are_warned_of(place, monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda: 1 << 30)
+    asked = with_params(place, runtime={"workers": 4096})
+    assert only(machine.cores, asked).level is Level.WARNING
+    assert only(machine.memory, asked).level is Level.WARNING
+    assert "4096" in only(machine.cores, asked).text
+
+
+# -- project
+
+
+def test_wrong_parameters_are_a_problem_of_every_check_that_needs_them(place):
+    wrong = with_params(place, evolution={"popluation": 3})
+    (one,) = found(project.parameters, wrong)
+    assert one.level is Level.PROBLEM
+    assert "did you mean 'population'" in one.fix
+    sections = dict(checks.examine(wrong, (("Storage", (storage.storage,)), ("Machine", (machine.cores,)))))
+    assert [one.level for one in sections["Storage"] + sections["Machine"]] == [Level.PROBLEM] * 2
+
+
+def test_no_git_no_dvc_no_remote(place):
+    assert only(project.git, place).fix == "git init"
+    assert only(project.dvc, place).level is Level.WARNING
+    assert found(project.remote, place) == []
+
+
+def test_the_remote_is_asked(copied, finished):
+    at = Folder(copied.root, finished.environment)
+    assert only(project.remote, copied).text.startswith("none")
+    at.run("dvc", "remote", "add", "-d", "copy", str(copied.root.parent / "copy"))
+    assert only(project.remote, copied).text == f"copy: {copied.root.parent / 'copy'}, nothing pushed yet"
+    (copied.root.parent / "copy").mkdir()
+    assert only(project.remote, copied) == ok("DVC remote", f"copy: {copied.root.parent / 'copy'}")
+    at.run("dvc", "remote", "modify", "copy", "url", f"http://user:{SECRET}@127.0.0.1:9/x")
+    one = only(project.remote, copied)
+    assert one.level is Level.PROBLEM
+    assert SECRET not in one.text
+
+
+def test_what_git_lacks_is_named(copied):
+    one = only(project.git, copied)
+    assert one.level is Level.WARNING
+    assert "dvc.lock" in one.text
+    assert only(project.dvc, copied).level is Level.OK
+    (copied.root / "dvc.yaml").write_text("stages: {}")
+    assert only(project.dvc, copied).level is Level.PROBLEM
+
+
+# -- storage
+
+
+def test_a_folder_is_written_read_and_left_as_it_was(place):
+    assert only(storage.storage, place).level is Level.OK
+    left = [path for path in (place.root / ".star").rglob("*") if path.is_file()]
+    assert left == []
+
+
+def test_a_bucket_is_written_read_and_left_as_it_was(place, tmp_path, monkeypatch):
+    with ObjectStore(tmp_path / "s3") as s3:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        asked = with_params(place, runtime={"storage": f"{s3.url}/runs", "endpoint": s3.endpoint})
+        one = only(storage.storage, asked)
+        assert (one.level, "leases held" in one.text) == (Level.OK, True), one
+        listed = s3.client().list_objects_v2(Bucket=s3.bucket).get("Contents", [])
+        assert [one["Key"] for one in listed if "lease" not in one["Key"]] == []
+        monkeypatch.setattr(storage.Bucket, "has_conditions", lambda *_: False)
+        assert only(storage.storage, asked).level is Level.WARNING
+    gone = only(storage.storage, asked)
+    assert gone.level is Level.PROBLEM
+    assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in gone.text + gone.fix
+
+
+def test_storage_that_cannot_be_written_or_locked_is_a_problem(place, monkeypatch):
+    (place.root / "file").write_text("in the way")
+    assert only(storage.storage, with_params(place, runtime={"storage": "file"})).level is Level.PROBLEM
+    credentials = with_params(place, runtime={"storage": f"s3://me:{SECRET}@bucket/x"})
+    one = only(storage.storage, credentials)
+    assert one.level is Level.PROBLEM
+    assert SECRET not in one.text + one.fix
+    monkeypatch.setattr(storage, "_leases", lambda *_: False)
+    assert "taken twice" in only(storage.storage, with_params(place)).text
+
+
+# -- server
+
+
+def test_the_embedded_server_is_fine_and_a_dead_one_is_not(place, environment):
+    with temporary_settings({PREFECT_API_URL: None}):
+        assert only(server.server, place).text.startswith("embedded")
+    with temporary_settings({PREFECT_API_URL: f"http://me:{SECRET}@127.0.0.1:9/api"}):
+        one = only(server.server, place)
+        assert (one.level, SECRET in one.text) == (Level.PROBLEM, False)
+        assert found(server.deployments, place) == []
+    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):
+        assert "version 3.8" in only(server.server, place).text
+        assert only(server.deployments, place) == ok("schedule", "none (star deploy makes one)")
+
+
+def test_a_server_that_wants_a_password_says_so(place):
+    with answering(401) as port, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+        one = only(server.server, place)
+        assert (one.level, "asks for a password" in one.text) == (Level.PROBLEM, True)
+        assert found(server.deployments, place) == []
+
+
+# -- cluster
+
+
+def test_a_cluster_that_does_not_answer_is_a_problem(place):
+    assert only(cluster.cluster, place).text.startswith("local")
+    asked = with_params(place, runtime={"runner": "dask", "address": "tcp://127.0.0.1:9"})
+    assert only(cluster.cluster, asked).level is Level.PROBLEM
+
+
+# -- runs
+
+
+def test_a_finished_run_is_fine(copied):
+    (one,) = found(runs.runs, copied)
+    assert (one.level, one.text.split(",")[0]) == (Level.OK, "generation 2")
+
+
+def test_what_a_run_lacks_is_said_with_what_to_do(copied):
+    (copied.root / "data/populations/main/gen_002.json").rename(copied.root / "aside")
+    (one,) = found(runs.runs, copied)
+    assert one.level is Level.PROBLEM
+    assert "dvc pull" in one.fix
+    (copied.root / "aside").rename(copied.root / "data/populations/main/gen_002.json")
+    (copied.root / "dvc.lock").unlink()
+    shutil.rmtree(copied.root / "data/tokens/main")
+    uncommitted, corpus = found(runs.runs, copied)
+    assert "not in DVC: prepare@main, baselines@main, founders@main and 2 more" in uncommitted.text
+    assert uncommitted.fix == "star resume main --generations 2"
+    assert "dvc pull prepare@main" in corpus.fix
+
+
+def test_who_works_on_a_run_is_said(copied):
+    code = (
+        "import sys; from flows.session import Where, exclusive\n"
+        "with exclusive(Where(sys.argv[1], 'main')): print('held', flush=True); input()"
+    )
+    held = subprocess.Popen(
+        [sys.executable, "-c", code, str(copied.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert held.stdout is not None
+        held.stdout.readline()
+        assert f"process {held.pid} is working on it" in found(runs.runs, copied)[0].text
+    finally:
+        held.communicate(b"\n")
+    assert "working" not in found(runs.runs, copied)[0].text
+
+
+# -- security
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def secret_file(path: Path, content: str, mode: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o600, "ok"), (0o640, "warning"), (0o604, "warning")])
+@pytest.mark.parametrize("name", [".aws/credentials", "elsewhere"])
+def test_credentials_that_others_can_read_are_warned_of(place, home, monkeypatch, name, mode, level):
+    path = secret_file(home / name, f"[default]\naws_secret_access_key = {SECRET}\n", mode)
+    if name == "elsewhere":
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    one = only(security.credentials, place)
+    assert one.level == level
+    assert str(path) in one.text
+    assert SECRET not in one.text + one.fix
+    assert one.fix == ("" if level == "ok" else f"chmod 600 {path}")
+
+
+def test_secrets_of_dvc_belong_into_its_local_file(place, home):
+    content = f"['remote \"store\"']\n    url = s3://bucket\n    secret_access_key = {SECRET}\n"
+    secret_file(place.root / ".dvc/config.local", content, 0o644)
+    assert only(security.credentials, place).level is Level.WARNING
+    secret_file(place.root / ".dvc/config.local", content, 0o600)
+    assert only(security.credentials, place).level is Level.OK
+    secret_file(place.root / ".dvc/config", content, 0o644)
+    one = next(one for one in found(security.credentials, place) if one.level is not Level.OK)
+    assert (one.level, "secret_access_key of remote store" in one.text) == (Level.PROBLEM, True)
+    assert SECRET not in one.text + one.fix
+    secret_file(place.root / ".dvc/config", "['remote \"store\"']\n    url = s3://bucket\n", 0o644)
+    assert only(security.credentials, place).level is Level.OK
+
+
+def test_listening_sockets_are_told_apart():
+    with socket.socket() as everywhere, socket.socket() as here, socket.socket(socket.AF_INET6) as six:
+        everywhere.bind(("0.0.0.0", 0))
+        here.bind(("127.0.0.1", 0))
+        six.bind(("::1", 0))
+        for one in (everywhere, here, six):
+            one.listen()
+        public = listening.public_ports()
+        assert everywhere.getsockname()[1] in public
+        assert not {here.getsockname()[1], six.getsockname()[1]} & public
+    assert everywhere is not None
+    assert [listening.is_loopback(host) for host in ("localhost", "127.0.0.2", "::1", "[::1]")] == [True] * 4
+    assert [listening.is_loopback(host) for host in ("0.0.0.0", "10.0.0.1", "example.org")] == [False] * 3
+
+
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    """A server on all addresses that answers every question with a status; its port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200 if self.path.endswith("/health") else status)
+            self.end_headers()
+            self.wfile.write(b"true")
+
+        do_GET = do_POST  # noqa: N815 -- the names are http.server's
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listener = http.server.HTTPServer(("0.0.0.0", 0), Handler)
+    thread = threading.Thread(target=listener.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield listener.server_address[1]
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "level"), [(200, "warning"), (401, "ok")])
+def test_a_server_that_everybody_may_use_is_warned_of(place, status, level):
+    with answering(status) as port, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+        one = only(security.prefect_server, place)
+        assert (one.level, one.level == "ok" or str(port) in one.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({PREFECT_SERVER_API_HOST: "0.0.0.0"}, "PREFECT_SERVER_API_HOST is 0.0.0.0"),
+        ({PREFECT_API_URL: "http://10.1.2.3:4200/api"}, "no encryption and no password"),
+        (
+            {PREFECT_API_URL: "http://10.1.2.3:4200/api", PREFECT_API_AUTH_STRING: f"me:{SECRET}"},
+            "crosses the network in clear",
+        ),
+    ],
+)
+def test_servers_beyond_loopback_want_a_password(place, settings, text):
+    with temporary_settings(settings):
+        one = only(security.prefect_server, place)
+    assert (one.level, text in one.text) == (Level.WARNING, True)
+    assert SECRET not in one.text + one.fix
+    guarded = {PREFECT_SERVER_API_HOST: "0.0.0.0", PREFECT_SERVER_API_AUTH_STRING: f"me:{SECRET}"}
+    with temporary_settings(guarded):
+        assert only(security.prefect_server, place).level is Level.OK
+
+
+def test_a_cluster_that_strangers_reach_is_warned_of(place, monkeypatch):
+    monkeypatch.setattr(security, "public_ports", lambda: {8265, 22})
+    assert "Ray's dashboard" in only(security.cluster_ports, place).text
+
+
+# -- the whole
+
+
+def test_a_check_that_fails_or_hangs_is_a_row_and_no_more(place):
+    def broken(_: Project) -> Iterator[Finding]:
+        yield ok("before", "it broke")
+        raise ValueError(f"http://me:{SECRET}@host")
+
+    def endless(_: Project) -> Iterator[Finding]:
+        time.sleep(60)
+        yield ok("never", "")
+
+    def fine(_: Project) -> Iterator[Finding]:
+        yield warning("fine", "after all", "mend it")
+
+    (section, rows) = next(checks.examine(place, (("All", (broken, endless, fine)),), seconds=0.3))
+    assert section == "All"
+    assert [(one.level, one.subject) for one in rows] == [
+        ("ok", "before"),
+        ("problem", "broken"),
+        ("problem", "endless"),
+        ("warning", "fine"),
+    ]
+    assert SECRET not in rows[1].text
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_rows_fit_the_terminal_and_say_what_to_do(width):
+    output = io.StringIO()
+    rows = [ok("short", "fine"), problem("credentials", "word " * 40, "chmod 600 /a/long/path" * 8)]
+    Console(file=output, width=width).print(table(rows))
+    lines = output.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(line[: SUBJECT_WIDTH + 5].strip() in ("", "✓ short", "✗ credentials") for line in lines)
+    assert "→ chmod 600" in output.getvalue()
+
+
+def test_urls_lose_their_users():
+    assert shown_url(f"at http://me:{SECRET}@host:1/api?x=1") == "at http://host:1/api?x=1"
+
+
+def test_the_command_says_it_all_and_ends_with_1_if_something_does_not_work(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    home = tmp_path / "home"
+    secret_file(home / ".aws/credentials", f"[default]\naws_secret_access_key = {SECRET}\n", 0o644)
+    there = {**finished.environment, "HOME": str(home), "AWS_SECRET_ACCESS_KEY": SECRET, "COLUMNS": "100"}
+    said = Folder(tmp_path / "project", there).run("star", "doctor")
+    for section, _ in checks.CHECKS:
+        assert f"{section}\n" in said
+    assert "→ chmod 600" in said
+    assert "0 problems" in said
+    broken = {**there, "PREFECT_API_URL": f"http://me:{SECRET}@127.0.0.1:9/api"}
+    worse = Folder(tmp_path / "project", broken).run("star", "doctor", code=1)
+    assert "http://127.0.0.1:9/api does not answer" in worse
+    assert SECRET not in said + worse
+
+
+def test_a_healthy_project_ends_normally(copied, monkeypatch, capsys, home):
+    monkeypatch.setattr("flows.command_doctor.examine", lambda _: iter([("All", [ok("a", "b")])]))
+    doctor_command(copied.root, None, "params.yaml")
+    assert "1 ok, 0 warnings, 0 problems" in capsys.readouterr().out

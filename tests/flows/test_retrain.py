@@ -1,0 +1,33 @@
+"""The best of a run, trained longer and at another size."""
+
+from __future__ import annotations
+
+import shutil
+
+from star_core.genome import Genome
+from star_core.genome.scaling import at_depth
+from star_core.population.comparison import comparison_path, read_comparison
+from star_core.population.generation import stored_generations
+from star_core.training.checkpoint import load_checkpoint
+from tests.flows.projects import Project
+
+
+def test_the_front_at_another_width_and_depth(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    project = Project(tmp_path / "project", finished.environment)
+    output = project.run("star", "retrain", "main", "--width", "33", code=2)
+    assert "width: 33" in output
+    assert "Traceback" not in output
+    project.run("star", "retrain", "main", "--width", "24", "--depth", "6", "--by", "stretch")
+    path = comparison_path("main", "scaled", project.folder / "data", "width-24-depth-6")
+    found = read_comparison(path, "main", "scaled")
+    assert (found.parameters["model"]["width"], found.parameters["space"]["depth"]) == (24, 6)
+    front = stored_generations("main", project.folder / "data")[-1].front
+    assert [one.name for one in found.entries[:2]] == ["transformer++", "striped-hybrid"]
+    best = found.entries[2]
+    original = next(one for one in front if one.id == best.name)
+    assert best.genome == str(at_depth(Genome.parse(original.genome), 6, "stretch"))
+    weights = load_checkpoint(path.parent / best.checkpoint)
+    assert (weights.architecture.width, weights.architecture.digest) == (24, best.digest)
+    # The run itself is what it was.
+    assert not (project.folder / "data/retrain").exists()

@@ -1,0 +1,89 @@
+"""What measuring processes report."""
+
+from dataclasses import replace
+
+import pytest
+
+from star_core import Genome, SearchSpace, compile_genome
+from star_core.config import Model, Objectives, Params, Training
+from star_core.errors import ConfigError
+from star_core.evaluation import Job
+from star_core.objectives.latency import DEVICE
+from star_core.population.store import EvaluationStore
+from star_core.training import CandidatePool
+
+MIB = 1 << 20
+PARAMS = Params(
+    model=Model(width=64),
+    training=Training(accelerator="cpu"),
+    objectives=Objectives(prompt_length=64, cache_length=256),
+)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    preload = ["star_core.measurement.probe", "star_core.training.candidate"]
+    with CandidatePool(1, 300, 2048, preload=preload) as made:
+        yield made
+
+
+def measuring(genome, storage, params=PARAMS):
+    spec = compile_genome(Genome.parse(genome), SearchSpace.preset(), params.model.width)
+    candidate = Job(
+        genome, "paper", params.model, params.training, "", "", spec.digest, "0" * 64, str(storage)
+    )
+    job = DEVICE.job(candidate, params, 256)
+    return replace(job, settings={**job.settings, "repeats": 3, "rounds": 1}), spec
+
+
+def test_times_and_their_spread_and_the_machine_are_stored_and_not_measured_twice(pool, tmp_path):
+    job, _ = measuring("11111-91111", tmp_path)
+    evaluation = pool.run(job)
+    assert (evaluation.status, evaluation.tokens, evaluation.digest) == ("ok", 0, job.digest)
+    metrics = evaluation.metrics
+    for name in ("prefill_seconds", "decode_seconds_per_token"):
+        assert 0 < metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
+        assert metrics[f"{name}_spread"] >= 0
+    assert 0 <= metrics["disturbed"] <= 1
+    assert metrics["other_load"] >= 0
+    assert metrics["flops_per_second"] > 1e8
+    assert metrics["bytes_per_second"] > 1e7
+    assert evaluation.machine["processor"]
+    assert EvaluationStore(job.storage).get(job.key) == evaluation
+    assert pool.run(job) == evaluation
+
+
+def held(pool, tmp_path, genome, prompt, context):
+    section = Objectives(prompt_length=prompt, cache_length=context)
+    job, spec = measuring(genome, tmp_path, PARAMS.model_copy(update={"objectives": section}))
+    found = pool.run(job).metrics["peak_memory_bytes"]
+    return found, 4 * spec.num_parameters + spec.cache_bytes(context)
+
+
+def test_memory_is_that_of_weights_and_cache_and_a_little(pool, tmp_path):
+    """A longer context holds so much more as the cache grows; without a cache nothing."""
+    short, needed_short = held(pool, tmp_path, "11111-91111", 64, 256)
+    long, needed_long = held(pool, tmp_path, "11111-91111", 64, 32768)
+    for found, needed in ((short, needed_short), (long, needed_long)):
+        assert needed <= found + 0.1 * MIB
+        assert found <= 1.1 * needed + 8 * MIB
+    assert needed_long - needed_short > 15 * MIB
+    assert long - short == pytest.approx(needed_long - needed_short, rel=0.1)
+
+
+def test_memory_is_that_of_reading_the_prompt_too(pool, tmp_path):
+    short, _ = held(pool, tmp_path, "91111", 64, 256)
+    behind_more, _ = held(pool, tmp_path, "91111", 64, 32768)
+    assert behind_more == pytest.approx(short, abs=0.5 * MIB), "without a cache, a context holds nothing"
+    long, _ = held(pool, tmp_path, "91111", 4096, 256)
+    logits = 4 * 256 * (4096 - 64)
+    assert logits < long - short < 10 * logits
+
+
+def test_a_job_that_cannot_be_measured_is_refused(pool, tmp_path):
+    job, _ = measuring("91111", tmp_path)
+    with pytest.raises(ConfigError, match="another architecture"):
+        pool.run(replace(job, digest="f" * 64, key="1" * 64))
+    elsewhere = job.training.model_copy(update={"accelerator": "mps"})
+    with pytest.raises(ConfigError, match=r"training\.accelerator"):
+        pool.run(replace(job, training=elsewhere, key="2" * 64))
