@@ -43,6 +43,7 @@ class Trainer:
     ) -> None:
         self.runtime, self.workers, self._threads, self._note = runtime, workers, threads, note
         self._opening = threading.Lock()
+        self._pool: CandidatePool | None = None
 
     @cached_property
     def store(self) -> EvaluationStore:
@@ -65,15 +66,19 @@ class Trainer:
         runtime = self.runtime
         return CheckpointStore(runtime.storage, runtime.endpoint, runtime.patience_seconds, self._note)
 
-    @cached_property
+    @property
     def pool(self) -> CandidatePool:
-        """Candidate processes."""
-        runtime = self.runtime
-        # Half a second of imports for each candidate, unless they are inherited.
-        s3 = ("star_core.population.bucket",) if runtime.storage.startswith("s3") else ()
-        return CandidatePool(
-            self.workers, runtime.deadline_seconds, runtime.memory_mib, self._threads, (*PRELOAD, *s3)
-        )
+        """Candidate processes; the first thread that asks makes them."""
+        with self._opening:
+            if self._pool is None:
+                runtime = self.runtime
+                # Half a second of imports for each candidate, unless they are inherited.
+                s3 = ("star_core.population.bucket",) if runtime.storage.startswith("s3") else ()
+                modules = (*PRELOAD, *s3)
+                self._pool = CandidatePool(
+                    self.workers, runtime.deadline_seconds, runtime.memory_mib, self._threads, modules
+                )
+            return self._pool
 
     def stored(self, job: Job) -> Evaluation | None:
         """The evaluation of a job that need not be trained; ``None`` if it must be.
@@ -129,5 +134,7 @@ class Trainer:
 
     def close(self) -> None:
         """Ends the candidate processes, if any were started."""
-        if "pool" in self.__dict__:
-            self.pool.close()
+        with self._opening:
+            pool = self._pool  # kept: whoever still wants it finds it closed
+        if pool is not None:
+            pool.close()

@@ -148,6 +148,8 @@ class ObjectStore:
                 self._server.kill()
                 self._server.wait()
         self._server = self._watch = None
+        for name, port in self.ports.items():  # it leaves them where it is not told to
+            Path(f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock").unlink(missing_ok=True)
 
 
 def _free_ports(count: int) -> list[int]:

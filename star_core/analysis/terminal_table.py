@@ -13,7 +13,7 @@ def terminal_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[o
         title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
     )
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # digits that are cut off say nothing
     for row in rows:
         table.add_row(*map(str, row))
     return table

@@ -56,6 +56,7 @@ SPARSITY, EXPANSION = (
 Alleles = tuple[int, ...]
 
 
+@lru_cache(maxsize=64)
 def structure_alleles(token_mixing: int, offset: int) -> Alleles:
     """Alleles that a structure admits for its sparsity, nonlinearity or channel mixing (offset 1 to 3)."""
     structure = structure_of(TokenMixing(token_mixing))
@@ -119,6 +120,27 @@ def feature_groups(operator: OperatorGenome, role: str) -> tuple[Alleles, ...]:
     check = structure_of(mixing).check
     made = {group: beside(operator, role, feature_group(group)) for group in sorted(groups)}
     return tuple(group for group, featurizer in made.items() if _holds(check, operator, featurizer))
+
+
+def admits(alleles: Alleles) -> bool:
+    """Whether a class is valid: what going through it gene by gene would find, in a fraction of the time."""
+    mixing = TokenMixing(alleles[0])
+    for offset in range(1, OPERATOR_PART):
+        if alleles[offset] not in structure_alleles(alleles[0], offset):
+            return False
+    operator = operator_of(alleles[:OPERATOR_PART])
+    for role in structure_of(mixing).roles:
+        start, partner = role_start(role), partner_start(mixing, role)
+        if alleles[start : start + GROUP_PART] not in _group_set(operator, role):
+            return False
+        if partner is not None and alleles[partner + EXPANSION] != alleles[start + EXPANSION]:
+            return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _group_set(operator: OperatorGenome, role: str) -> frozenset[Alleles]:
+    return frozenset(feature_groups(operator, role))
 
 
 @lru_cache(maxsize=64)

@@ -141,7 +141,7 @@ def parse_class(text: str) -> LIVClass:
         GenomeError: Names what is wrong where; ``position`` is that in the class's integers.
     """
     operator, *groups = text.split("-") if len(text) <= MAX_CLASS_TEXT else [text]
-    digits = _digits(operator, OPERATOR_GENES, "an operator genome", -1)
+    digits = _operator(operator)
     mixing = TokenMixing(digits[1])
     roles, name = structure_of(mixing).roles, mixing.name.lower().replace("_", "-")
     if digits[0] == OWN_FEATURIZER:
@@ -178,6 +178,12 @@ def parse_class(text: str) -> LIVClass:
     return own_class(found, featurizer)
 
 
+@lru_cache(maxsize=1 << 12)
+def _operator(word: str) -> tuple[int, ...]:
+    return tuple(_digits(word, OPERATOR_GENES, "an operator genome", -1))
+
+
+@lru_cache(maxsize=1 << 14)
 def _group(word: str, role: str) -> FeatureGroupGenome:
     start = OPERATOR_PART + GROUP_PART * list(ROLES).index(role)
     return feature_group(_digits(word, FEATURIZER_GENES, f"group {role} of a featurizer genome", start))

@@ -28,14 +28,13 @@ NAME = re.compile(rf"\b(?:LA|{'|'.join(STEMS.values())})(?:-\w+)*(?:\.\w{{4}}(?:
 """The name of any class, of the table or not."""
 
 
-@lru_cache(maxsize=1 << 14)
 def own_class(operator: OperatorGenome, featurizer: FeaturizerGenome) -> LIVClass:
     """A class from its genomes, by the name it has in the table or else one made of its digits."""
     index = _featurizer_classes().get(featurizer, OWN_FEATURIZER)
     operator = OperatorGenome(
         index, operator.token_mixing, operator.sparsity, operator.nonlinearity, operator.channel_mixing
     )
-    name = _names().get((operator, featurizer))
+    name = _names().get((operator, featurizer)) if index != OWN_FEATURIZER else None
     if name is None:
         linear = (operator.token_mixing, operator.nonlinearity) == (TokenMixing.LOW_RANK, Nonlinearity.NONE)
         stem = "LA" if linear else STEMS[operator.token_mixing]
@@ -56,7 +55,7 @@ def with_variants(table: tuple[LIVClass, ...]) -> dict[int, LIVClass]:
 
 def is_named(entry: LIVClass) -> bool:
     """Whether a class, or what it doubles, has a row of the class table."""
-    return (entry.operator, entry.featurizer) in _names()
+    return entry.operator.featurizer != OWN_FEATURIZER and (entry.operator, entry.featurizer) in _names()
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ import numpy as np
 from star_core.errors import GenomeError
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.canonical import canonical
+from star_core.genome.class_genome import class_of
 from star_core.genome.class_names import named_classes, own_class
 from star_core.genome.lower_levels import compose
 from star_core.genome.operator import LIVClass, class_table
@@ -30,7 +31,7 @@ def sampled_table(size: int, novelty: float, rng: np.random.Generator) -> tuple[
 
 def sampled_class(rng: np.random.Generator) -> LIVClass:
     """Any valid class: each integer uniform over what is valid after those before it."""
-    return compose(lambda _, __, valid: valid[int(rng.integers(len(valid)))])
+    return class_of(compose(lambda _, __, valid: valid[int(rng.integers(len(valid)))]))
 
 
 def adopted(genome: Genome, size: int) -> Genome:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from star_core.genome.admitted import (
     EXPANSION,
     Alleles,
+    admits,
     feature_groups,
     operator_of,
     partner_start,
@@ -26,7 +27,6 @@ from star_core.genome.class_genome import (
     GENES_PER_CLASS,
     OPERATOR_PART,
     alleles_of,
-    class_of,
 )
 from star_core.genome.operator import LIVClass, OperatorGenome
 from star_core.genome.tables import TokenMixing, write_allele
@@ -78,8 +78,8 @@ class ClassDrawing:
         return Fault(len(self.alleles), allele, rule_broken(tuple(self.alleles), allele, valid), valid)
 
 
-def compose(choose: Callable[[ClassDrawing, int, Alleles], int]) -> LIVClass:
-    """A class made by choosing each integer, at its offset, among those valid after the ones before it."""
+def compose(choose: Callable[[ClassDrawing, int, Alleles], int]) -> Alleles:
+    """The integers of a class, each chosen, at its offset, among those valid after the ones before it."""
     drawn = ClassDrawing()
     for offset in range(GENES_PER_CLASS):
         valid = drawn.choices()
@@ -88,13 +88,15 @@ def compose(choose: Callable[[ClassDrawing, int, Alleles], int]) -> LIVClass:
         else:
             role = CLASS_GENES[offset][0]
             drawn.append(ABSENT[role][offset - role_start(role)])
-    return class_of(tuple(drawn.alleles))
+    return tuple(drawn.alleles)
 
 
 @lru_cache(maxsize=1 << 14)
 def faults(entry: LIVClass) -> tuple[Fault, ...]:
     """Every invalid integer of a class, each judged as if those before it had been put right."""
     alleles, found = alleles_of(entry), list[Fault]()
+    if admits(alleles):
+        return ()
 
     def choose(drawn: ClassDrawing, offset: int, valid: Alleles) -> int:
         if alleles[offset] in valid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from star_core.genome.backbone import LIV, Genome
-from star_core.genome.class_genome import alleles_of
+from star_core.genome.class_genome import alleles_of, class_of
 from star_core.genome.drawing import Drawing
 from star_core.genome.lower_levels import ClassDrawing, compose, faults
 from star_core.genome.operator import LIVClass
@@ -80,4 +80,4 @@ def repaired_class(
         changes.append((offset, old, new, drawn.fault(old, valid).rule))
         return new
 
-    return compose(choose), changes
+    return class_of(compose(choose)), changes

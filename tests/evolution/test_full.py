@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from star_core.analysis.explain import find_architecture
+from star_core.config import Params
 from star_core.errors import ConfigError, StarError
 from star_core.evolution.base import ALGORITHMS, founders
 from star_core.evolution.class_links import keep_classes
@@ -15,7 +17,7 @@ from star_core.evolution.step import adopted, offspring_of
 from star_core.genome import Genome, SearchSpace
 from star_core.genome.class_names import is_named
 from star_core.genome.tables import GENES_PER_LIV
-from star_core.population.generation import check_individuals
+from star_core.population.generation import check_individuals, generation_path, read_generation
 from tests.evolution.experiments import evolve, experiment
 
 SPACES = {
@@ -67,6 +69,18 @@ def test_between_cuts_everything_untouched_comes_from_one_parent(seed, level):
                 )
                 for name in one.parents
             )
+
+
+def test_a_stored_individual_is_read_and_found_again(tmp_path):
+    problem = experiment(space=SPACES["both"], evolution={"population": 4})
+    for generation in evolve(problem, 1, run="own"):
+        path = generation_path("own", generation.index, tmp_path)
+        generation.write(path)
+        assert read_generation(path, "own", generation.index) == generation
+        for one in generation.population:
+            found = find_architecture(f"own:{one.id}", tmp_path, Params())
+            assert (str(found.genome), found.digest) == (one.genome, one.digest)
+            assert find_architecture(one.genome, tmp_path, problem.params).digest == one.digest
 
 
 def test_a_run_invents_classes_and_keeps_founders_mostly_named():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows import clusters
+from flows.cluster_server import shared_server
 from flows.cluster_worker import kind_of_machine, own_trainer, train_here
 from flows.clusters import Watch, require_reachable
 from flows.trainer import Trainer
@@ -174,6 +175,17 @@ def test_an_address_that_cannot_be_reached_is_told_at_once(runner, address, mess
     with pytest.raises(ConfigError) as caught:
         require_reachable(Runtime(runner=runner, address=address))
     assert caught.value.fix == f"pip install 'star-open[{runner}]'"
+
+
+def test_a_cluster_that_stays_needs_a_prefect_server_that_stays():
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ConfigError, match="a Prefect server that they reach"),
+        shared_server("tcp://here:1"),
+    ):
+        pytest.fail("no server was there")
 
 
 def test_a_cluster_without_workers_is_waited_for_and_then_given_up():

@@ -16,6 +16,8 @@ import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.command_deploy import deploy_command
+from flows.doctor.finding import Project as Patient
+from flows.doctor.server import deployments
 from flows.schedules import local_zone, schedule
 from flows.session import Where, exclusive
 from star_core.errors import ConfigError, StarError
@@ -80,6 +82,9 @@ def test_a_served_run_is_never_started_twice_and_survives_a_kill(finished, quick
             "params": "params.yaml",
             "generations": 2,
         }
+        with using(api):
+            (schedule,) = deployments(Patient(project.folder, "params.yaml"))
+        assert f"continue/served-main, run main, {RARELY} ({local_zone()}): next " in schedule.text
         both = {api.post(f"/deployments/{key}/create_flow_run", name=name)["id"] for name in ("one", "two")}
         assert wait_until(lambda: api.flow_runs(key, any_=["COMPLETED"]), SECONDS), "none was refused"
         (skipped,) = api.flow_runs(key, any_=["COMPLETED"])
@@ -106,6 +111,9 @@ def test_a_served_run_is_never_started_twice_and_survives_a_kill(finished, quick
         ]
         assert not api.get(f"/deployments/{key}")["paused"]
     assert api.get(f"/deployments/{key}")["paused"]
+    with using(api):
+        (schedule,) = deployments(Patient(project.folder, "params.yaml"))
+    assert schedule.text.endswith("paused, since nothing serves it")
     assert project.generations() == finished.generations()
     assert seen.items() <= project.evaluations().items(), "a finished candidate was trained again"
 

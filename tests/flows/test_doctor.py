@@ -11,11 +11,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
+from prefect.client.schemas.objects import WorkerStatus
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -194,7 +200,8 @@ def test_storage_that_cannot_be_written_or_locked_is_a_problem(place, monkeypatc
     one = only(storage.storage, credentials)
     assert one.level is Level.PROBLEM
     assert SECRET not in one.text + one.fix
-    monkeypatch.setattr(storage, "_leases", lambda *_: False)
+    both = SimpleNamespace(take=lambda _: nullcontext())  # a file system without locks
+    monkeypatch.setattr(storage, "Leases", lambda *_, **__: both)
     assert "taken twice" in only(storage.storage, with_params(place)).text
 
 
@@ -218,6 +225,28 @@ def test_a_server_that_wants_a_password_says_so(place):
         one = only(server.server, place)
         assert (one.level, "asks for a password" in one.text) == (Level.PROBLEM, True)
         assert found(server.deployments, place) == []
+
+
+def test_a_schedule_without_runs_or_anybody_to_run_them_is_said():
+    times = SimpleNamespace(schedule=CronSchedule(cron="0 2 * * *", timezone="UTC"), active=True)
+    made: dict[str, Any] = {"id": uuid4(), "name": "x", "parameters": {"run": "main"}, "schedules": [times]}
+    made |= {"paused": False, "work_pool_name": None, "status": SimpleNamespace(value="NOT_READY")}
+    coming = [SimpleNamespace(expected_start_time=datetime(2030, 1, 1, tzinfo=UTC))]
+
+    def row(scheduled: list[Any], workers: list[Any] = (), **changes: Any) -> Finding:
+        talk = SimpleNamespace(
+            read_flow_runs=lambda **_: scheduled, read_workers_for_work_pool=lambda _: workers
+        )
+        return server._deployment(talk, SimpleNamespace(**{**made, **changes}))
+
+    nothing = row([])
+    assert (nothing.level, "sqlalchemy>=2.0,<2.1" in nothing.fix) == (Level.PROBLEM, True)
+    assert (row(coming).level, "nothing serves it" in row(coming).text) == (Level.WARNING, True)
+    assert row(coming, status=SimpleNamespace(value="READY")).text.endswith(", served")
+    assert "no worker of pool 'p' is up" in row(coming, work_pool_name="p").text
+    up = [SimpleNamespace(status=WorkerStatus.ONLINE)]
+    assert row(coming, up, work_pool_name="p").level is Level.OK
+    assert row([], schedules=[]).text.endswith("runs when asked")
 
 
 # -- cluster
@@ -332,8 +361,8 @@ def test_listening_sockets_are_told_apart():
 
 
 @contextmanager
-def answering(status: int) -> Iterator[int]:
-    """A server on all addresses that answers every question with a status; its port."""
+def answering(status: int, host: str = "0.0.0.0") -> Iterator[int]:
+    """A server, on all addresses by default, that answers every question with a status; its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -346,7 +375,7 @@ def answering(status: int) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    listener = http.server.HTTPServer(("0.0.0.0", 0), Handler)
+    listener = http.server.HTTPServer((host, 0), Handler)
     thread = threading.Thread(target=listener.serve_forever, daemon=True)
     thread.start()
     try:
@@ -357,9 +386,15 @@ def answering(status: int) -> Iterator[int]:
         thread.join()
 
 
-@pytest.mark.parametrize(("status", "level"), [(200, "warning"), (401, "ok")])
-def test_a_server_that_everybody_may_use_is_warned_of(place, status, level):
-    with answering(status) as port, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+@pytest.mark.parametrize(
+    ("status", "host", "level"),
+    [(200, "0.0.0.0", "warning"), (401, "0.0.0.0", "ok"), (200, "127.0.0.1", "ok")],
+)
+def test_a_server_that_everybody_may_use_is_warned_of(place, status, host, level):
+    with (
+        answering(status, host) as port,
+        temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}),
+    ):
         one = only(security.prefect_server, place)
         assert (one.level, one.level == "ok" or str(port) in one.text) == (level, True)
 

@@ -100,6 +100,19 @@ def test_an_invalid_class_is_a_problem_of_its_positions_even_if_no_liv_uses_it()
     assert compile_genome(genome, space, 64).num_parameters > 0
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"depth": 4, "min_depth": 5}, "min_depth is an integer from 1 to 4"),
+        ({"min_depth": 0}, "space.min_depth: 0"),
+        ({"classes": 18}, "classes is an integer from 1 to 17"),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused_with_a_size_that_can(sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        SearchSpace.preset("full", **sizes)
+
+
 def test_repair_re_samples_uniformly_over_what_is_valid():
     # Softmax on features: 1, 3 and 4 are valid instead.
     genome = Genome.parse("11111_02123-112211-111211-111211")
@@ -119,8 +132,6 @@ def test_spaces_refuse_each_others_genomes_and_say_how_to_go_on():
         FULL.validate(plain)
     with pytest.raises(GenomeError, match="brings 8 classes"):
         FULL.repair(own, np.random.default_rng(0))
-    with pytest.raises(ConfigError, match="classes is an integer from 1 to 17"):
-        SearchSpace.preset("full", classes=18)
 
 
 @settings(max_examples=20)

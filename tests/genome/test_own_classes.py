@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
-from star_core.genome.admitted import EXPANSIONS, REPEATS, feature_groups, operator_of, valid_classes
+from star_core.genome.admitted import (
+    EXPANSIONS,
+    REPEATS,
+    admits,
+    feature_groups,
+    operator_of,
+    valid_classes,
+)
 from star_core.genome.backbone import MAX_TEXT
 from star_core.genome.class_genome import (
     CLASS_GENES,
@@ -19,7 +26,7 @@ from star_core.genome.class_genome import (
 )
 from star_core.genome.class_names import NAME, differential, is_named, named_classes
 from star_core.genome.founding import sampled_class
-from star_core.genome.lower_levels import faults
+from star_core.genome.lower_levels import compose, faults
 from star_core.genome.operator import class_table
 from star_core.genome.tables import MAX_OWN_CLASSES, ROLES, TokenMixing
 from star_core.structures.base import structure_of
@@ -167,6 +174,21 @@ def test_a_class_without_faults_is_one_the_rules_admit_and_the_space_bounds(entr
         for role, group in groups.items()
     )
     assert (not faults(entry)) == (is_admitted(entry.operator, entry.featurizer) and bounded)
+
+
+@settings(max_examples=200)
+@given(any_class, seeds)
+def test_what_is_admitted_at_once_is_what_is_admitted_gene_by_gene(entry, seed):
+    for one in (entry, sampled_class(np.random.default_rng(seed))):
+        alleles, wrong = alleles_of(one), []
+
+        def choose(drawn, offset, valid, alleles=alleles, wrong=wrong):
+            wrong += [offset] if alleles[offset] not in valid else []
+            return alleles[offset] if alleles[offset] in valid else valid[-1]
+
+        composed = compose(choose)
+        assert admits(alleles) == (not wrong) == (composed == alleles)
+        assert admits(composed)
 
 
 def test_every_operator_that_the_rules_admit_is_in_the_space():
