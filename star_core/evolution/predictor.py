@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from star_core.architecture import Architecture
-from star_core.genome.tables import TokenMixing
+from star_core.architecture import Architecture, Layer
+from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
 
 Array = npt.NDArray[np.float64]
 PENALTIES = tuple(float(10**power) for power in np.arange(-2.0, 4.01, 0.5))
@@ -32,16 +32,13 @@ def features(architecture: Architecture, context: int) -> Array:
         context: Tokens of a training sequence.
     """
     layers, depth = architecture.layers, len(architecture.layers)
-    operators = [layer.liv_class.operator for layer in layers]
-    kinds = [KINDS.index(operator.token_mixing) for operator in operators]
+    kinds = [KINDS.index(layer.liv_class.operator.token_mixing) for layer in layers]
     by_part, neighbours = np.zeros((PARTS, len(KINDS))), np.zeros((len(KINDS), len(KINDS)))
     for index, kind in enumerate(kinds):
         by_part[index * PARTS // depth, kind] += 1
     for first, second in pairwise(kinds):
         neighbours[first, second] += 1
-    details = np.zeros(len(_DETAILS))
-    for operator in operators:
-        details += [detail(operator) for detail in _DETAILS]
+    details = np.sum([_details(layer) for layer in layers], axis=0, dtype=float)
     reused = sum(group.computed_by != layer.index for layer in layers for group in layer.groups)
     tied = sum(group.weights_of not in (None, layer.index) for layer in layers for group in layer.groups)
     double = sum(layer.branches == 2 for layer in layers)
@@ -55,13 +52,18 @@ def features(architecture: Architecture, context: int) -> Array:
     return np.concatenate([counts / depth, sizes])
 
 
-_DETAILS = (
-    lambda operator: operator.sparsity.value > 1,
-    lambda operator: operator.nonlinearity.value > 2,
-    lambda operator: operator.featurizer in (6, 7),
-    lambda operator: operator.featurizer in (3, 4),
-)
-"""Banded, pointwise scores, little memory (state of 2, or 3 taps), grouped queries."""
+def _details(layer: Layer) -> list[bool]:
+    """Whether it is banded, scores without softmax, remembers little, and has grouped queries."""
+    operator, groups = layer.liv_class.operator, {group.role: group.genome for group in layer.groups}
+    recurrent = operator.token_mixing is TokenMixing.SEMI_SEPARABLE
+    filters = groups.get("K")
+    return [
+        operator.sparsity is Sparsity.BANDED,
+        operator.nonlinearity in (Nonlinearity.RELU, Nonlinearity.SWISH),
+        (recurrent and groups["B"].expansion <= 2)
+        or (filters is not None and filters.sparsity is Sparsity.BANDED),
+        any(genome.repeat > 1 for genome in groups.values()),
+    ]
 
 
 @dataclass(frozen=True)
