@@ -15,13 +15,14 @@ from prefect.states import Crashed
 
 from flows.cluster_worker import kind_of_machine, train_here
 from flows.display import display
-from flows.outage import dispensable
+from flows.outage import dispensable, is_outage
 from flows.runners import occupying
 from flows.session import Session, Where, session
 from flows.trainer import Trained
 from star_core.config import Runtime
 from star_core.errors import StarError, StoreError
 from star_core.evaluation import Evaluation, Job
+from star_core.population.failures import redact
 from star_core.training.candidate import decode_job, encode_job
 
 
@@ -69,12 +70,12 @@ def outcome(work: Session, name: str, job: Job, future: PrefectFuture[str]) -> T
     except StarError:
         raise
     except Exception as error:
-        if cluster is None:
+        if cluster is None or is_outage(error):
             raise
         if isinstance(error, cluster.lost):
             _crashed(future, type(error).__name__)
             raise WorkerLost(type(error).__name__) from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = " ".join(redact(f"{type(error).__name__}: {error}").split())
         raise StarError(
             f"the cluster failed ({reason[:300]})",
             value=name,

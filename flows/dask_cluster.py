@@ -13,6 +13,7 @@ from distributed.scheduler import KilledWorker
 from prefect_dask.task_runners import DaskTaskRunner
 
 from flows.clusters import CONNECT_SECONDS, refused, scratch
+from star_core.errors import ConfigError
 
 
 class DaskCluster:
@@ -54,9 +55,34 @@ def dask_cluster(address: str | None, slots: int, gpu: bool) -> Iterator[DaskClu
             if address is None:
                 address = stack.enter_context(_local(slots, gpu)).scheduler_address
             client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
+            require_package(client)
+        except ConfigError:
+            raise
         except Exception as error:
             raise refused("dask", address, error) from error
         yield DaskCluster(client, address)
+
+
+def require_package(client: Client) -> None:
+    """Raises ``ConfigError`` if a worker has not this version: it would not say so by itself."""
+
+    def version() -> str:  # travels by value, so that any worker can read it
+        import importlib.metadata
+
+        try:
+            return importlib.metadata.version("star-open")
+        except importlib.metadata.PackageNotFoundError:
+            return "none"
+
+    here = version()
+    for worker, there in client.run(version).items():
+        if there != here:
+            raise ConfigError(
+                f"all workers have star-open {here}",
+                value=there,
+                place=f"worker {worker}",
+                fix="install the same version on all machines and start the workers again",
+            )
 
 
 @contextmanager

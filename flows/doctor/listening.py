@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 import struct
 from pathlib import Path
 
@@ -44,11 +43,3 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         return ipaddress.IPv4Address(content)
     address = ipaddress.IPv6Address(content)
     return address.ipv4_mapped or address
-
-
-def resolves_to_here(host: str) -> bool:
-    """Whether a host's name leads to a loopback address."""
-    try:
-        return all(is_loopback(str(one[4][0])) for one in socket.getaddrinfo(host, None))
-    except OSError:
-        return False

@@ -98,7 +98,10 @@ def _fetch(job: Job, storage: Storage, patiently: Patience, folder: Path) -> Non
             raise _nowhere(job, storage, "has none of it" if found is None else "has something else")
         return found.content
 
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name[:12]}.", suffix=".tmp", dir=folder.parent))
+    prefix, suffix = f".{folder.name}.", ".tmp"
+    for left in folder.parent.glob(f"{prefix}*{suffix}"):  # of a process that was killed: this one is alone
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(suffix, prefix, folder.parent))
     try:
         content = read(f"{root}/{META}", _META_BYTES)
         meta = check_meta(parse_json(content, storage.place(root)), storage.place(root))

@@ -109,7 +109,10 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(data, runtime, job):
     publish(data, runtime)
     folder = Path(at_hand(job, runtime).data)
     (folder / "train.bin").write_bytes(b"")
+    half = folder.with_name(f".{folder.name}.killed.tmp")
+    half.mkdir()
     assert load_tokens(at_hand(job, runtime).data).train[5] == data.train[5]
+    assert not half.exists()
 
 
 def test_through_a_folder_or_to_this_machine_nothing_travels(data, runtime, job, tmp_path):
