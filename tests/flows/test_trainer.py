@@ -56,7 +56,7 @@ def make(job):
         runtime = Runtime(storage=job.storage, endpoint=job.endpoint, patience_seconds=60, lease_seconds=5)
         one = Trainer(runtime, workers=1, threads=1, note=note)
         preload = ["tests.training.faults", "star_core.population.bucket"]
-        one.__dict__["pool"] = CandidatePool(1, 60, 512, preload=preload, target=faults.act)
+        one._pool = CandidatePool(1, 60, 512, preload=preload, target=faults.act)
         made.append(one)
         return one
 
