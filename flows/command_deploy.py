@@ -6,8 +6,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FLOW = "continue"
 """Name of the flow that schedules run: a deployment's full name is ``continue/NAME``."""
+STOP_SECONDS = 20
+"""What Prefect gets to shut down after SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,10 @@ def serve(wanted: Deployment, url: str, console: Console) -> None:
         def handle_sigterm(self, *_: object) -> None:
             for run in multiprocessing.active_children():
                 run.terminate()  # Prefect's own way does neither this nor pause the schedule
+            # Prefect's shutdown has been seen to wait for ever after a run that had just ended.
+            last_resort = threading.Timer(STOP_SECONDS, stop_hard, args=(key,))
+            last_resort.daemon = True
+            last_resort.start()
             signal.raise_signal(signal.SIGINT)
 
     runner = Serving(name=wanted.name, pause_on_shutdown=True)
@@ -238,6 +245,15 @@ def serve(wanted: Deployment, url: str, console: Console) -> None:
         asyncio.run(runner.start())
     except KeyboardInterrupt:
         console.print("Stopped. The schedule is paused until `star deploy` runs again.", highlight=False)
+
+
+def stop_hard(key: UUID) -> None:
+    """Pauses the schedule and ends this process, whatever it waits for."""
+    from prefect.client.orchestration import get_client
+
+    with suppress(Exception), get_client(sync_client=True) as client:
+        client.pause_deployment(key)
+    os._exit(128 + signal.SIGTERM)
 
 
 def hand_over(
