@@ -19,6 +19,7 @@ counts the seeds in which a contender ends with more hypervolume than the first 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ import yaml
 
 from benchmarks import landscape
 from benchmarks.bands import at, band, grouped, saving, write_csv, write_svg
-from benchmarks.searches import Contender, Course, Evaluate, parameters, search
+from benchmarks.searches import Contender, Course, Train, parameters, search
 from star_core.config import load_params
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import ALGORITHMS, Problem
@@ -49,6 +50,13 @@ SUITES: Mapping[str, Sequence[str]] = {
         "rate 0.05, links, fitting: mutation_rate=0.05, crossover=links, mutation=fitting",
         "no crossover: crossover_rate=0.0",
     ),
+    "tokens": (
+        "random_search",
+        "nsga2",
+        "links, fitting: crossover=links, mutation=fitting",
+        "screening: crossover=links, mutation=fitting, screening={factor: 8}",
+        "full: crossover=links, mutation=fitting, screening={factor: 8}, halving={rungs: [0.3]}",
+    ),
 }
 NO_DATA = "0" * 64
 
@@ -64,7 +72,7 @@ def main() -> None:
 
         with Trained(sections, Path(arguments.storage)) as trained:
             data = trained.data
-            courses = run(contenders, sections, arguments, trained.evaluate, data.vocab_size, data.digest)
+            courses = run(contenders, sections, arguments, trained.train, data.vocab_size, data.digest)
     else:
         courses = run(contenders, sections, arguments, pretend, 256, NO_DATA)
     report(courses)
@@ -103,8 +111,8 @@ def contender(text: str) -> Contender:
     """``nsga3``, or ``NAME: KEY=VALUE, …`` with keys of the section ``evolution``."""
     name, _, changes = text.partition(":")
     name = name.strip()
-    pairs = [change.partition("=") for change in changes.split(",") if change.strip()]
-    evolution = {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
+    stated = re.sub(r"(\w+)=", r"\1: ", changes)
+    evolution = yaml.safe_load(f"{{{stated}}}")
     return Contender(name, evolution or {"algorithm": name})
 
 
@@ -121,8 +129,10 @@ def sections_of(arguments: argparse.Namespace) -> dict[str, dict[str, object]]:
     return sections
 
 
-def pretend(problem: Problem, offspring: Sequence[Offspring]) -> list[Evaluation]:
-    """Evaluations on the made-up landscape."""
+def pretend(
+    problem: Problem, offspring: Sequence[Offspring], stop: int | None, before: int | None
+) -> list[Evaluation]:
+    """Evaluations on the made-up landscape, where a part of a training tells as much as all of it."""
     return [landscape.evaluate(problem, one) for one in offspring]
 
 
@@ -130,7 +140,7 @@ def run(
     contenders: Sequence[Contender],
     sections: Mapping[str, Mapping[str, object]],
     arguments: argparse.Namespace,
-    evaluate: Evaluate,
+    train: Train,
     vocab_size: int,
     data_digest: str,
 ) -> list[Course]:
@@ -140,9 +150,7 @@ def run(
     for entry in contenders:
         for seed in range(arguments.seeds):
             params = parameters(sections, entry, seed)
-            courses.append(
-                search(params, entry.name, arguments.candidates, vocab_size, data_digest, evaluate)
-            )
+            courses.append(search(params, entry.name, arguments.candidates, vocab_size, data_digest, train))
             if arguments.train:
                 print(f"  {entry.name}, seed {seed}: hypervolume {courses[-1].final:.3f}", flush=True)
     return courses

@@ -1,20 +1,28 @@
-"""Where faults are injected: an undisturbed run to compare with, disturbed projects, and how each went."""
+"""Where faults are injected: an undisturbed run to compare with, and what each kind of fault came to."""
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.flows.projects import Project
 
-COMPARED = ("data/baselines/main/baselines.json", "data/ledger.yaml", "dvc.lock")
+Scenario = Callable[["Arena"], "Outcome"]
+SCENARIOS: dict[str, Scenario] = {}
+"""Name → scenario, in the order in which their files are imported."""
+
+
+def scenario(name: str) -> Callable[[Scenario], Scenario]:
+    """Registers what injects one kind of fault."""
+
+    def register(function: Scenario) -> Scenario:
+        SCENARIOS[name] = function
+        return function
+
+    return register
 
 
 @dataclass
@@ -22,78 +30,55 @@ class Outcome:
     """How a scenario went.
 
     Attributes:
-        injected: Faults.
+        struck: Faults by what they hit.
+        runs: Runs that were disturbed and brought to their end.
+        identical: Those of them that ended with the bytes of an undisturbed one.
         retrained: Finished candidates that were trained again.
-        identical: Whether the run ended with the bytes of an undisturbed one.
-        left: Temporary files left behind.
-        recovery: Seconds from a restart to the next finished candidate or the end, one per restart.
-        said: The last thing a disturbed command printed.
+        left: What was left behind: temporary files, leases, states of trainings, processes.
+        recovery: Seconds from a restart, or from the end of a fault, to the next finished candidate or the end
+            of the command.
+        problems: Everything else that is not as it should be, a line each.
+        skipped: Why it could not be tried here, if so.
     """
 
-    injected: int = 0
+    struck: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    identical: int = 0
     retrained: int = 0
-    identical: bool = False
     left: int = 0
     recovery: list[float] = field(default_factory=list)
-    said: str = ""
+    problems: list[str] = field(default_factory=list)
+    skipped: str = ""
+
+    @property
+    def injected(self) -> int:
+        """Faults in all."""
+        return self.struck.total()
 
     @property
     def survived(self) -> bool:
-        """Whether all is as it should be."""
-        return self.identical and not self.retrained and not self.left
+        """Whether faults did strike, and all is as it should be."""
+        whole = self.runs > 0 and self.identical == self.runs
+        return whole and self.injected > 0 and not (self.retrained or self.left or self.problems)
 
 
 class Arena:
-    """Where scenarios take place: an undisturbed run to compare with, and a Prefect server for all.
+    """Where scenarios take place.
 
     Args:
         folder: An empty folder.
+        environment: Of all commands; names a Prefect server.
         seed: Of the instants at which faults strike.
+        kills: How often the flow is killed.
+
+    Attributes:
+        undisturbed: A run that nothing happened to.
+        alone: The environment without a Prefect server: a command starts its own.
     """
 
     def __init__(self, folder: Path, environment: dict[str, str], seed: int, kills: int) -> None:
         self.folder, self.environment, self.kills = folder, environment, kills
+        self.alone = {name: value for name, value in environment.items() if name != "PREFECT_API_URL"}
         self.random = random.Random(seed)
         self.undisturbed = Project.create(folder / "undisturbed", environment)
         self.undisturbed.run("star", "evolve")
-
-    def project(self, name: str, environment: dict[str, str] | None = None, **sections: object) -> Project:
-        """A fresh project with the same parameters; ``runtime`` may differ, it changes no result."""
-        return Project.create(self.folder / name, environment or self.environment, **sections)
-
-    def finish(self, project: Project, outcome: Outcome, seen: dict[str, bytes]) -> Outcome:
-        """Runs the project to its end and compares."""
-        began = time.monotonic()
-        project.run("star", "evolve")
-        outcome.recovery.append(time.monotonic() - began)
-        return self.compare(project, outcome, seen)
-
-    def compare(self, project: Project, outcome: Outcome, seen: dict[str, bytes]) -> Outcome:
-        """Compares a finished project with the undisturbed one.
-
-        Args:
-            project: It.
-            outcome: What is known so far.
-            seen: Evaluations stored before the last fault: they hold the time they were made.
-        """
-        now = project.evaluations()
-        outcome.retrained += sum(now.get(name) != content for name, content in seen.items())
-        outcome.identical = project.generations() == self.undisturbed.generations() and all(
-            (project.folder / name).read_bytes() == (self.undisturbed.folder / name).read_bytes()
-            for name in COMPARED
-        )
-        outcome.left = sum(1 for _ in project.folder.glob("data/**/.*.tmp"))
-        return outcome
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    """Waits until something is so, or the process has ended."""
-    until = time.monotonic() + seconds
-    while not condition() and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.01)
-
-
-def kill(pid: int) -> None:
-    """``kill -9``."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from star_core.analysis.pareto import Normalisation, fresh, front
 from star_core.analysis.repairs import Breakage, broken, children_of
 from star_core.config import Params, params_from
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
+from star_core.evolution.halving import promoted, rung_steps
 from star_core.evolution.step import assess, offspring_of, select
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual, Offspring
 
-Evaluate = Callable[[Problem, Sequence[Offspring]], Sequence[Evaluation]]
+Train = Callable[[Problem, Sequence[Offspring], int | None, int | None], Sequence[Evaluation]]
+"""``(problem, offspring, stop, before)`` → outcomes of training until step ``stop`` (``None``: the last), on
+from step ``before`` (``None``: from the beginning)."""
 
 PATIENCE = 20
 """Generations at most, as a multiple of what the budget takes when every place is filled."""
@@ -71,23 +73,41 @@ def parameters(sections: Mapping[str, Mapping[str, object]], contender: Contende
     return params_from({**sections, "evolution": evolution}, contender.name)
 
 
-def search(
-    params: Params, name: str, budget: int, vocab_size: int, data_digest: str, evaluate: Evaluate
-) -> Course:
-    """Evolves until ``budget`` candidates were evaluated, or nothing new is found any more."""
+def search(params: Params, name: str, budget: int, vocab_size: int, data_digest: str, train: Train) -> Course:
+    """Evolves until the tokens of ``budget`` whole trainings are spent, or nothing new is found any more."""
     problem = Problem(params, vocab_size)
     per_generation = params.evolution.num_offspring
     most = PATIENCE * (1 + budget // per_generation)
     generations: list[Generation] = []
-    evaluated = 0
-    while evaluated < budget and len(generations) < most:
+    left = budget * params.training.tokens
+    while left > 0 and len(generations) < most:
         parent = generations[-1] if generations else None
-        offspring = offspring_of(problem, parent)[: budget - evaluated]
-        outcomes = evaluate(problem, offspring)
-        born = [assess(problem, *pair, data_digest) for pair in zip(offspring, outcomes, strict=True)]
+        offspring = offspring_of(problem, parent)
+        if not (parent and rung_steps(params)):
+            offspring = offspring[: left // params.training.tokens]
+        born = train_in_rungs(problem, offspring, bool(parent), data_digest, train)
         generations.append(select(problem, "search", parent, born, data_digest))
-        evaluated += len(born)
+        left -= sum(one.cost.tokens for one in born)
     return course(problem, generations, name, budget)
+
+
+def train_in_rungs(
+    problem: Problem, offspring: Sequence[Offspring], halving: bool, data_digest: str, train: Train
+) -> list[Individual]:
+    """Individuals in the order of ``offspring``, some of them stopped at a rung if there is ``halving``."""
+    ended: dict[str, Individual] = {}
+    standing, before = list(offspring), None
+
+    def until(stop: int | None, ends: bool) -> list[Individual]:
+        outcomes = zip(standing, train(problem, standing, stop, before), strict=True)
+        return [assess(problem, one, found, data_digest, stop if ends else None) for one, found in outcomes]
+
+    for stop in rung_steps(problem.params) if halving else ():
+        chosen = {one.id for one in promoted(problem, until(stop, ends=False))}
+        ended |= {one.id: one for one in until(stop, ends=True) if one.id not in chosen}
+        standing, before = [one for one in standing if one.id in chosen], stop
+    ended |= {one.id: one for one in until(None, ends=True)}
+    return [ended[one.id] for one in offspring]
 
 
 def course(problem: Problem, generations: Sequence[Generation], name: str, budget: int) -> Course:
@@ -96,13 +116,21 @@ def course(problem: Problem, generations: Sequence[Generation], name: str, budge
     frame = Normalisation.of_founders(generations[0].born, names)
     tokens, volumes = [0], [0.0]
     best: tuple[Individual, ...] = ()
-    for one in islice((one for _, born in fresh(generations) for one in born), budget):
-        better = front((*best, one), names)
-        tokens.append(tokens[-1] + one.cost.tokens)
-        volumes.append(frame.hypervolume_of(better) if better != best else volumes[-1])
-        best = better
+    last = budget * problem.params.training.tokens
+    for _, born in fresh(generations):
+        in_rungs, spent = any(one.status == "stopped" for one in born), tokens[-1]
+        everything = spent + sum(one.cost.tokens for one in born)
+        for one in born:
+            # In rungs nobody is done before nearly all of the generation is paid for.
+            spent = everything if in_rungs else spent + one.cost.tokens
+            if spent > last:
+                break
+            better = front((*best, one), names)
+            tokens.append(spent)
+            volumes.append(frame.hypervolume_of(better) if better != best else volumes[-1])
+            best = better
     # Without new candidates nothing is gained; the budget counts as spent.
-    tokens.append(budget * problem.params.training.tokens)
+    tokens.append(last)
     volumes.append(volumes[-1])
     children = [genome for parent in generations[:-1] for genome in children_of(problem, parent)]
     seed = problem.params.evolution.seed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from benchmarks.jobs import Candidate, make_jobs, run_jobs
 from star_core.config import Params, params_from
 from star_core.datasets import prepare
-from star_core.evaluation import Evaluation, is_final
+from star_core.evaluation import Evaluation, Job, evaluation_key, is_final
 from star_core.evolution.base import EVERY_CLASS, Problem
 from star_core.genome import Genome
 from star_core.population.individual import Offspring
@@ -28,7 +29,7 @@ class Trained:
     def __init__(self, sections: Mapping[str, Mapping[str, object]], folder: Path) -> None:
         params: Params = params_from(dict(sections), "experiment")
         self.data = prepare(params.data, folder / "tokens")
-        self.storage = folder / "evaluations"
+        self.storage, self.states = folder / "evaluations", folder / "states"
         self.limits, self.workers = params.runtime, default_workers(params.training)
         self.pool = CandidatePool(self.workers, self.limits.deadline_seconds, self.limits.memory_mib)
 
@@ -40,10 +41,14 @@ class Trained:
     ) -> None:
         self.pool.close()
 
-    def evaluate(self, problem: Problem, offspring: Sequence[Offspring]) -> list[Evaluation]:
-        """Outcomes in the order of ``offspring``."""
+    def train(
+        self, problem: Problem, offspring: Sequence[Offspring], stop: int | None, before: int | None
+    ) -> list[Evaluation]:
+        """Outcomes in the order of ``offspring``, trained until ``stop`` on from ``before``."""
         candidates = [Candidate(one.id, Genome.parse(one.genome), EVERY_CLASS) for one in offspring]
         jobs = make_jobs(candidates, problem.params, self.data, self.storage)
+        if stop is not None or before is not None:
+            jobs = {name: self._part(job, problem.params, stop, before) for name, job in jobs.items()}
         store = EvaluationStore(str(self.storage))
         stored = {name: store.get(job.key) for name, job in jobs.items()}
         known = {name: one for name, one in stored.items() if one is not None and is_final(one, self.limits)}
@@ -51,3 +56,10 @@ class Trained:
         for finished in run_jobs(self.pool, missing, self.workers):
             known[finished.name] = finished.evaluation
         return [known[one.id] for one in offspring]
+
+    def _part(self, job: Job, params: Params, stop: int | None, before: int | None) -> Job:
+        def key(step: int | None) -> str:
+            return evaluation_key(job.digest, params, job.data_digest, step)
+
+        resume = key(before) if before is not None else None
+        return replace(job, key=key(stop), stop=stop, resume=resume, states=str(self.states))

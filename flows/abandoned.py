@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
+from flows.display import display
 from flows.outage import dispensable
 from flows.session import Where
 
@@ -36,6 +37,7 @@ def end_abandoned(where: Where) -> None:
         tags=FlowRunFilterTags(all_=[socket.gethostname()]),
     )
     state: State[Any] = Crashed(message="its process was killed; what it had finished is kept")
+    ended = set[str]()
     with dispensable(), get_client(sync_client=True) as client:
         found = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=list(WORKING))), flow_run_filter=running
@@ -44,10 +46,13 @@ def end_abandoned(where: Where) -> None:
             if str(one.id) == flow_run.id or not _is_of(one, where):
                 continue
             client.set_flow_run_state(one.id, state, force=True)
+            ended.add(one.name)
             if one.name.startswith("evolve ") and one.parent_task_run_id:
                 above = client.read_task_run(one.parent_task_run_id).flow_run_id
                 if above and str(above) != flow_run.parent_flow_run_id:
                     client.set_flow_run_state(above, state, force=True)
+    if ended:
+        display.note(f"{' and '.join(sorted(ended))}: killed before the end; what was finished is kept")
 
 
 def _is_of(one: FlowRun, where: Where) -> bool:

@@ -3,7 +3,8 @@
 *Tokens* are those of everything that ``star evolve`` trains, over all its calls: baselines, founders and
 offspring, each architecture once, with the tokens of the recipe however its training ends. So where they
 run out depends on nothing but the parameters. Retraining is asked for by itself and has a size of its own.
-*Seconds* are those of one call, of any command that trains.
+*Seconds* are those of one call, of any command that trains. However few, they are enough to begin one
+candidate: a call whose start alone takes longer would never come further, nor would the ones after it.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Account:
         self.budget, self._recipe, self._elapsed = budget, recipe, elapsed
         self.ended: BudgetSpent | None = None
         self._reached = dict(counted)
+        self._began = False
         self.tokens = sum(counted.values())
 
     @property
@@ -72,7 +74,8 @@ class Account:
     def spent(self, job: Job) -> Limit | None:
         """The limit that leaves no room for ``job``, or ``None``."""
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
-            return "seconds"
+            if self._began or not self.budget.seconds:
+                return "seconds"
         cost = self._cost(job)
         if self.budget.tokens is None or not cost or self.tokens + cost <= self.budget.tokens:
             return None
@@ -84,8 +87,13 @@ class Account:
             return 0
         return job.tokens - self._reached.get(job.resume or "", 0)
 
+    def begin(self, job: Job) -> None:
+        """A candidate begins."""
+        self._began = True
+        self.count(job)
+
     def count(self, job: Job) -> None:
-        """A candidate begins, or is found stored."""
+        """A candidate is begun, or found stored."""
         self.tokens += self._cost(job)
         if job.training == self._recipe:
             self._reached[job.key] = job.tokens

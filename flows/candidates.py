@@ -38,6 +38,10 @@ def train(where: Where, name: str, job: str) -> str:
         return _encode(work.trainer.train(decode_job(json.loads(job)), lambda _pid: display.started(name)))
 
 
+probe = train.with_options(name="probe", task_run_name="probe {name}")
+"""The same for a candidate that is measured and not trained."""
+
+
 @task(name="train", task_run_name="train {name}", cache_policy=NO_CACHE, persist_result=False)
 def train_on_cluster(name: str, runtime: str, machine: str, job: str) -> str:
     """The same on whatever machine this runs: it needs the package, the storage and nothing else."""
@@ -46,15 +50,20 @@ def train_on_cluster(name: str, runtime: str, machine: str, job: str) -> str:
         return _encode(train_here(decode_job(json.loads(job)), limits, json.loads(machine)))
 
 
+probe_on_cluster = train_on_cluster.with_options(name="probe", task_run_name="probe {name}")
+"""The same for a candidate that is measured and not trained."""
+
+
 def submit(work: Session, name: str, job: Job) -> PrefectFuture[str]:
     """Hands a candidate to the flow's runner."""
     text, cluster = json.dumps(encode_job(job)), work.cluster
     if cluster is None:
-        return train.submit(work.where, name, text)
+        return (train if job.probe is None else probe).submit(work.where, name, text)
     machine = json.dumps(kind_of_machine(job.training))
     display.started(name)
     with cluster.submitting():
-        return train_on_cluster.submit(name, work.trainer.runtime.model_dump_json(), machine, text)
+        there = train_on_cluster if job.probe is None else probe_on_cluster
+        return there.submit(name, work.trainer.runtime.model_dump_json(), machine, text)
 
 
 def outcome(work: Session, name: str, job: Job, future: PrefectFuture[str]) -> Trained | None:

@@ -21,7 +21,7 @@ from star_core.evaluation import check_device
 from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.objectives.base import objective
+from star_core.objectives.base import check_runner, objective
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
 
@@ -139,6 +139,7 @@ def check_experiment(where: Where) -> None:
         algorithm(params.evolution.algorithm)
         for name in (*params.objectives.selected, *params.objectives.constraints):
             objective(name)
+        check_runner(params.objectives, params.runtime.runner)
         problem = Problem(params, vocab_size=256)
         _ = problem.seeds
         for name in PATTERNS:

@@ -28,6 +28,7 @@ from star_core.evaluation import Evaluation
 from star_core.evolution.step import offspring_of
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
+from star_core.objectives.base import objective
 from star_core.population.comparison import comparison_path, stored_baselines
 from star_core.population.generation import Generation, next_index
 
@@ -88,7 +89,8 @@ def plan_of(
     if pace is None and calibrate and any(stage.left for stage in stages):
         note("Nothing was measured with this recipe here: training a few steps of a few genomes …")
         pace = calibrated_pace(work, survey.pool)
-    training = work.params.training
+    training, section = work.params.training, work.params.objectives
+    wanted = dict.fromkeys((*section.selected, *section.constraints))
     return Plan(
         run=where.run,
         last=last,
@@ -102,6 +104,7 @@ def plan_of(
         source=survey.source,
         memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
         checkpoint=4 * max(spec.num_parameters for spec in survey.pool),
+        probed=tuple(one.title for one in map(objective, wanted) if one.probe is not None),
     )
 
 

@@ -9,14 +9,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from flows.command_resume import params_of, stored
+from flows.command_resume import numbered, params_of, stored
 from flows.display import display
 from flows.session import Where, session
 from flows.working import working
 from star_core.analysis.reproduction import Agreement, Reproduction, compare
 from star_core.analysis.units import plural
 from star_core.config import Params, load_params
-from star_core.errors import StoreError, nearest
+from star_core.errors import StoreError
 from star_core.evolution.step import check_same_experiment
 from star_core.population.files import write_atomically
 from star_core.population.generation import Generation, generation_path, read_generation
@@ -34,16 +34,8 @@ def reproduce_command(root: Path, run: str, index: int | None, tolerance: float)
         StoreError: The generation, its parent or the corpus is not here.
     """
     console = Console()
-    found = {one.index: one for one in stored(root, run)}
-    wanted = max(found) if index is None else index
-    if wanted not in found:
-        raise StoreError(
-            f"run {run!r} has no such generation stored",
-            value=wanted,
-            place="--generation",
-            fix=nearest(wanted, found),
-        )
-    generation = found[wanted]
+    found = stored(root, run)
+    generation = found[-1] if index is None else numbered(found, index, "--generation")
     where = aside(root, run, generation)
     work = session(where)
     check_same_experiment(generation, work.params, work.data.digest, where.params)
@@ -52,8 +44,8 @@ def reproduce_command(root: Path, run: str, index: int | None, tolerance: float)
         from flows.generation import make_generation
 
         display.plan(len(generation.born), work.workers)
-        make_generation(where, wanted, source)
-    again = read_generation(where.generation(wanted), run, wanted)
+        make_generation(where, generation.index, source)
+    again = read_generation(where.generation(generation.index), run, generation.index)
     found_again = compare(generation, again, tolerance)
     show(console, generation, found_again, tolerance)
     shutil.rmtree(where.root)

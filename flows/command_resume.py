@@ -69,18 +69,10 @@ def fork_run(
     """
     check_run_name(name)
     found = stored(root, run)
-    by_index = {one.index: one for one in found}
     begun = stored_generations(name, root / "data")
     if start is None:
         start = begun[0].index if begun else found[-1].index
-    if start not in by_index:
-        raise StoreError(
-            f"run {run!r} has no such generation stored",
-            value=start,
-            place="--from",
-            fix=nearest(start, by_index),
-        )
-    source = by_index[start]
+    source = numbered(found, start, "--from")
     if name == run or (begun and not _is_fork_of(begun[0], source)):
         raise ConfigError(
             "another run has this name",
@@ -144,6 +136,23 @@ def stored(root: Path, run: str) -> list[Generation]:
             else f"star evolve --run {run}",
         )
     return found
+
+
+def numbered(found: Sequence[Generation], index: int, option: str) -> Generation:
+    """One of the stored generations of a run.
+
+    Raises:
+        StoreError: None has the index that ``option`` asks for.
+    """
+    by_index = {one.index: one for one in found}
+    if index not in by_index:
+        raise StoreError(
+            f"run {found[0].run!r} has no such generation stored",
+            value=index,
+            place=option,
+            fix=nearest(index, by_index),
+        )
+    return by_index[index]
 
 
 def parameter_file(

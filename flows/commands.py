@@ -15,6 +15,9 @@ from flows.session import Where
 
 Run = Annotated[str, typer.Option("--run", help="Name of the run.")]
 ParamsFile = Annotated[str, typer.Option("--params", help="Parameter file.")]
+Generations = Annotated[
+    int | None, typer.Option(help="Generations after the founders; the parameter file's by default.", min=0)
+]
 MaxTokens = Annotated[
     int | None, typer.Option(help="Tokens the whole run may train; in place of budget.tokens.", min=0)
 ]
@@ -48,10 +51,7 @@ def where(run: str, params: str) -> Where:
 def evolve(
     params: ParamsFile = "params.yaml",
     run: Run = "main",
-    generations: Annotated[
-        int | None,
-        typer.Option(help="Generations after the founders; the parameter file's by default.", min=0),
-    ] = None,
+    generations: Generations = None,
     max_tokens: MaxTokens = None,
     max_seconds: MaxSeconds = None,
 ) -> None:
@@ -64,10 +64,7 @@ def evolve(
 def plan(
     params: ParamsFile = "params.yaml",
     run: Run = "main",
-    generations: Annotated[
-        int | None,
-        typer.Option(help="Generations after the founders; the parameter file's by default.", min=0),
-    ] = None,
+    generations: Generations = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="And of `star retrain` after it.")] = False,
     calibrate: Annotated[
         bool, typer.Option(help="Train a few steps of a few genomes where nothing was measured yet.")

@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.display import display
 from flows.outage import one_wait
+from flows.probes import joined, probe_all
 from flows.runners import with_runner
 from flows.session import Where, session
 from flows.tasks import compile_candidates
@@ -53,13 +54,12 @@ def comparison(
     display.begin(purpose, len(genomes), search=False)
     digests = compile_candidates(where, genomes)
     weights = {one: f"{one}.safetensors" if keep_weights else None for one in genomes}
-    evaluations = train_all(
-        where,
-        {
-            one: work.job(genomes[one], digest, steps, str(folder / file) if (file := weights[one]) else None)
-            for one, digest in digests.items()
-        },
-    )
+    jobs = {
+        one: work.job(genomes[one], digest, steps, str(folder / file) if (file := weights[one]) else None)
+        for one, digest in digests.items()
+    }
+    probed = probe_all(where, jobs)
+    evaluations = joined(train_all(where, jobs), probed)
     entries = []
     for one, text in genomes.items():
         evaluation = evaluations[one]

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from star_core.analysis import units
 from star_core.evaluation import Evaluation
 from star_core.population.generation import Generation
 
@@ -86,6 +87,13 @@ class Display:
         if evaluation.status != "ok":
             self._say(f"{name}: {evaluation.status.replace('_', ' ')} ({evaluation.detail})")
 
+    def probed(self, name: str, evaluation: Evaluation) -> None:
+        """A candidate was measured, beside its training."""
+        with self._lock:
+            self.tally.running.pop(name, None)
+        if evaluation.status != "ok":
+            self._say(f"{name}: {evaluation.status.replace('_', ' ')} ({evaluation.detail})")
+
     def known(self, generation: Generation) -> str:
         """Takes in a stored generation; returns it in one line."""
         values = [one.objectives.get("perplexity") for one in generation.population]
@@ -97,6 +105,9 @@ class Display:
         line += f", front {len(generation.front)}"
         line += f", {len(generation.born) - stopped} of {len(generation.born)} to the end" if stopped else ""
         line += f", {failed} of {len(generation.born)} failed" if failed else ""
+        if not generation.front and any(one.ok for one in generation.population):
+            least = min(one.violation for one in generation.population if one.ok)
+            line += f": none meets the constraints (at best {units.percent(least)} over), the nearest survive"
         with self._lock:
             self.front = len(generation.front)
             self.best = min([*known, *([self.best] if self.best else [])], default=None)

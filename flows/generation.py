@@ -1,4 +1,4 @@
-"""One generation as a flow: vary → compile → train × N → evaluate × N → select."""
+"""One generation as a flow: vary → compile → probe × N → train × N → evaluate → select."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.display import display
 from flows.outage import one_wait
+from flows.probes import joined, probe_all
 from flows.rungs import forget_states, train_in_rungs
 from flows.runners import with_runner
 from flows.session import Where, session
@@ -38,11 +39,12 @@ def generation(where: Where, index: int, source: str | None = None) -> str:
     digests = compile_candidates(where, genomes)
     work = session(where)
     jobs = {name: work.job(genomes[name], digests[name]) for name in digests}
+    probed = probe_all(where, jobs)
     if index and source is None:
-        evaluations, stopped = train_in_rungs(where, made, jobs)
+        evaluations, stopped = train_in_rungs(where, made, jobs, probed)
     else:  # what a run begins with is trained to the end
         evaluations, stopped = train_all(where, jobs), {}
-    texts = {name: encode_evaluation(evaluation) for name, evaluation in evaluations.items()}
+    texts = {name: encode_evaluation(one) for name, one in joined(evaluations, probed).items()}
     path = survive(where, index, evaluate(where, made, texts, stopped), source)
     forget_states(where)
     publish(where, index)

@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, t
 from star_core.errors import StarError
 from star_core.population.failures import redact
 
-_NO_SERVER = "make the home folder (or PREFECT_HOME) writable, or set PREFECT_API_URL to a server that runs"
+_NO_SERVER = "run the same command again; if that does not help, make the home folder (or PREFECT_HOME) writable, or set PREFECT_API_URL to a server that runs"
 
 REFUSED = (401, 403)
 """What a server answers who is not given its password."""
@@ -32,6 +32,7 @@ def explaining() -> Iterator[None]:
 
     Raises:
         StarError: That message; other errors as they are.
+        KeyboardInterrupt: It was while Ctrl-C was obeyed that the server could not be told.
     """
     try:
         yield
@@ -40,6 +41,8 @@ def explaining() -> Iterator[None]:
     except Exception as error:
         if not is_outage(error):
             raise
+        if _was_interrupted(error):
+            raise KeyboardInterrupt from None
         url = get_current_settings().api.url
         fix = "start it again and run the same command" if url else _NO_SERVER
         if isinstance(error, HTTPStatusError) and error.response.status_code in REFUSED:
@@ -53,6 +56,17 @@ def explaining() -> Iterator[None]:
         ) from error
 
 
+def _was_interrupted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def wait_no_more() -> None:
+    """Has requests of this process fail at once from now on."""
+    get_current_settings().client.max_retries = 0
+
+
 @contextmanager
 def one_wait() -> Iterator[None]:
     """Once a request in here has failed for good, later ones fail at once.
@@ -64,7 +78,7 @@ def one_wait() -> Iterator[None]:
         yield
     except Exception as error:
         if is_outage(error):
-            get_current_settings().client.max_retries = 0
+            wait_no_more()
         raise
 
 

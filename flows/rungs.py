@@ -7,6 +7,7 @@ import shutil
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows.probes import Probed, joined
 from flows.session import Where, session
 from flows.training import train_all
 from star_core.evaluation import Evaluation, Job, decode_evaluation, encode_evaluation
@@ -28,9 +29,15 @@ def promote(where: Where, offspring: list[str], evaluations: dict[str, str]) -> 
 
 
 def train_in_rungs(
-    where: Where, offspring: list[str], jobs: dict[str, Job]
+    where: Where, offspring: list[str], jobs: dict[str, Job], probed: Probed
 ) -> tuple[dict[str, Evaluation], dict[str, int]]:
     """Trains the candidates of a generation.
+
+    Args:
+        where: The run.
+        offspring: As JSON text.
+        jobs: Name → the whole training.
+        probed: What else was measured of them, which those that go on are chosen by too.
 
     Returns:
         Name → its last evaluation, and name → step, for those that were stopped at a rung.
@@ -43,7 +50,7 @@ def train_in_rungs(
         standing = {name: work.at_rung(job, stop, states, go_on) for name, job in standing.items()}
         measured = train_all(where, standing)
         found |= measured
-        texts = {name: encode_evaluation(evaluation) for name, evaluation in measured.items()}
+        texts = {name: encode_evaluation(one) for name, one in joined(measured, probed).items()}
         chosen = set(promote(where, offspring, texts))
         stopped |= {name: stop for name in standing if name not in chosen}
         standing = {name: job for name, job in standing.items() if name in chosen}

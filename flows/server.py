@@ -27,12 +27,15 @@ PORT = 4200
 
 
 @contextmanager
-def prefect_server(environment: Mapping[str, str], port: int | None = None) -> Iterator[dict[str, str]]:
+def prefect_server(
+    environment: Mapping[str, str], port: int | None = None, services: bool = True
+) -> Iterator[dict[str, str]]:
     """A server on loopback, and the environment in which commands find it; it ends with this process.
 
     Args:
         environment: Of the server.
         port: Where it is wanted; where that is taken, or ``None``, it is any free one.
+        services: Whether it looks after schedules and late runs; what does writes to the database.
 
     Raises:
         StarError: It did not answer within ``START_SECONDS``.
@@ -40,8 +43,9 @@ def prefect_server(environment: Mapping[str, str], port: int | None = None) -> I
     port = _free(port)
     url = api_url(port)
     prefect = str(Path(sys.executable).parent / "prefect")
+    command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(
-        mortal([prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]),
+        mortal([*command, *([] if services else ["--no-services"])]),
         env={**environment, "PREFECT_SERVER_UI_API_URL": url},  # else its pages ask at Prefect's own port
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -55,7 +59,8 @@ def prefect_server(environment: Mapping[str, str], port: int | None = None) -> I
                     "the Prefect server did not start",
                     value=url,
                     place="prefect server start",
-                    fix="run it by hand to see why, or set PREFECT_API_URL to one that runs",
+                    fix="make the home folder (or PREFECT_HOME) writable, see why by hand, or set "
+                    "PREFECT_API_URL to one that runs",
                 )
             time.sleep(0.25)
         yield {**environment, "PREFECT_API_URL": url}

@@ -9,6 +9,7 @@ from flows.artifacts import publish_generation
 from flows.display import display
 from flows.session import Where, session
 from star_core.evaluation import decode_evaluation
+from star_core.evolution.screening import can_screen, is_screening
 from star_core.evolution.step import adopted, assess, offspring_of, select
 from star_core.genome.backbone import Genome
 from star_core.population.generation import generation_path, read_generation
@@ -17,7 +18,11 @@ from star_core.population.individual import Individual, Offspring
 
 def _vary(where: Where, index: int) -> list[str]:
     parent = read_generation(where.generation(index - 1), where.run, index - 1) if index else None
-    return [one.model_dump_json() for one in offspring_of(session(where).problem, parent)]
+    problem = session(where).problem
+    if parent is not None and is_screening(problem) and not can_screen(problem, parent):
+        least, known = problem.params.evolution.screening.minimum, len(parent.archive or ())
+        display.note(f"no screening yet: the predictor learns from {least} candidates, {known} are trained")
+    return [one.model_dump_json() for one in offspring_of(problem, parent)]
 
 
 @task(name="sample", task_run_name="sample", cache_policy=NO_CACHE, persist_result=False)

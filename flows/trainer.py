@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from star_core.config import Runtime
@@ -118,12 +119,24 @@ class Trainer:
             if (found := self.stored(job)) is not None:  # finished between the two questions
                 return Trained(found, cached=True)
             try:
-                return Trained(self.pool.run(job, on_start), cached=False)
+                return Trained(self.pool.run(job, self._telling(job, on_start)), cached=False)
             except NotStored as error:
                 self._note(f"a candidate is trained but cannot be stored; waiting. {error}")
                 if (found := self.stored(job)) is None:  # its process may have stored it and died
                     self.store.put(error.evaluation)
                 return Trained(found or error.evaluation, cached=False)
+
+    def _telling(self, job: Job, on_start: Callable[[int], None] | None) -> Callable[[int], None]:
+        """``on_start``, which also says when a candidate is not begun for the first time."""
+        attempts = count()
+
+        def begun(pid: int) -> None:
+            if next(attempts):
+                self._note(f"{job.genome}: its process was killed; it is begun again")
+            if on_start is not None:
+                on_start(pid)
+
+        return begun
 
     def _has_weights(self, job: Job, found: Evaluation) -> bool:
         """Whether the weights that the job wants are where it wants them, or could be fetched."""

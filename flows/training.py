@@ -17,6 +17,7 @@ from flows.artifacts import Progress
 from flows.candidates import WorkerLost, outcome, submit
 from flows.clusters import Watch
 from flows.display import display
+from flows.outage import wait_no_more
 from flows.session import Where, session
 from flows.trainer import Trained
 from star_core.datasets.transfer import publish
@@ -31,8 +32,13 @@ LOSSES = 2
 """How often a candidate is handed out again because its worker died."""
 
 
-def train_all(where: Where, jobs: Mapping[str, Job]) -> dict[str, Evaluation]:
-    """Trains what the store lacks, in the order given.
+def train_all(where: Where, jobs: Mapping[str, Job], at_once: int | None = None) -> dict[str, Evaluation]:
+    """Trains, or probes, what the store lacks, in the order given.
+
+    Args:
+        where: The run.
+        jobs: Name → job.
+        at_once: Candidates at a time; ``None``: as many as there are workers.
 
     Returns:
         Name → evaluation, of all.
@@ -40,20 +46,27 @@ def train_all(where: Where, jobs: Mapping[str, Job]) -> dict[str, Evaluation]:
     Raises:
         BudgetSpent: Something is left that the budget has no room for; what was begun is stored.
         StarError: A job is wrong, or the storage or the cluster stays away.
+        KeyboardInterrupt: As any signal that ends the flow does, it ends what is in training at once.
     """
-    batch = _Batch(where, jobs)
-    batch.look_up()
-    while batch.goes_on():
-        batch.hand_out()
-        batch.take()
+    batch = _Batch(where, jobs, at_once)
+    try:
+        batch.look_up()
+        while batch.goes_on():
+            batch.hand_out()
+            batch.take()
+    except Exception:
+        raise
+    except BaseException:
+        batch.abandon()  # before the flow's runner waits for it
+        raise
     return batch.finished()
 
 
 class _Batch:
     """Candidates of one call, by name: waiting, in training elsewhere (busy), running, done."""
 
-    def __init__(self, where: Where, jobs: Mapping[str, Job]) -> None:
-        self._work, self._jobs = session(where), jobs
+    def __init__(self, where: Where, jobs: Mapping[str, Job], at_once: int | None) -> None:
+        self._work, self._jobs, self._at_once = session(where), jobs, at_once
         self._waiting, self._busy = deque[str](), set[str]()
         self._running: dict[PrefectFuture[str], str] = {}
         self._ended: queue.SimpleQueue[PrefectFuture[str]] = queue.SimpleQueue()
@@ -83,14 +96,14 @@ class _Batch:
 
     def hand_out(self) -> None:
         """Hands out candidates as long as there is room for another."""
-        while self._affordable() and len(self._running) < self._work.workers:
+        while self._affordable() and len(self._running) < (self._at_once or self._work.workers):
             name = self._waiting.popleft()
             if name in self._busy and self._work.trainer.is_busy(self._jobs[name]):
                 self._waiting.append(name)
                 if self._busy.issuperset(self._waiting):
                     return  # nothing but other machines' candidates is left
                 continue
-            self._work.account.count(self._jobs[name])
+            self._work.account.begin(self._jobs[name])
             future = submit(self._work, name, self._jobs[name])
             self._running[future] = name
             future.add_done_callback(self._ended.put)
@@ -121,12 +134,23 @@ class _Batch:
         self._work.account.require([self._jobs[name] for name in self._waiting])
         return {name: self._done[name] for name in self._jobs}
 
+    def abandon(self) -> None:
+        """Ends what is in training here; a cluster is told by its runner.
+
+        Ctrl-C reaches all that the terminal has started, perhaps a Prefect server: it is not waited for.
+        """
+        wait_no_more()
+        self._work.trainer.close()
+
     def _affordable(self) -> bool:
         return bool(self._waiting) and not self._work.account.spent(self._jobs[self._waiting[0]])
 
     def _finish(self, name: str, trained: Trained) -> None:
         self._done[name] = trained.evaluation
         self._work.account.count(self._jobs[name])
+        if self._jobs[name].probe is not None:
+            display.probed(name, trained.evaluation)
+            return
         display.ended(name, trained.evaluation, trained.cached)
         self._progress.reached(len(self._done))
 

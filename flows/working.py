@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.cluster_server import shared_server
 from flows.clusters import cluster_for, require_reachable
 from flows.display import display
+from flows.own_server import server_at_hand
 from flows.session import Session, Where, exclusive, session
 
 
@@ -24,6 +24,7 @@ def working(where: Where) -> Iterator[Session]:
     with exclusive(where):
         discard_unfinished(where)
         work.store.discard_unfinished()
+        work.trainer.leases.discard_ended()
         display.plan(0, work.workers)
         work.note = display.note
         if not work.params.runtime.on_cluster:
@@ -34,27 +35,29 @@ def working(where: Where) -> Iterator[Session]:
         from flows.outage import explaining
 
         try:
-            with explaining(), on_cluster(work), display.live(), tags(socket.gethostname()):
+            with explaining(), served(work), display.live(), tags(socket.gethostname()):
                 yield work
         finally:
             work.close()
 
 
 @contextmanager
-def on_cluster(work: Session) -> Iterator[None]:
-    """The cluster of the run, if it has one, while the block lasts.
+def served(work: Session) -> Iterator[None]:
+    """The Prefect server, and the cluster of the run if it has one, while the block lasts.
 
     Raises:
-        ConfigError: It cannot be joined or started.
+        ConfigError: The cluster cannot be joined or started.
+        StarError: The server does not start.
     """
     runtime, training = work.params.runtime, work.params.training
     if not runtime.on_cluster:
-        yield
+        with server_at_hand():
+            yield
         return
     require_reachable(runtime)
     what = f"joining the one at {runtime.address}" if runtime.address else "starting one on this machine"
     work.note(f"{runtime.runner} cluster: {what}")
-    with shared_server(runtime.address), cluster_for(runtime, training) as cluster:
+    with server_at_hand(runtime.address), cluster_for(runtime, training) as cluster:
         work.cluster = cluster
         display.plan(0, work.workers)
         try:

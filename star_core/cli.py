@@ -26,6 +26,8 @@ app = typer.Typer(
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 DEFAULT_PARAMS = Path("params.yaml")
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 @app.command()
@@ -118,9 +120,12 @@ def main() -> None:
     except StarError as error:
         sys.stderr.write(f"star: {error}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ending:
+        # Typer swallows the interrupt and ends with the code that shells know it by.
+        if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
+            raise
         sys.stderr.write("star: interrupted; the same command goes on from here\n")
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

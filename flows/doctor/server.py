@@ -24,9 +24,9 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import get_current_settings
 
-from flows.command_deploy import FLOW
 from flows.doctor.finding import Finding, Project, ok, problem, shown_url, warning
 from flows.outage import REFUSED
+from flows.registration import FLOW
 from flows.server import answers, api_url
 
 SECONDS = 4.0

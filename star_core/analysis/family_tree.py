@@ -9,6 +9,7 @@ from star_core.analysis.markup import Markup, join, tag
 from star_core.analysis.strips import cell_row
 from star_core.analysis.tree_layout import NODE, Layout, layout
 from star_core.architecture import Architecture
+from star_core.genome.space import SearchSpace
 from star_core.population.individual import Individual
 
 WIDTH = 1080.0
@@ -31,7 +32,7 @@ def readable_lineage(winners: Sequence[str], everyone: Mapping[str, Individual],
     return chosen
 
 
-def family_tree(lineage: Lineage, architectures: Mapping[str, Architecture]) -> Markup:
+def family_tree(lineage: Lineage, architectures: Mapping[str, Architecture], space: SearchSpace) -> Markup:
     """The picture: who was made from whom, and where each was changed."""
     placed = layout(lineage, WIDTH - MARGIN)
     parts: list[Markup] = []
@@ -44,7 +45,8 @@ def family_tree(lineage: Lineage, architectures: Mapping[str, Architecture]) -> 
     for name, one in lineage.members.items():
         x = MARGIN + placed.x[name, placed.level[name]]
         y = _height(placed.level[name])
-        parts.append(_node(one, architectures[name], x, y, name in lineage.winners))
+        changed = mutated_livs(one.origin, space.layout)
+        parts.append(_node(one, architectures[name], changed, x, y, name in lineage.winners))
     width, height = placed.width + MARGIN, len(placed.rows) * ROW - 10
     return tag(
         "svg",
@@ -78,13 +80,16 @@ def _bend(x1: float, y1: float, x2: float, y2: float) -> str:
     return f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
 
 
-def _node(one: Individual, architecture: Architecture, x: float, y: float, winner: bool) -> Markup:
+def _node(
+    one: Individual, architecture: Architecture, mutated: Sequence[int], x: float, y: float, winner: bool
+) -> Markup:
     depth = len(architecture.layers)
     pitch = min(CELL, (NODE - 24) / depth)
     left = x - pitch * depth / 2
     changed = [
         tag("path", d=_tip(left + (index + 0.5) * pitch - 0.5, y + 9), class_="changed")
-        for index in mutated_livs(one.origin)
+        for index in mutated
+        if index < depth  # it may have lost that LIV
     ]
     made = made_by(one.origin, len(one.parents))
     short = made.replace("crossover", "cross").replace("mutation", "mut").replace(" + ", "+")

@@ -144,7 +144,8 @@ def descent(results: Results) -> Markup:
     if not results.front:
         return Markup()
     lineage = readable_lineage([one.name for one in results.front], results.individuals)
-    tree = family_tree(lineage, {name: results.candidates[name].architecture for name in lineage.members})
+    architectures = {name: results.candidates[name].architecture for name in lineage.members}
+    tree = family_tree(lineage, architectures, results.space)
     several = "the best of the front" if len(lineage.winners) == 1 else "the best of the front (bold)"
     lead = (
         f"Ancestry of {enumeration(lineage.winners)}, {several}, back to the founders. A triangle marks a "
@@ -157,7 +158,11 @@ def descent(results: Results) -> Markup:
 
 
 def _steps(results: Results, lineage: Lineage) -> Markup:
-    rows = []
+    layout, rows = results.space.layout, []
+
+    def place(position: int) -> str:
+        return position_name(position, layout)
+
     for one in lineage.members.values():
         value = results.value(results.candidates[one.id], results.quality)
         rows.append(
@@ -165,9 +170,9 @@ def _steps(results: Results, lineage: Lineage) -> Markup:
                 one.id,
                 made_by(one.origin, len(one.parents)),
                 ", ".join(one.parents) or units.MISSING,
-                ", ".join(f"before {position_name(p)}" for p in one.origin.crossover_points) or units.MISSING,
-                ", ".join(map(position_name, one.origin.mutations)) or units.MISSING,
-                ", ".join(position_name(repair.position) for repair in one.origin.repairs) or units.MISSING,
+                ", ".join(f"before {place(p)}" for p in one.origin.crossover_points) or units.MISSING,
+                ", ".join(map(place, one.origin.mutations)) or units.MISSING,
+                ", ".join(place(repair.position) for repair in one.origin.repairs) or units.MISSING,
                 units.value_of(results.quality, value),
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from star_core.genome.tables import BACKBONE_GENES, GENES_PER_LIV
+from star_core.genome.layout import Layout
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual, Origin
 
@@ -67,13 +67,13 @@ def made_by(origin: Origin, parents: int) -> str:
     return " + ".join(steps)
 
 
-def position_name(position: int) -> str:
+def position_name(position: int, layout: Layout) -> str:
     """A vector position as a reader finds it in the genome text, e.g. ``LIV 3 class``."""
-    liv, gene = divmod(position, GENES_PER_LIV)
-    return f"LIV {liv + 1} {BACKBONE_GENES[gene].name.replace('_', ' ')}"
+    gene, liv = layout.gene(position).replace("_", " "), layout.liv(position)
+    return f"LIV {liv + 1} {gene}" if liv is not None else f"class {layout.own_class(position)[0] + 1} {gene}"
 
 
-def mutated_livs(origin: Origin) -> tuple[int, ...]:
+def mutated_livs(origin: Origin, layout: Layout) -> tuple[int, ...]:
     """Indices of the LIVs in which a position was mutated or repaired."""
     positions = (*origin.mutations, *(repair.position for repair in origin.repairs))
-    return tuple(sorted({position // GENES_PER_LIV for position in positions}))
+    return tuple(sorted({liv for position in positions if (liv := layout.liv(position)) is not None}))

@@ -8,15 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from star_core.errors import StorageAway, StoreError
 from star_core.evaluation import STATUSES, Evaluation
-from star_core.genome.tables import OPERATORS
+from star_core.genome.class_names import NAME
 from star_core.population.individual import Individual
 from star_core.population.store import EvaluationStore
 
 STOPPED = "stopped"
 """Status of a candidate that successive halving did not train to the end: a result, not a failure."""
-_CLASS = re.compile(
-    "|".join(sorted((re.escape(row[0]) for row in OPERATORS.values()), key=len, reverse=True))
-)
 
 
 def statuses(individuals: Iterable[Individual]) -> dict[str, int]:
@@ -33,7 +30,7 @@ def has_failed(one: Individual) -> bool:
 
 def general_rule(rule: str) -> str:
     """A rule without the classes and numbers of the single case, so that equal causes add up."""
-    named = _CLASS.sub("\0", rule)
+    named = NAME.sub("\0", rule)
     general = re.sub(r"\b(?!1 to\b)\d+\b", "n", named)
     return general.replace("\0", "a class", 1).replace("\0", "another")
 

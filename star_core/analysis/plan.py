@@ -101,6 +101,7 @@ class Plan:
         source: What those genomes are.
         memory: Bytes that training the largest expected candidate takes.
         checkpoint: Bytes of a retrained candidate's weights.
+        probed: Titles of objectives that are measured besides, which no time is counted for.
     """
 
     run: str
@@ -115,6 +116,7 @@ class Plan:
     source: str
     memory: int
     checkpoint: int
+    probed: tuple[str, ...] = ()
 
     def part(self, retraining: bool) -> tuple[Stage, ...]:
         """The stages of ``star evolve``, or of ``star retrain``."""
@@ -136,23 +138,24 @@ class Plan:
     def passages(self, retraining: bool = False, budget: Budget | None = None) -> Iterator[Passage]:
         """The stages of a command as they are expected to go, up to the one that a limit ends.
 
-        Candidates are begun as workers become free, most FLOPs first, as a run does it.
+        Candidates are begun as workers become free, most FLOPs first, as a run does it; the first whatever
+        the seconds, unless there are none.
 
         Args:
             retraining: Of ``star retrain`` instead of ``star evolve``.
             budget: The limits; the plan's by default.
         """
         limits = self.budget if budget is None else budget
-        clock, tokens = self.start, self.trained
+        clock, tokens, first = self.start, self.trained, bool(limits.seconds)
         for stage in self.part(retraining):
             free, began, begun, limit = [clock] * self.workers, clock, 0, None
             for load in stage.loads:
-                limit = _limit(limits, stage, tokens, free[0] if self.pace else None)
+                limit = _limit(limits, stage, tokens, free[0] if self.pace and not first else None)
                 if limit is not None:
                     break
                 seconds = self.pace.seconds(load) if self.pace else 0.0
                 heapq.heapreplace(free, free[0] + seconds)
-                begun += 1
+                begun, first = begun + 1, False
                 tokens += 0 if retraining else stage.tokens
             clock = _end(free, clock, begun) + GENERATION_SECONDS
             yield Passage(stage, begun, limit, clock - began if self.pace else None)

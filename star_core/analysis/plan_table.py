@@ -104,6 +104,11 @@ def _facts(plan: Plan, runtime: Runtime) -> Iterator[tuple[str, str]]:
             f"times what is expected. From {pace.source}",
         )
         yield "pace", _rates(pace)
+    if plan.probed:
+        yield (
+            "besides",
+            f"{', '.join(plan.probed)}: measured of each candidate, some seconds that are not counted",
+        )
     size = f"{units.size(plan.memory)} for each of {units.plural(plan.workers, 'candidate')} at once"
     yield "memory", f"about {size}, beside the loaded libraries, of {runtime.memory_mib:,} MiB allowed"
     yield "disk", f"about {units.size(plan.disk)}"

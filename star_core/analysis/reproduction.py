@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from star_core.dotted import dotted
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
 
 MEASURED = ("objectives", "violation", "crowding")
 """Fields of an individual whose values come from arithmetic that rounds."""
+SPREAD = 3.0
+"""Times the stated noise by which two measurements of the same thing may differ."""
 MACHINE = ("key",)
 """Fields that name the type of machine an individual was evaluated on."""
 
@@ -69,10 +72,11 @@ def compare(stored: Generation, made: Generation, tolerance: float) -> Reproduct
         stored: As it is kept.
         made: The same generation, made again.
         tolerance: Largest relative difference of a measured value that another type of machine may
-            make. On one type of machine every difference counts.
+            make. On one type of machine every difference counts, but for what was measured with noise.
     """
     theirs, ours = ({one.id: one for one in each.born} for each in (stored, made))
     other_machine = any(theirs[name].key != ours[name].key for name in theirs.keys() & ours.keys())
+    inexact = other_machine or any(one.noise for one in (*theirs.values(), *ours.values()))
     allowed = tolerance if other_machine else 0.0
     found: list[Difference] = []
     for field in ("run", "index", "parent", "parameters", "data_digest", "vocab_size", "semantics"):
@@ -83,7 +87,7 @@ def compare(stored: Generation, made: Generation, tolerance: float) -> Reproduct
         one, other = (_names(getattr(each, group)) for each in (stored, made))
         if one != other:
             # Another order of the same survivors follows from values that differ by rounding.
-            same = set(one) == set(other) and other_machine
+            same = set(one) == set(other) and inexact
             found.append(Difference(group, one, other, tolerated=same))
     everyone = [{one.id: one for one in (*each.population, *each.rejected)} for each in (stored, made)]
     for name in sorted(everyone[0].keys() & everyone[1].keys()):
@@ -100,30 +104,24 @@ def _names(group: Sequence[Individual | str]) -> list[str]:
 
 
 def _individuals(stored: Individual, made: Individual, tolerance: float) -> Iterator[Difference]:
-    one, other = _flat(stored.model_dump(mode="json")), _flat(made.model_dump(mode="json"))
-    for key in one.keys() | other.keys():
+    one, other = dotted(stored.model_dump(mode="json")), dotted(made.model_dump(mode="json"))
+    noise = {**(stored.noise or {}), **(made.noise or {})}
+    for key in sorted(one.keys() | other.keys()):
         a, b = one.get(key), other.get(key)
         if a == b:
             continue
-        field = key.split(".")[0]
+        field, _, name = key.partition(".")
         if field in MACHINE:
             continue  # said once for all: other_machine
+        if field == "noise":
+            yield Difference(f"{stored.id}, {key}", a, b, tolerated=True)
+            continue
         near = (
             field in MEASURED
             and isinstance(a, int | float)
             and isinstance(b, int | float)
-            and math.isclose(a, b, rel_tol=tolerance)
+            and math.isclose(a, b, rel_tol=max(tolerance, SPREAD * noise.get(name, 0.0)))
         )
-        # Crowding is a sum of differences of neighbours: it follows from the rest.
-        follows = field == "crowding" and tolerance > 0
+        # Crowding is a sum of differences of neighbours: it follows from the rest, as with noise does rank.
+        follows = (field == "crowding" and tolerance > 0) or (field in ("crowding", "rank") and bool(noise))
         yield Difference(f"{stored.id}, {key}", a, b, tolerated=near or follows)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

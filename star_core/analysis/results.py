@@ -14,7 +14,9 @@ from star_core.analysis.comparisons import Comparisons, Scaled
 from star_core.config import Params
 from star_core.errors import StoreError
 from star_core.evaluation import Evaluation
+from star_core.evolution.base import Problem
 from star_core.genome.baselines import baseline
+from star_core.genome.space import SearchSpace
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
 from star_core.population.store import EvaluationStore
@@ -97,6 +99,11 @@ class Results:
     def cache_length(self) -> int:
         """Tokens held where caches are stated."""
         return self.params.objectives.cache_length
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """What the run's genomes may say."""
+        return Problem(self.params, self.vocab_size).space
 
     @property
     def quality(self) -> str:

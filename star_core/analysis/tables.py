@@ -14,10 +14,15 @@ from star_core.analysis.candidates import Candidate, candidate_of, candidates_of
 from star_core.analysis.motifs import short_name
 from star_core.analysis.results import BYTES
 from star_core.analysis.wording import shown_name
+from star_core.objectives.base import objective
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Comparison
 from star_core.population.generation import Generation
 
+BITS = "bits"
+USUAL = ("perplexity", BITS, "parameters", "cache_bytes")
+"""Columns where the objectives are among them; other objectives need the room."""
+HEADINGS = {"parameters": "params", "cache_bytes": "cache"}
 LIVS_PER_LINE = 4
 WIDTH_WITH_CLASSES = 96
 """Columns from which on the LIV classes are shown too."""
@@ -47,23 +52,24 @@ def front_table(generation: Generation, baselines: Comparison | None = None, wid
         title=f"{generation.run}: {subject} of generation {generation.index}",
         title_justify="left",
         title_style="bold",
-        caption=f"cache at {length:,} tokens" + (", smallest of each column in bold" if shown else ""),
+        caption=f"cache and times at {length:,} tokens"
+        + (", smallest of each column in bold" if shown else ""),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     table.add_column("name", no_wrap=True)
     table.add_column("genome", no_wrap=True)
-    table.add_column("perplexity", justify="right", no_wrap=True)
-    table.add_column("bits/\nbyte" if vocab_size == BYTES else "bits/\ntoken", justify="right", no_wrap=True)
-    table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("cache", justify="right", no_wrap=True)
+    columns = columns_of(names)
+    for name in columns:
+        title = f"bits/\n{'byte' if vocab_size == BYTES else 'token'}" if name == BITS else heading_of(name)
+        table.add_column(title, justify="right", no_wrap=True)
     if width >= WIDTH_WITH_CLASSES:
         table.add_column("classes", no_wrap=True)
     everyone = [*shown, *compared]
     least = {
         name: min((v for one in everyone if (v := one.value(name, length)) is not None), default=None)
-        for name in ("perplexity", "parameters", "cache_bytes")
+        for name in columns
     }
     for index, one in enumerate(everyone):
         if index == len(shown) and shown:
@@ -71,6 +77,16 @@ def front_table(generation: Generation, baselines: Comparison | None = None, wid
         cells = _row(one, length, least)[: len(table.columns)]
         table.add_row(*cells, style="dim" if index >= len(shown) else None)
     return table
+
+
+def columns_of(names: Sequence[str]) -> tuple[str, ...]:
+    """What is shown of candidates that were selected by objectives ``names``."""
+    return USUAL if set(names) <= set(USUAL) else tuple(dict.fromkeys(("perplexity", *names)))
+
+
+def heading_of(name: str) -> str:
+    """An objective's title, a word a line."""
+    return HEADINGS.get(name) or objective(name).title.removeprefix("validation ").replace(" ", "\n")
 
 
 def _key(one: Candidate, first: str, length: int) -> float:
@@ -81,19 +97,17 @@ def _key(one: Candidate, first: str, length: int) -> float:
 
 def _row(one: Candidate, length: int, least: dict[str, float | None]) -> list[Text]:
     def measured(name: str) -> Text:
+        if name == BITS:
+            perplexity = one.value("perplexity", length)
+            return Text(units.quality(None if perplexity is None else bits_per_byte(perplexity)))
         value = one.value(name, length)
         smallest = value is not None and value == least[name]
         return Text(units.value_of(name, value), style="bold" if smallest else "")
 
-    perplexity = one.value("perplexity", length)
-    bits = units.quality(None if perplexity is None else bits_per_byte(perplexity))
     return [
         Text(shown_name(one.name)),
         _folded(str(one.architecture.genome).split("-"), "-"),
-        measured("perplexity"),
-        Text(bits),
-        measured("parameters"),
-        measured("cache_bytes"),
+        *map(measured, least),
         _folded([f"{short_name(layer.liv_class):<3}" for layer in one.architecture.layers], " "),
     ]
 

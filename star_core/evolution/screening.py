@@ -33,7 +33,7 @@ def archive_of(
     problem: Problem, parent: Generation | None, assessed: Sequence[Individual]
 ) -> tuple[Past, ...]:
     """The parent's archive with the candidates of a generation that were trained to the end."""
-    names = trained_objectives(problem)
+    names = predicted_objectives(problem)
     past = () if parent is None or parent.archive is None else parent.archive
     new = []
     for one in assessed:
@@ -43,9 +43,9 @@ def archive_of(
     return (*past, *sorted(new, key=lambda one: one.genome))[-ARCHIVED:]
 
 
-def trained_objectives(problem: Problem) -> tuple[str, ...]:
-    """The run's objectives that take a training, which are those to be predicted."""
-    return tuple(name for name in problem.params.objectives.selected if objective(name).trained)
+def predicted_objectives(problem: Problem) -> tuple[str, ...]:
+    """The run's objectives that take a training or a probe, which are those to be predicted."""
+    return tuple(name for name in problem.params.objectives.selected if objective(name).needs_process)
 
 
 def can_screen(problem: Problem, parent: Generation) -> bool:
@@ -88,7 +88,7 @@ def _predicted(problem: Problem, parent: Generation, made: Sequence[Offspring]) 
     specs = [problem.compile(Genome.parse(one.genome)) for one in made]
     fresh = rows(specs)
     values: dict[str, np.ndarray] = {}
-    for name in trained_objectives(problem):
+    for name in predicted_objectives(problem):
         values[name] = fit(seen, [one.objectives[name] for one in archive]).predict(fresh)
     return [
         _as_individual(problem, one, spec, {name: float(column[row]) for name, column in values.items()})
@@ -106,7 +106,7 @@ def _as_individual(
         if name in predicted:
             values[name] = predicted[name]
         else:
-            values[name] = None if entry.trained else entry.measure(spec, {}, section)
+            values[name] = None if entry.needs_process else entry.measure(spec, {}, section)
     violation = sum(
         max(0.0, value - limit) / max(abs(limit), 1e-12)
         for name, limit in section.constraints.items()

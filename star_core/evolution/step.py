@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from star_core import semantics
 from star_core.config import Params
+from star_core.dotted import dotted
 from star_core.errors import StarError
 from star_core.evaluation import Evaluation, evaluation_key
 from star_core.evolution.base import Problem, algorithm, founders
 from star_core.evolution.screening import archive_of, can_screen, is_screening, screened
 from star_core.genome.backbone import Genome
-from star_core.objectives.base import measure
+from star_core.objectives.base import measure, spreads
 from star_core.population.generation import Generation, new_generation
 from star_core.population.individual import Cost, Individual, Offspring
 
@@ -79,7 +80,7 @@ def assess(
     Args:
         problem: The experiment.
         offspring: It.
-        evaluation: Of its training, or of the part that ended at ``stop``.
+        evaluation: Of its training, or of the part that ended at ``stop``, with the metrics of its probes.
         data_digest: Of the corpus.
         stop: Step at which its training was stopped for good; ``None``: it was not.
     """
@@ -98,6 +99,7 @@ def assess(
             tokens=tokens,
             flops=architecture.training_flops(tokens, training.sequence_length),
         ),
+        noise=(spreads(metrics, problem.params.objectives) or None) if metrics is not None else None,
     )
 
 
@@ -157,7 +159,7 @@ def check_same_experiment(stored: Generation, params: Params, data_digest: str |
         data_digest: Digest of the prepared corpus as it is now; ``None`` if that is not known yet.
         place: The parameter file, for the message.
     """
-    before, now = _flatten(stored.params().identity()), _flatten(params.identity())
+    before, now = dotted(stored.params().identity()), dotted(params.identity())
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise StarError(
@@ -183,13 +185,3 @@ def check_same_experiment(stored: Generation, params: Params, data_digest: str |
             fix="restore the text it was made from, or go on under another name: "
             f"star resume {stored.run} --as NAME",
         )
-
-
-def _flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

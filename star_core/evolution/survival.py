@@ -18,6 +18,7 @@ from pymoo.core.survival import Survival
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from star_core.evolution.base import Problem, Purpose
+from star_core.evolution.noise import equalised
 from star_core.population.individual import Individual
 
 FAILED = 1e30
@@ -31,13 +32,18 @@ def violation(problem: Problem, one: Individual) -> float:
 
 
 def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArray[np.float64]:
-    """Objective values (candidates × objectives); a failed candidate's are ``FAILED``."""
+    """Objective values (candidates × objectives), equal where they differ by less than their noise.
+
+    A failed candidate's are ``FAILED``.
+    """
     names = problem.params.objectives.selected
-    rows = []
+    rows, noise = [], []
     for one in candidates:
         known = violation(problem, one) < FAILED
         rows.append([one.objectives[name] if known else FAILED for name in names])
-    return np.array(rows, dtype=float).reshape(len(rows), len(names))
+        noise.append([(one.noise or {}).get(name, 0.0) if known else 0.0 for name in names])
+    shape = len(rows), len(names)
+    return equalised(np.array(rows, dtype=float).reshape(shape), np.array(noise, dtype=float).reshape(shape))
 
 
 def survive(problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:

@@ -20,8 +20,6 @@ from star_core.genome.class_genome import (
     GENES_PER_CLASS,
     GROUP_PART,
     OPERATOR_PART,
-    feature_group,
-    group_alleles,
 )
 from star_core.genome.class_names import OWN_FEATURIZER
 from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
@@ -30,9 +28,6 @@ from star_core.genome.tables import (
     FEATURIZER_GENES,
     FEATURIZERS,
     ROLES,
-    ChannelMixing,
-    Nonlinearity,
-    Sparsity,
     TokenMixing,
 )
 from star_core.structures.base import check_feature_group, structure_of
@@ -118,7 +113,7 @@ def feature_groups(operator: OperatorGenome, role: str) -> tuple[Alleles, ...]:
     factors = product(EXPANSIONS[mixing].get(role, (1,)), REPEATS)
     groups = [(*genes, *pair) for pair in factors for genes in _feature_genes(role)]
     check = structure_of(mixing).check
-    made = {group: beside(operator, role, feature_group(group)) for group in sorted(groups)}
+    made = {group: beside(operator, role, FeatureGroupGenome.of(group)) for group in sorted(groups)}
     return tuple(group for group, featurizer in made.items() if _holds(check, operator, featurizer))
 
 
@@ -150,7 +145,7 @@ def _feature_genes(role: str) -> tuple[Alleles, ...]:
     return tuple(
         genes
         for genes in product(*ranges)
-        if _holds(check_feature_group, role, feature_group((*genes, 1, 1)))
+        if _holds(check_feature_group, role, FeatureGroupGenome.of((*genes, 1, 1)))
     )
 
 
@@ -210,12 +205,12 @@ def rule_broken(before: Alleles, allele: int, valid: Alleles) -> str:
         groups = dict(zip(usual.roles, usual.groups, strict=True))
         for earlier in usual.roles[: usual.roles.index(role)]:
             at = role_start(earlier)
-            groups[earlier] = feature_group(before[at : at + GROUP_PART])
+            groups[earlier] = FeatureGroupGenome.of(before[at : at + GROUP_PART])
             groups = _matched(operator.token_mixing, groups, earlier)
-        group = list(group_alleles(groups[role]))
+        group = list(groups[role].alleles)
         group[: offset - start] = before[start:]
         group[offset - start] = allele
-        groups[role] = feature_group(group)
+        groups[role] = FeatureGroupGenome.of(group)
         partner = partner_start(operator.token_mixing, role)
         if partner is None or partner > start:
             groups = _matched(operator.token_mixing, groups, role)
@@ -231,14 +226,7 @@ def rule_broken(before: Alleles, allele: int, valid: Alleles) -> str:
 @lru_cache(maxsize=4096)
 def operator_of(genes: Alleles) -> OperatorGenome:
     """The operator genome of four valid integers."""
-    token, sparsity, nonlinearity, channel = genes
-    return OperatorGenome(
-        OWN_FEATURIZER,
-        TokenMixing(token),
-        Sparsity(sparsity),
-        Nonlinearity(nonlinearity),
-        ChannelMixing(channel),
-    )
+    return OperatorGenome.of((OWN_FEATURIZER, *genes))
 
 
 def _nearest(genes: Alleles) -> OperatorGenome:

@@ -98,13 +98,7 @@ class Genome:
         for position, allele in enumerate(self.alleles()):
             gene = BACKBONE_GENES[position % GENES_PER_LIV]
             if not gene.low <= allele <= gene.high:
-                raise GenomeError(
-                    f"{gene.name} is an integer from {gene.low} to {gene.high}",
-                    value=allele,
-                    place=place_of(position),
-                    fix=f"use {min(max(allele, gene.low), gene.high)}",
-                    position=position,
-                )
+                raise gene.out_of_range(allele, place_of(position), position)
 
     @classmethod
     def parse(cls, text: str) -> Genome:

@@ -22,10 +22,7 @@ from star_core.genome.tables import (
     FEATURIZERS,
     OPERATOR_GENES,
     ROLES,
-    ChannelMixing,
     Gene,
-    Nonlinearity,
-    Sparsity,
     TokenMixing,
     read_allele,
     write_allele,
@@ -68,19 +65,12 @@ def class_of(alleles: tuple[int, ...]) -> LIVClass:
     """
     for offset, allele in enumerate(alleles):
         _check_range(offset, allele)
-    token, sparsity, nonlinearity, channel = alleles[:OPERATOR_PART]
-    roles = structure_of(TokenMixing(token)).roles
+    operator = OperatorGenome.of((OWN_FEATURIZER, *alleles[:OPERATOR_PART]))
+    roles = structure_of(operator.token_mixing).roles
     groups = tuple(
-        feature_group(alleles[start : start + GROUP_PART])
+        FeatureGroupGenome.of(alleles[start : start + GROUP_PART])
         for start, role in zip(range(OPERATOR_PART, GENES_PER_CLASS, GROUP_PART), ROLES, strict=True)
         if role in roles
-    )
-    operator = OperatorGenome(
-        OWN_FEATURIZER,
-        TokenMixing(token),
-        Sparsity(sparsity),
-        Nonlinearity(nonlinearity),
-        ChannelMixing(channel),
     )
     return own_class(operator, FeaturizerGenome(roles, groups))
 
@@ -89,41 +79,10 @@ def class_of(alleles: tuple[int, ...]) -> LIVClass:
 def alleles_of(entry: LIVClass) -> tuple[int, ...]:
     """The ``GENES_PER_CLASS`` integers of a class; ``ABSENT`` for roles it does not have."""
     groups = dict(zip(entry.featurizer.roles, entry.featurizer.groups, strict=True))
-    operator = entry.operator
-    alleles: list[int] = [
-        operator.token_mixing,
-        operator.sparsity,
-        operator.nonlinearity,
-        operator.channel_mixing,
-    ]
+    alleles = list(entry.operator.alleles[1:])
     for role in ROLES:
-        alleles += group_alleles(groups[role]) if role in groups else ABSENT[role]
-    return tuple(map(int, alleles))
-
-
-def feature_group(alleles: Sequence[int]) -> FeatureGroupGenome:
-    """A feature group's genome from its six integers, all in range."""
-    token, sparsity, nonlinearity, channel, expansion, repeat = alleles
-    return FeatureGroupGenome(
-        TokenMixing(token),
-        Sparsity(sparsity),
-        Nonlinearity(nonlinearity),
-        ChannelMixing(channel),
-        expansion,
-        repeat,
-    )
-
-
-def group_alleles(group: FeatureGroupGenome) -> tuple[int, ...]:
-    """The six integers of a feature group's genome."""
-    return (
-        group.token_mixing.value,
-        group.sparsity.value,
-        group.nonlinearity.value,
-        group.channel_mixing.value,
-        group.expansion,
-        group.repeat,
-    )
+        alleles += groups[role].alleles if role in groups else ABSENT[role]
+    return tuple(alleles)
 
 
 def class_text(entry: LIVClass) -> str:
@@ -172,10 +131,7 @@ def parse_class(text: str) -> LIVClass:
                 place="operator gene 1 (featurizer)",
                 fix="use one of " + ", ".join(map(write_allele, featurizers_with(roles))),
             )
-    found = OperatorGenome(
-        OWN_FEATURIZER, mixing, Sparsity(digits[2]), Nonlinearity(digits[3]), ChannelMixing(digits[4])
-    )
-    return own_class(found, featurizer)
+    return own_class(OperatorGenome.of((OWN_FEATURIZER, *digits[1:])), featurizer)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -186,7 +142,8 @@ def _operator(word: str) -> tuple[int, ...]:
 @lru_cache(maxsize=1 << 14)
 def _group(word: str, role: str) -> FeatureGroupGenome:
     start = OPERATOR_PART + GROUP_PART * list(ROLES).index(role)
-    return feature_group(_digits(word, FEATURIZER_GENES, f"group {role} of a featurizer genome", start))
+    what = f"group {role} of a featurizer genome"
+    return FeatureGroupGenome.of(_digits(word, FEATURIZER_GENES, what, start))
 
 
 def _digits(word: str, genes: Sequence[Gene], what: str, start: int) -> list[int]:
@@ -223,13 +180,7 @@ def _digits(word: str, genes: Sequence[Gene], what: str, start: int) -> list[int
 def _check_range(offset: int, allele: int) -> None:
     gene = CLASS_GENES[offset][1]
     if not gene.low <= allele <= gene.high:
-        raise GenomeError(
-            f"{gene.name} is an integer from {gene.low} to {gene.high}",
-            value=allele,
-            place=class_place(offset),
-            fix=f"use {write_allele(min(max(allele, gene.low), gene.high))}",
-            position=offset,
-        )
+        raise gene.out_of_range(allele, class_place(offset), offset, write_allele)
 
 
 def featurizers_with(roles: tuple[str, ...]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from functools import lru_cache
 
 from star_core.genome.featurizer import FeaturizerGenome
@@ -31,9 +32,7 @@ NAME = re.compile(rf"\b(?:LA|{'|'.join(STEMS.values())})(?:-\w+)*(?:\.\w{{4}}(?:
 def own_class(operator: OperatorGenome, featurizer: FeaturizerGenome) -> LIVClass:
     """A class from its genomes, by the name it has in the table or else one made of its digits."""
     index = _featurizer_classes().get(featurizer, OWN_FEATURIZER)
-    operator = OperatorGenome(
-        index, operator.token_mixing, operator.sparsity, operator.nonlinearity, operator.channel_mixing
-    )
+    operator = replace(operator, featurizer=index)
     name = _names().get((operator, featurizer)) if index != OWN_FEATURIZER else None
     if name is None:
         linear = (operator.token_mixing, operator.nonlinearity) == (TokenMixing.LOW_RANK, Nonlinearity.NONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from star_core.errors import GenomeError, nearest
@@ -34,13 +35,13 @@ class FeatureGroupGenome:
         values = read_digits(text, [gene.name for gene in FEATURIZER_GENES], "featurizer genome")
         for gene, value in zip(FEATURIZER_GENES, values, strict=True):
             if not gene.low <= value <= gene.high:
-                raise GenomeError(
-                    f"{gene.name} is an integer from {gene.low} to {gene.high}",
-                    value=value,
-                    place=f"featurizer genome {text!r}",
-                    fix=f"use {min(max(value, gene.low), gene.high)}",
-                )
-        token, sparsity, nonlinearity, channel, expansion, repeat = values
+                raise gene.out_of_range(value, f"featurizer genome {text!r}")
+        return cls.of(values)
+
+    @classmethod
+    def of(cls, alleles: Sequence[int]) -> FeatureGroupGenome:
+        """The genome of six integers, all in range."""
+        token, sparsity, nonlinearity, channel, expansion, repeat = alleles
         return cls(
             TokenMixing(token),
             Sparsity(sparsity),
@@ -50,11 +51,20 @@ class FeatureGroupGenome:
             repeat,
         )
 
-    def __str__(self) -> str:
+    @property
+    def alleles(self) -> tuple[int, ...]:
+        """Its six integers."""
         return (
-            f"{self.token_mixing.value}{self.sparsity.value}{self.nonlinearity.value}"
-            f"{self.channel_mixing.value}{write_allele(self.expansion)}{write_allele(self.repeat)}"
+            self.token_mixing.value,
+            self.sparsity.value,
+            self.nonlinearity.value,
+            self.channel_mixing.value,
+            self.expansion,
+            self.repeat,
         )
+
+    def __str__(self) -> str:
+        return "".join(map(write_allele, self.alleles))
 
 
 @dataclass(frozen=True, slots=True, order=True)

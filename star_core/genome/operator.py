@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from star_core.errors import GenomeError
 from star_core.genome.featurizer import FeaturizerGenome, read_digits
 from star_core.genome.tables import (
     OPERATOR_GENES,
@@ -37,13 +37,13 @@ class OperatorGenome:
         values = read_digits(text, [gene.name for gene in OPERATOR_GENES], "operator genome")
         for number, (gene, value) in enumerate(zip(OPERATOR_GENES, values, strict=True), 1):
             if not gene.low <= value <= gene.high:
-                raise GenomeError(
-                    f"{gene.name} is an integer from {gene.low} to {gene.high}",
-                    value=value,
-                    place=f"operator genome {text!r}, gene {number}",
-                    fix=f"use {min(max(value, gene.low), gene.high)}",
-                )
-        featurizer, token, sparsity, nonlinearity, channel = values
+                raise gene.out_of_range(value, f"operator genome {text!r}, gene {number}")
+        return cls.of(values)
+
+    @classmethod
+    def of(cls, alleles: Sequence[int]) -> OperatorGenome:
+        """The genome of five integers, all in range."""
+        featurizer, token, sparsity, nonlinearity, channel = alleles
         return cls(
             featurizer,
             TokenMixing(token),
@@ -52,15 +52,19 @@ class OperatorGenome:
             ChannelMixing(channel),
         )
 
-    def __str__(self) -> str:
-        values = (
+    @property
+    def alleles(self) -> tuple[int, ...]:
+        """Its five integers."""
+        return (
             self.featurizer,
-            self.token_mixing,
-            self.sparsity,
-            self.nonlinearity,
-            self.channel_mixing,
+            self.token_mixing.value,
+            self.sparsity.value,
+            self.nonlinearity.value,
+            self.channel_mixing.value,
         )
-        return "".join(write_allele(int(value)) for value in values)
+
+    def __str__(self) -> str:
+        return "".join(map(write_allele, self.alleles))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -6,9 +6,11 @@ the compiler, ``star genes`` and the documentation all read these tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from star_core.errors import GenomeError
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 """One character per allele, base 36: ``a`` is 10, ``h`` is 17 (the differential classes)."""
@@ -64,6 +66,25 @@ class Gene:
     high: int
     meaning: str
     alleles: Mapping[int, str] = field(default_factory=dict)
+
+    def out_of_range(
+        self, value: int, place: str, position: int | None = None, write: Callable[[int], str] = str
+    ) -> GenomeError:
+        """The error of a value below ``low`` or above ``high``, with the nearest allele as the fix.
+
+        Args:
+            value: It.
+            place: Where it stands, for people.
+            position: Where it stands in a vector, if it does.
+            write: How alleles are written there.
+        """
+        return GenomeError(
+            f"{self.name} is an integer from {self.low} to {self.high}",
+            value=value,
+            place=place,
+            fix=f"use {write(min(max(value, self.low), self.high))}",
+            position=position,
+        )
 
 
 _TOKEN_MIXING = {1: "diagonal", 2: "low rank", 3: "(scaled) Toeplitz", 4: "sequentially semi-separable"}

@@ -8,17 +8,16 @@ import time
 import torch
 
 from star_core.architecture import Architecture
-from star_core.compiler import compile_genome
+from star_core.config import Model
 from star_core.errors import ConfigError, GenomeError
 from star_core.evaluation import Evaluation, Job
-from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import MAX_GROUPS
 from star_core.measurement import floor
 from star_core.measurement.alone import Load, one_at_a_time, pin
 from star_core.measurement.device import Device
 from star_core.measurement.inference import Conditions, Session, begin
 from star_core.measurement.machine import fingerprint
 from star_core.measurement.timing import Timing
+from star_core.training.compiled import as_planned, compiled
 from star_core.training.outcome import now
 
 TWIN_WIDTH = 16
@@ -45,7 +44,7 @@ def measure(job: Job) -> Evaluation:
         StarError: Another measurement does not end.
     """
     conditions, recipe = Conditions(**job.settings), job.training
-    architecture = _architecture(job, conditions.vocab_size)
+    architecture = as_planned(job, conditions.vocab_size, "measurement")
     machine = fingerprint(recipe.accelerator, recipe.threads)
     began = time.perf_counter()
     with one_at_a_time():
@@ -103,26 +102,9 @@ def _statistics(name: str, one: Timing) -> dict[str, float]:
     }
 
 
-def _architecture(job: Job, vocab_size: int) -> Architecture:
-    architecture = _compiled(job, job.model.width, job.model.head_dim, vocab_size)
-    if architecture.digest != job.digest:
-        raise ConfigError(
-            f"the genome compiles to another architecture than the job says ({job.digest[:12]})",
-            value=architecture.digest[:12],
-            place=job.genome,
-            fix="plan the measurement again with this version",
-        )
-    return architecture
-
-
 def _twin(job: Job, architecture: Architecture) -> Architecture:
     """The genome at a small width, or as it is where it cannot be built so small."""
     try:
-        return _compiled(job, min(TWIN_WIDTH, job.model.width), None, architecture.vocab_size)
+        return compiled(job, architecture.vocab_size, Model(width=min(TWIN_WIDTH, job.model.width)))
     except (ConfigError, GenomeError):
         return architecture
-
-
-def _compiled(job: Job, width: int, head_dim: int | None, vocab_size: int) -> Architecture:
-    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
-    return compile_genome(Genome.parse(job.genome), space, width, head_dim, vocab_size)

@@ -37,6 +37,11 @@ class Objective:
     probe: Probe | None = None
     noise: float = 0.0
 
+    @property
+    def needs_process(self) -> bool:
+        """Whether a candidate must run to know it: be trained, or be probed."""
+        return self.trained or self.probe is not None
+
 
 OBJECTIVES: Registry[Objective] = Registry(
     "objective", "star_core.objectives", "star.objectives", "objectives", ConfigError
@@ -74,8 +79,11 @@ def measure(
     values: dict[str, float | None] = {}
     for name in dict.fromkeys((*section.selected, *section.constraints)):
         entry = objective(name)
-        missing = metrics is None and (entry.trained or entry.probe is not None)
-        values[name] = None if missing else entry.measure(architecture, metrics or {}, section)
+        values[name] = (
+            None
+            if metrics is None and entry.needs_process
+            else entry.measure(architecture, metrics or {}, section)
+        )
     violation = 0.0
     for name, limit in section.constraints.items():
         value = values[name]
@@ -88,6 +96,17 @@ def probes(section: Objectives) -> tuple[Probe, ...]:
     """What must be measured besides training for these objectives and constraints, each probe once."""
     entries = [objective(name) for name in (*section.selected, *section.constraints)]
     return tuple(dict.fromkeys(entry.probe for entry in entries if entry.probe is not None))
+
+
+def check_runner(section: Objectives, runner: str) -> None:
+    """Raises ``ConfigError`` if an objective is measured on the device and other machines do the work."""
+    if runner != "local" and any(probe.alone for probe in probes(section)):
+        raise ConfigError(
+            "objectives that are measured on the device need a run on that device alone",
+            value=runner,
+            place="runtime.runner",
+            fix="use local, or estimates in their place: prefill_flops, decode_flops, cache_bytes",
+        )
 
 
 def spreads(metrics: Mapping[str, float], section: Objectives) -> dict[str, float]:

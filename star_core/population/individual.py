@@ -61,7 +61,7 @@ class Past(Record):
 
     Attributes:
         genome: Text.
-        objectives: Those that took a training.
+        objectives: Those that took a training or a probe.
     """
 
     genome: str
@@ -91,6 +91,7 @@ class Individual(Offspring):
         crowding: Crowding distance within its front; ``None`` at the ends of a front (infinite) or
             if it did not survive.
         cost: Tokens and FLOPs of its training.
+        noise: Name → relative noise of the objectives that were measured with some; ``None`` if none was.
     """
 
     key: Digest
@@ -100,6 +101,7 @@ class Individual(Offspring):
     rank: int | None = Field(default=None, ge=0)
     crowding: float | None = Field(default=None, ge=0)
     cost: Cost
+    noise: dict[str, float] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
     def ok(self) -> bool:

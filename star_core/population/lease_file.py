@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from star_core.population.failures import failure, is_away
@@ -84,6 +85,21 @@ class FileLeases:
             raise self._failure(error, path) from error
         finally:
             os.close(descriptor)
+
+    def discard_ended(self) -> None:
+        """Removes what holders that were killed left: files that nobody has locked."""
+        try:
+            names = os.listdir(self._folder)
+        except OSError:
+            return
+        for path in (f"{self._folder}/{name}" for name in names if name.endswith(".lock")):
+            with suppress(OSError):
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    if _lock(descriptor, fcntl.LOCK_EX, 1) and _is(path, descriptor):
+                        os.unlink(path)
+                finally:
+                    os.close(descriptor)
 
     def _path(self, key: str) -> str:
         return f"{self._folder}/{key}.lock"

@@ -22,6 +22,7 @@ from star_core import errors
 from star_core.config import Model, Training
 from star_core.errors import StarError, StorageAway, StoreError
 from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
+from star_core.population.evaluation_file import from_bytes, to_bytes
 from star_core.population.store import EvaluationStore
 from star_core.population.weights import checkpoint_key
 from star_core.training.outcome import Diverged, failed, is_out_of_memory
@@ -118,7 +119,7 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
     limits: dict[str, float] = {}
     try:
         with _memory_limit(memory_mib, machine_fingerprint(job.training.accelerator)["device"]):
-            return target(job)
+            return _checked(target(job))
     except StarError:
         raise
     except Diverged as error:
@@ -136,6 +137,19 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
             limits = {"memory_mib": memory_mib}
             detail = f"more than {memory_mib} MiB (runtime.memory_mib): {detail}"
     return failed(job, status, detail, time.perf_counter() - started, limits=limits)
+
+
+def _checked(evaluation: Evaluation) -> Evaluation:
+    """The evaluation, if it can be stored and read again.
+
+    Raises:
+        ValueError: It is none: a loss that is not a number, say.
+    """
+    try:
+        from_bytes(to_bytes(evaluation), evaluation.key, "the result")
+    except StoreError as error:
+        raise ValueError(f"no evaluation: {error.rule}") from error
+    return evaluation
 
 
 @contextlib.contextmanager

@@ -16,15 +16,13 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from star_core.architecture import Architecture
-from star_core.compiler import compile_genome
 from star_core.config import Training
 from star_core.datasets.tokens import TokenData, load_tokens
-from star_core.errors import ConfigError, DataError
+from star_core.errors import DataError
 from star_core.evaluation import Evaluation, Job, machine_fingerprint
-from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import MAX_GROUPS
 from star_core.models import build_model
 from star_core.training.checkpoint import save_checkpoint
+from star_core.training.compiled import as_planned
 from star_core.training.data import TokenModule
 from star_core.training.module import LanguageModelTraining
 from star_core.training.outcome import Diverged, failed, now
@@ -126,19 +124,7 @@ def _open(job: Job) -> tuple[Architecture, TokenData]:
             place=job.data,
             fix="restore that data, or begin a new run",
         )
-    # Sharing groups beyond the run's own limit were refused when the genome was made.
-    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
-    architecture = compile_genome(
-        Genome.parse(job.genome), space, job.model.width, job.model.head_dim, data.vocab_size
-    )
-    if architecture.digest != job.digest:
-        raise ConfigError(
-            f"the genome compiles to another architecture than the job says ({job.digest[:12]})",
-            value=architecture.digest[:12],
-            place=job.genome,
-            fix="plan the generation again with this version",
-        )
-    return architecture, data
+    return as_planned(job, data.vocab_size, "generation"), data
 
 
 def configure_torch(recipe: Training) -> None:

@@ -18,13 +18,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from star_core.architecture import Architecture
-from star_core.compiler import compile_genome
 from star_core.config import Training
 from star_core.datasets.mad import IGNORE, TASKS, Instances, Task
 from star_core.evaluation import Evaluation, Job, machine_fingerprint
-from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import MAX_GROUPS
 from star_core.models import build_model
+from star_core.training.compiled import compiled
 from star_core.training.compressor import Compressor
 from star_core.training.fit import configure_torch, make_trainer, quiet
 from star_core.training.module import LanguageModelTraining
@@ -130,12 +128,10 @@ def probe(job: Job) -> Evaluation:
         GenomeError: The genome is not valid.
     """
     recipe = Training.model_validate(job.settings["recipe"] | {"accelerator": job.training.accelerator})
-    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
-    genome, model = Genome.parse(job.genome), job.model
     began, flops = time.perf_counter(), 0
     scores: dict[str, Score] = {}
     for task in TASKS.values():
-        architecture = compile_genome(genome, space, model.width, model.head_dim, task.vocab_size)
+        architecture = compiled(job, task.vocab_size)
         scores[task.name] = learn(task, architecture, recipe)
         flops += architecture.training_flops(recipe.steps * recipe.batch_size * task.length, task.length)
     accuracies = {f"mad_accuracy_{name.replace('-', '_')}": one.accuracy for name, one in scores.items()}

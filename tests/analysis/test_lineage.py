@@ -5,6 +5,8 @@ from star_core.analysis.lineage import ancestry, individuals, made_by, mutated_l
 from star_core.analysis.tree_layout import NODE, TRUNK, layout
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
+from star_core.genome.class_genome import GENES_PER_CLASS
+from star_core.genome.layout import Layout
 from star_core.population.individual import Origin, Repair
 from tests.analysis.runs import PAPER, generation, individual
 
@@ -45,8 +47,10 @@ def test_how_a_genome_was_made_in_words():
     assert made_by(mended, 2) == "crossover + mutation + repair"
     assert made_by(Origin(operator="variation"), 1) == "copy"
     assert made_by(Origin(operator="seed"), 0) == "hand-designed"
-    assert mutated_livs(mended) == (1, 2)
-    assert position_name(13) == "LIV 3 feature group"
+    assert mutated_livs(mended, Layout(3)) == (1, 2)
+    assert position_name(13, Layout(3)) == "LIV 3 feature group"
+    assert position_name(15 + GENES_PER_CLASS, Layout(3, classes=2)) == "class 2 operator token mixing"
+    assert mutated_livs(Origin(operator="variation", mutations=(2, 15)), Layout(3, classes=2)) == (0,)
 
 
 def test_nodes_and_trunks_do_not_overlap(family):
@@ -65,7 +69,7 @@ def test_nodes_and_trunks_do_not_overlap(family):
 def test_the_picture_names_every_member(family):
     lineage = readable_lineage(["g002-00"], family)
     spec = compile_genome(Genome.parse("11111"), PAPER, 32)
-    drawn = family_tree(lineage, dict.fromkeys(family, spec))
+    drawn = family_tree(lineage, dict.fromkeys(family, spec), PAPER)
     for name in lineage.members:
         assert name in drawn
     assert drawn.count('class="edge"') == 4

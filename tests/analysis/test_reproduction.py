@@ -45,3 +45,14 @@ def test_another_machine_may_order_the_same_survivors_otherwise():
 )
 def test_nothing_else_may_differ_on_any_machine(changes):
     assert compare(*pair(changes, key="e" * 64), 0.02).agreement is Agreement.DIFFERENT
+
+
+@pytest.mark.parametrize(("seconds", "agreement"), [(1.25e-3, "WITHIN_TOLERANCE"), (1.5e-3, "DIFFERENT")])
+def test_what_was_measured_with_noise_may_differ_by_it(seconds, agreement):
+    def timed(value, noise):
+        one = individual("g001-00", perplexity=10.0, decode_seconds_per_token=value)
+        return generation(1, [one.model_copy(update={"noise": {"decode_seconds_per_token": noise}})])
+
+    assert compare(timed(1e-3, 0.1), timed(1e-3, 0.1), 0.02).agreement is Agreement.EXACT
+    assert compare(timed(1e-3, 0.1), timed(seconds, 0.1), 0.02).agreement is Agreement[agreement]
+    assert compare(timed(1e-3, 0.1), timed(1e-3, 0.05), 0.02).agreement is Agreement.WITHIN_TOLERANCE

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from star_core.evolution.noise import equalised
+from star_core.evolution.survival import survive
+from tests.analysis.runs import individual
+from tests.evolution.experiments import experiment
 
 positive = st.floats(1e-9, 1e12)
 columns = st.lists(positive, min_size=2, max_size=20)
@@ -64,3 +67,20 @@ def test_what_is_given_is_not_changed():
     assert values.tolist() == [[1.0], [1.01]]
     with pytest.raises(ValueError, match="broadcast"):
         equalised(values, [0.1, 0.1])
+
+
+def test_survival_takes_times_within_the_noise_as_equal():
+    problem = experiment(
+        objectives={"names": ["perplexity", "decode_seconds_per_token"]}, evolution={"population": 2}
+    )
+
+    def timed(name, perplexity, seconds, noise):
+        one = individual(name, perplexity=perplexity, decode_seconds_per_token=seconds)
+        return one.model_copy(update={"noise": {"decode_seconds_per_token": noise} if noise else None})
+
+    def ranks(noise):
+        pair = [timed("g000-00", 10.0, 1.001e-3, noise), timed("g000-01", 11.0, 1e-3, noise)]
+        return [(one.id, one.rank) for one in survive(problem, pair, 0)]
+
+    assert sorted(ranks(None)) == [("g000-00", 0), ("g000-01", 0)]
+    assert ranks(0.05) == [("g000-00", 0), ("g000-01", 1)], "worse, and no faster that can be told"

@@ -94,9 +94,22 @@ def test_seconds_run_by_the_clock_and_bind_retraining_too():
     found = account(lambda: now[0], seconds=5)
     now[0] = 4.9
     assert found.spent(job("a")) is None
+    found.begin(job("a"))
     now[0] = 5.0
-    assert found.spent(job("a")) == "seconds"
-    assert found.spent(job("a", RECIPE.model_copy(update={"steps": 20}))) == "seconds"
+    assert found.spent(job("b")) == "seconds"
+    assert found.spent(job("b", RECIPE.model_copy(update={"steps": 20}))) == "seconds"
+
+
+def test_seconds_that_the_start_has_used_up_are_enough_for_one_candidate():
+    found = account(lambda: 12.0, seconds=5)
+    found.count(job("stored"))
+    assert found.spent(job("a")) is None
+    found.begin(job("a"))
+    assert found.spent(job("b")) == "seconds"
+    found.put_off(job("a"))  # others train it: that is progress too, and not waited for
+    assert found.spent(job("b")) == "seconds"
+    assert account(lambda: 12.0, seconds=0).spent(job("a")) == "seconds"
+    assert account(lambda: 12.0, seconds=5, tokens=99).spent(job("a")) == "tokens"
 
 
 def test_what_is_left_is_an_error_that_says_what_to_do():

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from flows import clusters
-from flows.cluster_server import shared_server
 from flows.cluster_worker import kind_of_machine, own_trainer, train_here
 from flows.clusters import Watch, require_reachable
+from flows.own_server import server_at_hand
 from flows.trainer import Trainer
 from star_core.config import Runtime
 from star_core.datasets.transfer import publish
@@ -183,7 +183,7 @@ def test_a_cluster_that_stays_needs_a_prefect_server_that_stays():
     with (
         temporary_settings(restore_defaults={PREFECT_API_URL}),
         pytest.raises(ConfigError, match="a Prefect server that they reach"),
-        shared_server("tcp://here:1"),
+        server_at_hand("tcp://here:1"),
     ):
         pytest.fail("no server was there")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -132,6 +134,18 @@ def test_a_candidate_that_cannot_look_for_its_evaluation_trains(make, job, s3):
     with pytest.raises(NotStored) as caught:
         make().pool.run(replace(job, genome="exit_early"))
     assert caught.value.evaluation.status == "crashed"
+
+
+def test_a_killed_candidate_is_begun_again_and_that_is_said(make, job):
+    notes, slow = [], replace(job, genome="wait_for_file")
+
+    def kill_the_first(pid):
+        if not notes:
+            os.kill(pid, signal.SIGKILL)
+            Path(job.data).write_text("go on")
+
+    assert make(notes.append).train(slow, kill_the_first).evaluation.status == "ok"
+    assert notes == ["wait_for_file: its process was killed; it is begun again"]
 
 
 def test_no_credentials_are_in_what_is_stored_or_handed_on(make, job, s3):

@@ -7,6 +7,7 @@ from star_core.errors import GenomeError
 from star_core.genome import Genome
 from star_core.genome.tables import BACKBONE_GENES, TokenMixing
 from star_core.structures.base import structure_of
+from tests.genome.contract import assert_refused
 from tests.genome.strategies import any_genome
 
 
@@ -61,11 +62,7 @@ def test_any_vector_is_read_or_is_a_genome_error(values):
     ],
 )
 def test_malformed_text_names_position_value_rule_and_fix(text, position, message):
-    with pytest.raises(GenomeError) as caught:
-        Genome.parse(text)
-    assert message in str(caught.value)
-    assert "Fix:" in str(caught.value)
-    assert caught.value.position == position
+    assert_refused(text, position, message)
 
 
 def test_the_range_of_strategies_is_the_largest_alphabet():

@@ -16,6 +16,7 @@ from star_core.genome.class_genome import (
 )
 from star_core.genome.class_names import is_named, named_classes
 from star_core.genome.tables import MAX_OWN_CLASSES
+from tests.genome.contract import assert_repaired, problems_of, replayed
 from tests.genome.own_classes import any_own_genome, any_vector
 from tests.genome.strategies import seeds
 
@@ -57,16 +58,9 @@ def test_any_vector_in_range_is_repaired_to_a_genome_that_compiles(seed):
     repaired, changes = SMALL.repair(genome, rng)
     SMALL.validate(repaired)
     assert bool(problems) == bool(changes)
-    replayed = SMALL.layout.encode(genome)
-    for change in changes:
-        assert replayed[change.position] == change.old
-        replayed[change.position] = change.new
-        assert change.rule
-        assert SMALL.layout.place(change.position)
-    assert SMALL.layout.decode(replayed) == repaired
-    before = rng.bit_generator.state
-    assert SMALL.repair(repaired, rng) == (repaired, [])
-    assert rng.bit_generator.state == before
+    assert SMALL.layout.decode(replayed(SMALL.layout.encode(genome), changes)) == repaired
+    assert all(SMALL.layout.place(change.position) for change in changes)
+    assert_repaired(SMALL, repaired, rng)
     for width in (16, 64):
         assert compile_genome(repaired, SMALL, width).num_parameters > 0
 
@@ -74,16 +68,7 @@ def test_any_vector_in_range_is_repaired_to_a_genome_that_compiles(seed):
 @settings(max_examples=60)
 @given(any_own_genome(classes=3, depth=4))
 def test_validate_finds_the_first_problem_and_names_position_rule_and_fix(genome):
-    problems = list(SMALL.problems(genome))
-    if not problems:
-        SMALL.validate(genome)
-        return
-    with pytest.raises(GenomeError) as caught:
-        SMALL.validate(genome)
-    assert caught.value.position == problems[0].position
-    for problem in problems:
-        assert problem.rule
-        assert problem.fix
+    for problem in problems_of(SMALL, genome):
         assert SMALL.layout.place(problem.position) == problem.place
 
 

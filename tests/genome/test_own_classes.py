@@ -30,6 +30,7 @@ from star_core.genome.lower_levels import compose, faults
 from star_core.genome.operator import class_table
 from star_core.genome.tables import MAX_OWN_CLASSES, ROLES, TokenMixing
 from star_core.structures.base import structure_of
+from tests.genome.contract import assert_refused
 from tests.genome.lower_levels import is_admitted, valid_operators
 from tests.genome.own_classes import any_class, any_own_genome
 from tests.genome.strategies import seeds
@@ -105,11 +106,7 @@ def test_the_longest_text_is_as_long_as_said():
     ],
 )
 def test_malformed_text_names_position_value_rule_and_fix(text, position, message):
-    with pytest.raises(GenomeError) as caught:
-        Genome.parse(text)
-    assert message in str(caught.value)
-    assert "Fix:" in str(caught.value)
-    assert caught.value.position == position
+    assert_refused(text, position, message)
 
 
 @given(st.text(alphabet="0123456789abz-_A ", max_size=60))

@@ -7,6 +7,7 @@ from star_core import SearchSpace, compile_genome
 from star_core.errors import ConfigError, GenomeError
 from star_core.genome import PRESETS, Genome, canonical
 from star_core.genome.tables import BACKBONE_GENES
+from tests.genome.contract import assert_repaired, canonical_form, problems_of, replayed
 from tests.genome.strategies import any_genome, seeds
 
 PAPER = SearchSpace.preset("paper")
@@ -25,12 +26,7 @@ def test_samples_are_valid_and_of_the_space(seed, name, depth, groups):
 def test_repair_is_total_and_reports_exactly_what_it_changed(genome, seed):
     repaired, changes = PAPER.repair(genome, np.random.default_rng(seed))
     PAPER.validate(repaired)
-    replayed = genome.to_vector()
-    for change in changes:
-        assert replayed[change.position] == change.old
-        replayed[change.position] = change.new
-        assert change.rule
-    assert Genome.from_vector(replayed) == repaired
+    assert Genome.from_vector(replayed(genome.to_vector(), changes)) == repaired
     assert bool(changes) == (not PAPER.is_valid(genome))
 
 
@@ -38,23 +34,12 @@ def test_repair_is_total_and_reports_exactly_what_it_changed(genome, seed):
 def test_repair_of_a_valid_genome_changes_and_draws_nothing(genome, seed):
     rng = np.random.default_rng(seed)
     repaired, _ = PAPER.repair(genome, rng)
-    before = rng.bit_generator.state
-    assert PAPER.repair(repaired, rng) == (repaired, [])
-    assert rng.bit_generator.state == before
+    assert_repaired(PAPER, repaired, rng)
 
 
 @given(any_genome)
 def test_validate_finds_the_first_problem_and_names_position_rule_and_fix(genome):
-    problems = list(PAPER.problems(genome))
-    if not problems:
-        PAPER.validate(genome)
-        return
-    with pytest.raises(GenomeError) as caught:
-        PAPER.validate(genome)
-    assert caught.value.position == problems[0].position
-    for problem in problems:
-        assert problem.rule
-        assert problem.fix
+    for problem in problems_of(PAPER, genome):
         assert BACKBONE_GENES[problem.position % 5].name in problem.place
 
 
@@ -71,10 +56,7 @@ def test_a_fix_that_names_a_group_makes_the_position_valid():
 @given(seeds, st.integers(1, 16))
 def test_the_canonical_form_is_idempotent_and_compiles_to_the_same_architecture(seed, depth):
     space = SearchSpace.preset("paper", depth)
-    genome = space.sample(np.random.default_rng(seed))
-    form = canonical(genome)
-    assert canonical(form) == form
-    assert compile_genome(form, space, 64).digest == compile_genome(genome, space, 64).digest
+    canonical_form(space, space.sample(np.random.default_rng(seed)))
 
 
 @given(seeds)

@@ -124,6 +124,22 @@ def test_a_holder_killed_on_this_machine_is_gone_at_once(request, kind):
             assert Leases(location, None, 100_000).take(KEY) is None
 
 
+def test_what_killed_holders_left_in_a_folder_is_removed_and_nothing_else(tmp_path):
+    leases, files = Leases(str(tmp_path), None, 60), tmp_path / "leases"
+    leases.discard_ended()
+    with Holding(str(tmp_path), 60) as holder:
+        for key in KEYS[:3]:
+            holder.take(key)
+        with leases.take(KEYS[3]), Holding(str(tmp_path), 60) as other:
+            other.take(KEYS[4])
+            leases.discard_ended()
+            assert len(list(files.iterdir())) == 5
+            holder.kill()
+            leases.discard_ended()
+            assert {path.stem for path in files.iterdir()} == set(KEYS[3:5])
+            assert not leases.is_free(KEYS[4])
+
+
 @pytest.mark.parametrize("kind", ["tmp_path", "bucket"])
 def test_a_killed_holders_children_do_not_hold_for_it(request, kind):
     location = str(request.getfixturevalue(kind))

@@ -92,6 +92,14 @@ def allocate_a_little(job):
     return finished(job, float(len(kept) > 0))
 
 
+def return_nan(job):
+    return finished(job, float("nan"))
+
+
+def return_nonsense(job):
+    return finished(job, -1.0)
+
+
 def die_after_storing(job):
     # The next thing after storing is to turn the evaluation into the answer.
     candidate.asdict = lambda _: os._exit(3)

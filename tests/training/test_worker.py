@@ -112,6 +112,8 @@ def test_failed_training_is_an_outcome_not_an_exception(pool, data, tmp_path):
         (faults.exit_early, "crashed", "exited with code 3 and no result"),
         (faults.diverge, "diverged", "the loss is not finite at step 3"),
         (faults.allocate_bytes, "out_of_memory", "more than 256 MiB (runtime.memory_mib): MemoryError:"),
+        (faults.return_nan, "crashed", "ValueError: Out of range float values are not JSON compliant"),
+        (faults.return_nonsense, "crashed", "ValueError: no evaluation: a finished evaluation has"),
         (faults.allocate_a_little, "ok", ""),
         (faults.print_noise, "ok", ""),
     ],
@@ -119,7 +121,9 @@ def test_failed_training_is_an_outcome_not_an_exception(pool, data, tmp_path):
 def test_outcomes(light, fault, action, status, detail):
     job = fault(action)
     evaluation = light.run(job)
-    assert (evaluation.status, evaluation.detail) == (status, detail)
+    assert evaluation.status == status
+    assert evaluation.detail.startswith(detail)
+    assert bool(evaluation.detail) == bool(detail)
     assert stored(job) == evaluation
     assert (evaluation.key, evaluation.genome) == (job.key, job.genome)
 

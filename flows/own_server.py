@@ -1,4 +1,9 @@
-"""A Prefect server that the workers of a cluster share: without one, each would start its own."""
+"""The Prefect server of one command, where there is no other: it ends with the command, however that ends.
+
+Prefect would start one by itself. That one outlives a command that was killed, for ever and with its hands
+on the database of the next; Ctrl-C ends it before what it is to be told; and each worker of a cluster would
+start another.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,11 @@ from star_core.errors import ConfigError
 
 
 @contextmanager
-def shared_server(address: str | None) -> Iterator[None]:
-    """The server Prefect is set up for; for a cluster that is started here, one on loopback if there is none.
+def server_at_hand(address: str | None = None) -> Iterator[None]:
+    """The server Prefect is set up for; if there is none, one on loopback while the block lasts.
 
     Args:
-        address: Of the cluster; ``None``: it is started here, and ends with the command, as its server does.
+        address: Of a cluster that was there before, and stays; ``None``: there is none such.
 
     Raises:
         ConfigError: There is no server for a cluster that is there already. Its workers remember the first
@@ -35,7 +40,7 @@ def shared_server(address: str | None) -> Iterator[None]:
             place="runtime.address",
             fix="prefect server start --host ADDRESS, then export PREFECT_API_URL=http://ADDRESS:4200/api",
         )
-    with prefect_server(os.environ) as environment:
+    with prefect_server(os.environ, services=False) as environment:
         os.environ["PREFECT_API_URL"] = environment["PREFECT_API_URL"]
         refresh_global_settings_context()
         try:

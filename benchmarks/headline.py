@@ -1,0 +1,284 @@
+"""The headline: evolved backbones against the two hand-designed ones, same tokens, recipe and seeds.
+
+    python -m benchmarks.headline [--folder .star/headline] [--quick]
+
+Three searches, as `star evolve` makes them: for quality, for quality and parameters, for quality and the
+cache that 4,096 tokens leave. Each begins with random genomes of depth 16 and width 64, deep and narrow for
+this size of model, and is the plain algorithm of the paper: NSGA-II, no screening, no halving.
+
+Then, for each search, some members of its front train for as long as the final, with a seed of their own, and
+so do the baselines: those no worse than both baselines by the search's own short training, the smallest
+first; without any such the best. Into the final goes, of those whose perplexity is again no worse than both
+baselines', the smallest; for quality the best. In the final it and the baselines train with three other
+seeds, so what chose it is not what it is judged by. Times per token are measured at the end, one model after
+the other, on one thread.
+
+Everything is kept in --folder: the same command goes on where it was stopped. --quick makes a search of a
+few minutes that shows nothing but that all of it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from benchmarks.headline_table import Finalist, Verdict, table
+from benchmarks.jobs import Candidate, baselines, make_jobs, run_jobs
+from star_core.config import Params, load_params
+from star_core.datasets.tokens import TokenData, load_tokens
+from star_core.evaluation import Evaluation, is_final
+from star_core.evolution.base import EVERY_CLASS
+from star_core.genome import Genome
+from star_core.measurement.isolated import measure_all
+from star_core.objectives.base import objective
+from star_core.population.comparison import comparison_path, read_comparison
+from star_core.population.generation import Generation, stored_generations
+from star_core.population.individual import Individual
+from star_core.population.store import EvaluationStore
+from star_core.training import CandidatePool, default_workers
+
+CHOOSING_SEED = 100
+"""Of the training that chooses who goes into the final; the final's seeds are others."""
+SHORTLIST = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Goal:
+    """What a search is for.
+
+    Attributes:
+        run: Name of its run.
+        title: For people.
+        smaller: The objective beside perplexity; ``None``: quality alone.
+        margins: Baseline → share by which that objective is to be smaller than the baseline's.
+    """
+
+    run: str
+    title: str
+    smaller: str | None
+    margins: Mapping[str, float]
+
+    @property
+    def preset(self) -> str:
+        """Of its objectives."""
+        return {None: "quality", "parameters": "quality+size", "cache_bytes": "quality+cache"}[self.smaller]
+
+    def size(self, one: Individual) -> float:
+        """What the goal wants small; 0 where it wants quality alone."""
+        return known(one.objectives[self.smaller]) if self.smaller else 0.0
+
+
+GOALS = (
+    Goal("quality", "quality", None, {}),
+    Goal("size", "quality + parameters", "parameters", {"transformer++": 0.13, "striped-hybrid": 0.08}),
+    Goal("cache", "quality + cache", "cache_bytes", {"transformer++": 0.90, "striped-hybrid": 0.37}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is spent: depth, width, candidates of a search, steps and seeds."""
+
+    depth: int = 16
+    width: int = 64
+    population: int = 12
+    generations: int = 7
+    steps: int = 100
+    final_steps: int = 1200
+    validation_tokens: int = 131072
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+    def sections(self, goal: Goal) -> dict[str, object]:
+        """The parameter file of a search."""
+        return {
+            "generations": self.generations,
+            "space": {"depth": self.depth},
+            "model": {"width": self.width},
+            "training": {"steps": self.steps},
+            "objectives": {"preset": goal.preset},
+            "evolution": {"population": self.population},
+            "retrain": {"top": 1, "steps": self.steps},
+            "runtime": {"deadline_seconds": 1800},
+        }
+
+    def final(self, params: Params, seed: int) -> Params:
+        """The search's recipe, for longer, with another seed and a larger validation."""
+        changed = {"steps": self.final_steps, "validation_tokens": self.validation_tokens, "seed": seed}
+        return params.model_copy(update={"training": params.training.model_copy(update=changed)})
+
+
+QUICK = Scale(
+    depth=4, width=16, population=4, generations=1, steps=10, final_steps=20, validation_tokens=4096
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", default=".star/headline", help="runs and finished evaluations")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--no-times", action="store_true", help="measure no times per token")
+    arguments = parser.parse_args()
+    scale, folder = QUICK if arguments.quick else Scale(), Path(arguments.folder).resolve()
+    searches = {goal: search(goal, scale, folder) for goal in GOALS}
+    with Final(scale, folder) as final:
+        chosen = {goal: choose(goal, found, final) for goal, found in searches.items()}
+        finalists = final.compete(chosen)
+    if not arguments.no_times:
+        finalists = timed(finalists, final.params)
+    verdicts = [judge(goal, finalists) for goal in GOALS]
+    print()
+    print(table(finalists, verdicts, final.spent(searches)))
+
+
+def search(goal: Goal, scale: Scale, folder: Path) -> list[Generation]:
+    """The goal's run, made by `star evolve` or found complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{goal.run}.yaml").write_text(yaml.safe_dump(scale.sections(goal), sort_keys=False))
+    print(f"search for {goal.title}", flush=True)
+    star = str(Path(sys.executable).parent / "star")
+    subprocess.run(
+        [star, "evolve", "--run", goal.run, "--params", f"{goal.run}.yaml"],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    return stored_generations(goal.run, folder / "data")
+
+
+class Final:
+    """Longer trainings; what the store of the searches knows is not trained again."""
+
+    def __init__(self, scale: Scale, folder: Path) -> None:
+        self.scale, self.folder = scale, folder
+        self.params = load_params(folder / f"{GOALS[0].run}.yaml")
+        self.data: TokenData = load_tokens(folder / "data" / "tokens" / GOALS[0].run)
+        self.storage = folder / ".star" / "evaluations"
+        self.workers = default_workers(self.params.training)
+        runtime = self.params.runtime
+        self.pool = CandidatePool(self.workers, runtime.deadline_seconds, runtime.memory_mib)
+        self.hand_designed = baselines(scale.depth)
+
+    def __enter__(self) -> Final:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.close()
+
+    def train(self, candidates: Sequence[Candidate], seed: int) -> dict[str, Evaluation]:
+        """Name → outcome of the final's training with a seed."""
+        jobs = make_jobs(candidates, self.scale.final(self.params, seed), self.data, self.storage)
+        store, known = EvaluationStore(str(self.storage)), {}
+        for name, job in jobs.items():
+            stored = store.get(job.key)
+            if stored is not None and is_final(stored, self.params.runtime):
+                known[name] = stored
+        missing = {name: job for name, job in jobs.items() if name not in known}
+        for finished in run_jobs(self.pool, missing, self.workers):
+            known[finished.name] = finished.evaluation
+            print(f"  {finished.name}, seed {seed}: {perplexity(finished.evaluation):.3f}", flush=True)
+        return known
+
+    def compete(self, chosen: Mapping[Goal, Candidate]) -> list[Finalist]:
+        """The baselines and the chosen ones, with every seed of the final."""
+        contestants = {one.name: one for one in (*self.hand_designed, *chosen.values())}
+        print("final", flush=True)
+        seeds = [self.train(list(contestants.values()), seed) for seed in self.scale.seeds]
+        made = []
+        for name, one in contestants.items():
+            architecture = one.compile(self.params, self.data)
+            made.append(
+                Finalist(
+                    name=name,
+                    architecture=architecture,
+                    perplexities=tuple(perplexity(found[name]) for found in seeds),
+                    parameters=architecture.num_parameters,
+                    cache_bytes=architecture.cache_bytes(self.params.objectives.cache_length),
+                )
+            )
+        return made
+
+    def spent(self, searches: Mapping[Goal, Sequence[Generation]]) -> str:
+        """What it took, by the evaluations' own clocks."""
+        store = EvaluationStore(str(self.storage))
+        found = [store.get(path.stem) for path in self.storage.glob("*/*.json")]
+        seconds = sum(one.seconds["total"] for one in found if one is not None)
+        born = sum(len(one.born) for generations in searches.values() for one in generations)
+        return (
+            f"{born} candidates of {len(searches)} searches, {len(found)} trainings in all, "
+            f"{seconds / self.workers / 60:.0f} minutes on {self.workers} workers"
+        )
+
+
+def choose(goal: Goal, generations: Sequence[Generation], final: Final) -> Candidate:
+    """Who represents a search, by a training as long as the final's with a seed of its own."""
+    shortlist = shortlisted(goal, generations, final.folder)
+    print(f"choosing for {goal.title}: {', '.join(one.id for one in shortlist)}", flush=True)
+    candidates = {
+        one.id: Candidate(f"{goal.run} {one.id}", Genome.parse(one.genome), EVERY_CLASS) for one in shortlist
+    }
+    found = final.train([*final.hand_designed, *candidates.values()], CHOOSING_SEED)
+    limit = min(perplexity(found[one.name]) for one in final.hand_designed)
+
+    def standing(one: Individual) -> tuple[float, float]:
+        reached = perplexity(found[candidates[one.id].name])
+        return (goal.size(one), reached) if reached <= limit else (float("inf"), reached)
+
+    return candidates[min(shortlist, key=standing).id]
+
+
+def shortlisted(goal: Goal, generations: Sequence[Generation], folder: Path) -> list[Individual]:
+    """The members of the front that are promising by the search's own training, best first."""
+    entries = read_comparison(
+        comparison_path(goal.run, "baselines", folder / "data"), goal.run, "baselines"
+    ).entries
+    limit = min(known(one.objectives["perplexity"]) for one in entries)
+
+    def standing(one: Individual) -> tuple[bool, float, float]:
+        reached = known(one.objectives["perplexity"])
+        return (True, reached, 0.0) if reached > limit else (False, goal.size(one), reached)
+
+    candidates = generations[-1].population if goal.smaller is None else generations[-1].front
+    different = {one.digest: one for one in reversed(candidates) if one.ok}
+    return sorted(different.values(), key=standing)[:SHORTLIST]
+
+
+def perplexity(evaluation: Evaluation) -> float:
+    """Of the validation text, per token; infinite if the training failed."""
+    if evaluation.status != "ok":
+        return float("inf")
+    return known(objective("perplexity").measure(None, evaluation.metrics, None))  # type: ignore[arg-type]
+
+
+def known(value: float | None) -> float:
+    """A value, infinite where a training failed."""
+    return float("inf") if value is None else value
+
+
+def timed(finalists: Sequence[Finalist], params: Params) -> list[Finalist]:
+    """The finalists with the tokens per second that they decode here."""
+    print("measuring times per token", flush=True)
+    measured = measure_all([one.architecture for one in finalists], params, repeats=31)
+    return [
+        one.at(1 / found.metrics["decode_seconds_per_token"], found.metrics["disturbed"])
+        for one, (_, found) in zip(finalists, measured, strict=True)
+    ]
+
+
+def judge(goal: Goal, finalists: Sequence[Finalist]) -> Verdict:
+    """Whether the goal's finalist does what it was to do."""
+    ours = next(one for one in finalists if one.name.startswith(f"{goal.run} "))
+    rivals = {one.name: one for one in finalists if one.is_baseline}
+    return Verdict.of(goal.title, ours, rivals, goal.smaller, goal.margins)
+
+
+if __name__ == "__main__":
+    main()

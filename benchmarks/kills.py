@@ -1,0 +1,227 @@
+"""Processes of a run that are killed: the command at every kind of instant, candidates, servers, workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from itertools import cycle, islice
+
+import psutil
+import yaml
+
+from benchmarks.arena import Arena, Outcome, scenario
+from benchmarks.trial import Attempt, Trial, kill
+from flows.server import prefect_server
+from tests.flows.processes import children, command, descendants, fork_servers, stop_candidate, wait_until
+from tests.flows.projects import environment_for
+
+Strike = Callable[[Trial, Attempt], bool]
+STARTING = "starting"
+KILLED = "killed before the end; what was finished is kept"
+BEGUN_AGAIN = "its process was killed; it is begun again"
+_TIGHT = 0.0005
+"""Seconds between two looks for a file that is there for milliseconds."""
+
+
+def _starting(trial: Trial, attempt: Attempt) -> bool:
+    """While it imports, asks its server and looks at what is stored."""
+    return attempt.wait(trial.arena.random.uniform(0.0, 8.0)) and _kill(trial, attempt, STARTING)
+
+
+def _training(trial: Trial, attempt: Attempt) -> bool:
+    """At any instant between two finished candidates."""
+    more = attempt.wait_for_more()
+    return more and attempt.wait(trial.arena.random.uniform(0.0, 0.5)) and _kill(trial, attempt, "training")
+
+
+def _writing(pattern: str, what: str, trial: Trial, attempt: Attempt) -> bool:
+    """While a file is written: its temporary one is there, and still is when all is over."""
+    folder = trial.project.folder
+    if not attempt.wait_for(lambda: any(folder.glob(pattern)), _TIGHT):
+        return False
+    writers = [child for server in fork_servers(attempt.pid) for child in children(server)]
+    attempt.die(*writers)
+    halfway = any(folder.glob(pattern))
+    trial.strike(f"writing {what}" if halfway else f"having written {what}")
+    return True
+
+
+def _before_commit(trial: Trial, attempt: Attempt) -> bool:
+    """As soon as a generation file is there, which DVC does not know yet."""
+    if not _generation_made(trial, attempt):
+        return False
+    attempt.die()
+    lock = trial.project.folder / "dvc.lock"
+    locked = yaml.safe_load(lock.read_text())["stages"] if lock.exists() else {}
+    index = len(trial.project.generations()) - 1
+    stage = f"generation@main-{index:03d}" if index else "founders@main"
+    trial.strike("before a commit" if stage not in locked else "after a commit")
+    return True
+
+
+def _in_commit(trial: Trial, attempt: Attempt) -> bool:
+    """While the ledger and DVC's files are written, or right after."""
+    ledger = trial.project.folder / "data/ledger.yaml"
+    before = ledger.read_bytes()
+    if not attempt.wait_for(lambda: ledger.read_bytes() != before, _TIGHT):
+        return False
+    return attempt.wait(trial.arena.random.uniform(0.0, 1.5)) and _kill(trial, attempt, "committing")
+
+
+def _ending(trial: Trial, attempt: Attempt) -> bool:
+    """After the last training: survival, artifacts, commit and report."""
+    last = len(trial.twin.generations())
+    if not attempt.wait_for(lambda: len(trial.project.generations()) == last):
+        return False
+    return attempt.wait(trial.arena.random.uniform(0.2, 1.5)) and _kill(trial, attempt, "ending")
+
+
+def _generation_made(trial: Trial, attempt: Attempt) -> bool:
+    known = len(trial.project.generations())
+    return attempt.wait_for(lambda: len(trial.project.generations()) > known, _TIGHT)
+
+
+def _kill(trial: Trial, attempt: Attempt, what: str) -> bool:
+    said = attempt.die()
+    if trial.outcome.struck.keys() - {STARTING} and what != STARTING:
+        trial.expect(said, KILLED)
+    trial.strike(what)
+    return True
+
+
+_EVALUATION = partial(_writing, ".star/evaluations/??/.*.tmp", "an evaluation")
+_GENERATION = partial(_writing, "data/populations/main/.*.tmp", "a generation")
+_BASELINES = partial(_writing, "data/baselines/main/.*.tmp", "the baselines")
+INSTANTS: tuple[Strike, ...] = (
+    *(_starting, _EVALUATION, _BASELINES, _training, _training, _GENERATION, _starting, _before_commit),
+    *(_training, _EVALUATION, _training, _GENERATION, _in_commit, _training, _starting, _EVALUATION),
+    *(_GENERATION, _before_commit, _ending, _ending),
+)
+"""One run's share, in the order in which a run comes to them."""
+
+
+@scenario("flow killed")
+def kill_the_flow(arena: Arena) -> Outcome:
+    """``kill -9`` of the command: at its start, in training, in the middle of a write, around a commit."""
+    outcome, number = Outcome(), 0
+    instants = islice(cycle(INSTANTS), 3 * arena.kills)  # some find that the run is past them
+    while outcome.injected < arena.kills:
+        number += 1
+        with Trial(arena, f"flow-{number}", outcome) as trial:
+            for strike in instants:
+                attempt = trial.start()
+                if not strike(trial, attempt):
+                    attempt.end()
+                    break  # the run was over first
+                if outcome.injected == arena.kills:
+                    break
+            trial.finish()
+    return outcome
+
+
+@scenario("Ctrl-C")
+def interrupt(arena: Arena) -> Outcome:
+    """Ctrl-C in a terminal, which reaches the command and what it started; with a server of its own."""
+    with Trial(arena, "interrupted", environment=arena.alone) as trial:
+        for more in (0, 1, 3):
+            attempt = trial.start()
+            if more:
+                attempt.wait_for_more(more)
+            else:
+                attempt.wait_for(lambda one=attempt: fork_servers(one.pid))
+            everything = descendants(attempt.pid)
+            os.killpg(attempt.pid, signal.SIGINT)
+            trial.expect(attempt.end(130), "star: interrupted; the same command goes on from here$")
+            gone = wait_until(lambda all=everything: not any(map(psutil.pid_exists, all)), 20)
+            trial.require(gone, "its processes lived on")
+            trial.strike("starting" if not more else "training")
+        return trial.finish()
+
+
+@scenario("candidate or fork server killed")
+def kill_workers(arena: Arena) -> Outcome:
+    """Candidate processes and their fork server are killed under a running command, which goes on."""
+    with Trial(arena, "workers") as trial:
+        attempt = trial.start()
+        for number in range(6):
+            if not attempt.wait_for(lambda: fork_servers(attempt.pid)):
+                break
+            [server] = fork_servers(attempt.pid)
+            candidate = stop_candidate(server, 60)
+            kill(server if number % 3 == 2 else candidate)
+            trial.strike("fork server" if number % 3 == 2 else "candidate")
+            if not attempt.wait_for_more():
+                break
+        trial.expect(attempt.end(), BEGUN_AGAIN)
+        return trial.compare()
+
+
+@scenario("Prefect server killed")
+def kill_the_server(arena: Arena) -> Outcome:
+    """The Prefect server is killed under a running command: one that stays away, one that comes back."""
+    outcome = Outcome()
+    with Trial(arena, "own-server", outcome, environment=arena.alone) as trial:
+        attempt = trial.start()
+        attempt.wait_for_more(2)
+        _kill_servers(trial, attempt.pid)
+        trial.expect(attempt.end(2), "the Prefect server cannot be used .* Fix: run the same command again")
+        trial.finish()
+    home = arena.folder / "other-home"
+    home.mkdir()
+    with ExitStack() as stack:
+        environment = stack.enter_context(prefect_server(environment_for(home)))
+        port = int(environment["PREFECT_API_URL"].rsplit(":", 1)[1].split("/")[0])
+        with Trial(arena, "server", outcome, environment=environment) as trial:
+            attempt = trial.start()
+            attempt.wait_for_more(2)
+            _kill_servers(trial, os.getpid(), port)
+            began = time.monotonic()
+            stack.enter_context(prefect_server(environment_for(home), port))
+            attempt.wait_for_more()
+            outcome.recovery[-1] = time.monotonic() - began
+            attempt.end()
+            trial.compare()
+    return outcome
+
+
+def _kill_servers(trial: Trial, above: int, port: int | None = None) -> None:
+    found = [one for one in descendants(above) if "server start" in command(one)]
+    for one in found:
+        if port is None or str(port) in command(one).split():
+            kill(one)
+            trial.strike("server of the command" if port is None else "server of others, back soon")
+
+
+@scenario("Ray worker killed")
+def kill_a_ray_worker(arena: Arena) -> Outcome:
+    """A worker of a Ray cluster is killed while a candidate trains in it."""
+    with Trial(arena, "ray", runtime={"runner": "ray", "workers": 1, "patience_seconds": 1}) as trial:
+        attempt = trial.start()
+        attempt.wait_for_more(3)
+        [server] = fork_servers(attempt.pid)
+        stop_candidate(server, 60)
+        workers = [one for one in descendants(attempt.pid) if server in children(one)]
+        for worker in workers:
+            kill(worker)
+            trial.strike("worker")
+        trial.expect(
+            attempt.end(), r"the worker that trained it died \(WorkerCrashedError\); another one begins"
+        )
+        return trial.compare()
+
+
+@scenario("two processes on one run")
+def two_at_once(arena: Arena) -> Outcome:
+    """Two processes are started on one run; one works, the other says so."""
+    with Trial(arena, "two") as trial:
+        both = [trial.start(), trial.start()]
+        said = [one.process.communicate()[0] for one in both]
+        codes = [one.process.returncode for one in both]
+        trial.require(sorted(codes) == [0, 2], f"exit codes {codes}")
+        trial.expect(said[codes.index(2) if 2 in codes else 0], r"process \d+ is working on this run")
+        trial.strike("second process")
+        return trial.compare()

@@ -1,0 +1,34 @@
+"""The experiment, as ``params.yaml`` states it: every key, its range, its default and what it means."""
+
+from star_core.config.candidate import Data, Model, Space, Training
+from star_core.config.digest import digest_json
+from star_core.config.evolution import Evolution, Halving, Screening
+from star_core.config.execution import Budget, Retrain, Runtime
+from star_core.config.objectives import OBJECTIVE_PRESETS, Objectives
+from star_core.config.params import LATER, Params
+from star_core.config.params_file import MAX_FILE_BYTES, load_params, params_from
+from star_core.config.plain_yaml import PlainLoader
+from star_core.config.section import Section
+
+__all__ = [
+    "LATER",
+    "MAX_FILE_BYTES",
+    "OBJECTIVE_PRESETS",
+    "Budget",
+    "Data",
+    "Evolution",
+    "Halving",
+    "Model",
+    "Objectives",
+    "Params",
+    "PlainLoader",
+    "Retrain",
+    "Runtime",
+    "Screening",
+    "Section",
+    "Space",
+    "Training",
+    "digest_json",
+    "load_params",
+    "params_from",
+]

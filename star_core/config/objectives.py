@@ -1,0 +1,60 @@
+"""What a search minimises."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from star_core.config.section import Section
+from star_core.errors import ConfigError, nearest
+
+OBJECTIVE_PRESETS: dict[str, tuple[str, ...]] = {
+    "quality": ("perplexity",),
+    "quality+size": ("perplexity", "parameters"),
+    "quality+cache": ("perplexity", "cache_bytes"),
+    "quality+size+cache": ("perplexity", "parameters", "cache_bytes"),
+}
+
+
+class Objectives(Section):
+    """What is minimised.
+
+    Attributes:
+        preset: ``quality``, ``quality+size``, ``quality+cache`` or ``quality+size+cache``.
+        names: Objectives by name, instead of a preset.
+        cache_length: Tokens held when the inference cache, or the time per token, is measured.
+        prompt_length: Tokens of the prompt when the time to the first token is measured.
+        mad_steps: Optimiser steps on each of the synthetic tasks of ``mad_error``.
+        constraints: Objective name → largest admissible value (need not be an objective of the run).
+    """
+
+    preset: str | None = "quality+size+cache"
+    names: list[str] | None = None
+    cache_length: int = Field(default=4096, ge=1)
+    prompt_length: int = Field(default=512, ge=1)
+    mad_steps: int = Field(default=200, ge=1)
+    constraints: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """Objective names, in order.
+
+        Raises:
+            ConfigError: No such preset, an objective twice, or none at all.
+        """
+        if self.names is not None:
+            if not self.names or len(set(self.names)) != len(self.names):
+                raise ConfigError(
+                    "at least one objective, each once",
+                    value=self.names,
+                    place="objectives.names",
+                    fix="use e.g. [perplexity, parameters]",
+                )
+            return tuple(self.names)
+        if self.preset not in OBJECTIVE_PRESETS:
+            raise ConfigError(
+                "no such preset of objectives",
+                value=self.preset,
+                place="objectives.preset",
+                fix=nearest(self.preset, OBJECTIVE_PRESETS),
+            )
+        return OBJECTIVE_PRESETS[self.preset]

@@ -1,0 +1,62 @@
+"""The whole experiment, and which part of it a stored generation depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from star_core.config.candidate import Data, Model, Space, Training
+from star_core.config.digest import digest_json
+from star_core.config.evolution import Evolution
+from star_core.config.execution import Budget, Retrain, Runtime
+from star_core.config.objectives import Objectives
+from star_core.config.section import Section
+
+LATER: tuple[tuple[str, str], ...] = (
+    ("space", "min_depth"),
+    ("space", "classes"),
+    ("space", "novelty"),
+    ("space", "class_mutation"),
+    ("evolution", "crossover"),
+    ("evolution", "mutation"),
+    ("evolution", "repair"),
+    ("evolution", "elites"),
+    ("evolution", "halving"),
+    ("objectives", "prompt_length"),
+    ("objectives", "mad_steps"),
+    ("evolution", "screening"),
+)
+"""Keys (section, name) younger than stored generations, which were made as their defaults say."""
+
+
+class Params(Section):
+    """The whole experiment."""
+
+    generations: int = Field(default=4, ge=0, le=100_000)
+    data: Data = Data()
+    space: Space = Space()
+    model: Model = Model()
+    training: Training = Training()
+    objectives: Objectives = Objectives()
+    evolution: Evolution = Evolution()
+    retrain: Retrain = Retrain()
+    budget: Budget = Budget()
+    runtime: Runtime = Runtime()
+
+    def identity(self) -> dict[str, Any]:
+        """The part of the parameters that a stored generation depends on.
+
+        Keys in ``LATER`` are left out at their defaults.
+        """
+        values = self.model_dump(mode="json", exclude={"generations", "retrain", "budget", "runtime"})
+        for section, key in LATER:
+            own = getattr(self, section)
+            if getattr(own, key) == type(own).model_fields[key].get_default(call_default_factory=True):
+                del values[section][key]
+        return values
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of ``identity``."""
+        return digest_json(self.identity())

@@ -1,0 +1,87 @@
+"""Reading ``params.yaml``: what is wrong with it in one message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from star_core.config.params import Params
+from star_core.config.plain_yaml import PlainLoader
+from star_core.errors import ConfigError, nearest
+
+MAX_FILE_BYTES = 1 << 20
+
+
+def load_params(path: str | Path) -> Params:
+    """Reads ``params.yaml``.
+
+    Raises:
+        ConfigError: The file is missing, no YAML mapping, has an unknown key or a value out of
+            range; names file, key, value, rule and the nearest valid choice.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read ({error.strerror})", place=str(path), fix="name an existing file with --params"
+        ) from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise ConfigError(
+            "a parameter file is at most 1 MiB", value=len(raw), place=str(path), fix="shorten it"
+        )
+    try:
+        values = yaml.load(raw, Loader=PlainLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"not YAML: {reason}", place=str(path), fix="correct that line") from error
+    if values is None:
+        values = {}
+    return params_from(values, str(path))
+
+
+def params_from(values: object, place: str) -> Params:
+    """Checks parameters given as a plain mapping; ``place`` is named in errors.
+
+    Raises:
+        ConfigError: As ``load_params``.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(
+            "parameters are a mapping of sections", value=values, place=place, fix="see params.yaml"
+        )
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, place) from None
+    except RecursionError:
+        raise ConfigError("nested too deeply", place=place, fix="see params.yaml") from None
+    try:
+        _ = params.objectives.selected
+    except ConfigError as error:
+        raise error.at(place) from None
+    return params
+
+
+def _explain(error: ValidationError, place: str) -> ConfigError:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        section: type[BaseModel] = Params
+        for part in location[:-1]:
+            field = section.model_fields.get(part)
+            annotation = field.annotation if field else None
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                section = annotation
+        return ConfigError(
+            "no such key",
+            value=location[-1],
+            place=f"{place}, {'.'.join(location)}",
+            fix=nearest(location[-1], section.model_fields),
+        )
+    rule = first["msg"][0].lower() + first["msg"][1:]
+    return ConfigError(
+        rule, value=first.get("input"), place=f"{place}, {'.'.join(location)}", fix="correct the value"
+    )

@@ -1,0 +1,107 @@
+"""A model of bytes as lm-eval sees one. Imports lm-eval, which is an extra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lm_eval.api.model import TemplateLM
+
+from star_core.datasets.base import DOCUMENT_END
+from star_core.datasets.byte_tokens import decode, encode
+from star_core.downstream.scoring import likelihoods
+from star_core.downstream.writing import Ending, write
+from star_core.errors import DataError
+from star_core.models import LanguageModel
+
+NEW_TOKENS = 256
+"""Written where a task does not say how many; lm-eval's own default."""
+_SETTINGS_OF_LENGTH = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_SEED = 0
+"""Of texts that a task wants sampled: each request begins anew with it."""
+
+
+class Adapter(TemplateLM):
+    """Answers lm-eval's three kinds of requests, always the same way.
+
+    Args:
+        model: Of bytes; tokens are on its device.
+        context: Tokens it reads at most: what it was trained with, or another number.
+        done: Told how many windows of text went through the model.
+
+    Attributes:
+        max_length: The context, under the name that lm-eval's own models have for it.
+    """
+
+    def __init__(
+        self, model: LanguageModel, context: int, done: Callable[[int], None] = lambda _: None
+    ) -> None:
+        super().__init__()
+        self.model, self.max_length, self._done = model, context, done
+
+    @property
+    def eot_token_id(self) -> int:
+        """The byte between documents; also what an empty context is read as."""
+        return DOCUMENT_END
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        """The bytes of a text; nothing is put before them."""
+        return encode(string)
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """For (context, continuation): the log-probability of the latter, and whether it is greedy."""
+        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        return found
+
+    def _loglikelihood_tokens(
+        self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **_: Any
+    ) -> list[tuple[float, bool]]:
+        pairs = [(before, after) for _, before, after in requests]
+        return [
+            (found.log, found.greedy) for found in likelihoods(self.model, pairs, self.max_length, self._done)
+        ]
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
+        """The log-probability of whole texts, in windows where they are longer than the context."""
+        pairs = [([DOCUMENT_END], encode(request.args[0])) for request in requests]
+        return [found.log for found in likelihoods(self.model, pairs, self.max_length, self._done)]
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+        """What the model writes behind each context, up to the first stop string."""
+        texts = []
+        for request in requests:
+            before, settings = request.args
+            ending, temperature = _settings(settings)
+            written = write(
+                self.model,
+                encode(before) or [DOCUMENT_END],
+                ending,
+                self.max_length,
+                temperature,
+                torch.Generator().manual_seed(_SEED),
+            )
+            texts.append(decode(written))
+            self._done(1)
+        return texts
+
+
+def _settings(settings: Mapping[str, Any]) -> tuple[Ending, float]:
+    """A task's ``generation_kwargs``; what only steers how another library samples is left aside."""
+    until = settings.get("until") or []
+    stops = [until] if isinstance(until, str) else list(until)
+    length = next((settings[name] for name in _SETTINGS_OF_LENGTH if settings.get(name) is not None), NEW_TOKENS)
+    temperature = settings.get("temperature") or 0.0
+    if settings.get("do_sample") and not temperature:
+        temperature = 1.0
+    if settings.get("do_sample") is False:
+        temperature = 0.0
+    rules: tuple[tuple[str, bool, object, str], ...] = (
+        ("until", all(isinstance(stop, str) for stop in stops), until, "a text or a list of texts"),
+        ("max_gen_toks", isinstance(length, int) and length > 0, length, "a whole number above 0"),
+        ("temperature", isinstance(temperature, (int, float)) and temperature >= 0, temperature, "0 or more"),
+    )
+    for name, holds, value, rule in rules:
+        if not holds:
+            raise DataError(rule, value=value, place=f"generation_kwargs, {name}", fix="correct the task file")
+    return Ending(tuple(stop.encode() for stop in stops), length), float(temperature)

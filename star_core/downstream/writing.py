@@ -1,0 +1,81 @@
+"""Text that a model writes behind a prompt, until it says what ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from star_core.datasets.base import DOCUMENT_END
+from star_core.models import Cache, LanguageModel
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When to stop writing.
+
+    Attributes:
+        stops: Bytes that end the text and do not belong to it; so does the end of a document.
+        tokens: The most to write, at least 1.
+    """
+
+    stops: tuple[bytes, ...]
+    tokens: int
+
+
+def write(
+    model: LanguageModel,
+    prompt: Sequence[int],
+    ending: Ending,
+    context: int,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> bytes:
+    """What the model writes behind a prompt, token by token from its cache.
+
+    At most ``context`` tokens are read: a longer prompt loses its beginning, to leave room for ``ending.tokens``
+    but never more than half of the context; a text that outgrows the context goes on behind its last half.
+
+    Args:
+        model: Of bytes.
+        prompt: At least one token.
+        ending: When to stop.
+        context: Tokens that are read at most.
+        temperature: 0 takes the likeliest token; above, samples from softmax(logits / temperature).
+        generator: Source of the samples, on the CPU; needed at a temperature above 0.
+    """
+    half = max(1, context // 2)
+    kept = min(max(context - ending.tokens, half), context)
+    tokens, written = list(prompt[-kept:]), bytearray()
+    logits_V, cache = _read(model, tokens, context)
+    while True:
+        token = _choose(logits_V, temperature, generator)
+        if token == DOCUMENT_END:
+            return bytes(written)
+        written.append(token)
+        tokens.append(token)
+        for stop in ending.stops:
+            if stop and written.endswith(stop):
+                return bytes(written[: -len(stop)])
+        if len(written) == ending.tokens:
+            return bytes(written)
+        if cache.length == cache.max_length:
+            logits_V, cache = _read(model, tokens[-half:], context)
+        else:
+            logits_1V, cache = model.step(torch.tensor([token], device=model.embedding.device), cache)
+            logits_V = logits_1V[0]
+
+
+def _read(model: LanguageModel, tokens: list[int], context: int) -> tuple[torch.Tensor, Cache]:
+    """Logits of the token behind ``tokens``, and a cache that holds them and has room for the rest."""
+    cache = model.init_cache(1, max(context, len(tokens)))
+    logits_1LV, cache = model.prefill(torch.tensor([tokens], device=model.embedding.device), cache)
+    return logits_1LV[0, -1], cache
+
+
+def _choose(logits_V: torch.Tensor, temperature: float, generator: torch.Generator | None) -> int:
+    if temperature > 0:
+        chances_V = (logits_V.float() / temperature).softmax(-1).cpu()
+        return int(torch.multinomial(chances_V, 1, generator=generator))
+    return int(logits_V.argmax())

@@ -1,0 +1,135 @@
+"""The weights that ``star retrain`` kept: which there are, and reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from star_core.errors import ConfigError, StoreError, nearest
+from star_core.population.comparison import Comparison, Entry, comparison_path, read_comparison
+from star_core.training.checkpoint import Checkpoint, load_checkpoint
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A stored retraining.
+
+    Attributes:
+        comparison: What was trained, how, and how well.
+        folder: Where the comparison file is; weights are named relative to it.
+        again: Command that trains it again.
+    """
+
+    comparison: Comparison
+    folder: Path
+    again: str
+
+    @classmethod
+    def read(cls, run: str, root: Path, scaled: str | None = None) -> Retrained:
+        """The retrained best of a run and its baselines.
+
+        Args:
+            run: Name of the run.
+            root: The folder of everything DVC tracks.
+            scaled: Name of a retraining at another size, e.g. ``width-128-depth-16``; ``None``: the run's.
+
+        Raises:
+            StoreError: There is none, or its file is not what was written.
+        """
+        purpose = "retrain" if scaled is None else "scaled"
+        if scaled is not None and Path(scaled).name != scaled:
+            raise ConfigError(
+                "the name of a retraining at another size", value=scaled, place="--scaled", fix=_NAME_A_SIZE
+            )
+        path = comparison_path(run, purpose, root, scaled)
+        again = f"star retrain {run}" + ("" if scaled is None else " --width W --depth D")
+        if not path.exists():
+            others = ", ".join(sorted(one.stem for one in path.parent.glob("*.json"))) if scaled else ""
+            raise StoreError(
+                "this run has no retrained weights" + (" of that size" if scaled else ""),
+                value=scaled or run,
+                place=str(path),
+                fix=f"use one of {others}" if others else f"{again}, or dvc pull where it was made elsewhere",
+            )
+        return cls(read_comparison(path, run, purpose), path.parent, again)
+
+    def entries(self, names: Sequence[str] = ()) -> list[Entry]:
+        """The entries of these names, or all of which weights were kept.
+
+        Raises:
+            ConfigError: No such entry.
+            StoreError: No weights were kept of it, or of any.
+        """
+        found = {entry.name: entry for entry in self.comparison.entries}
+        for name in names:
+            if name not in found:
+                raise ConfigError(
+                    "no such architecture among the retrained ones",
+                    value=name,
+                    place=f"run {self.comparison.run}",
+                    fix=nearest(name, found),
+                )
+            if found[name].checkpoint is None:
+                raise StoreError(
+                    f"it has no weights: its training ended as {found[name].status}",
+                    value=name,
+                    place=f"run {self.comparison.run}",
+                    fix=self.again,
+                )
+        chosen = [found[name] for name in dict.fromkeys(names)] if names else list(found.values())
+        chosen = [entry for entry in chosen if entry.checkpoint is not None]
+        if not chosen:
+            raise StoreError(
+                "no weights were kept", value=self.comparison.run, place=str(self.folder), fix=self.again
+            )
+        return chosen
+
+    def weights(self, entry: Entry) -> Path:
+        """The file of an entry's weights.
+
+        Raises:
+            StoreError: It is named outside of the folder.
+        """
+        parts = Path(entry.checkpoint or "").parts
+        if not parts or Path(*parts).is_absolute() or ".." in parts:
+            raise StoreError(
+                "weights are named below their comparison",
+                value=entry.checkpoint,
+                place=f"{self.folder}, {entry.name}",
+                fix=self.again,
+            )
+        return self.folder.joinpath(*parts)
+
+    def load(self, entry: Entry) -> Checkpoint:
+        """The weights of an entry, found to be its own.
+
+        Raises:
+            StoreError: Missing, damaged, or of another training.
+        """
+        path = self.weights(entry)
+        try:
+            found = load_checkpoint(path)
+        except StoreError as error:
+            raise StoreError(error.rule, value=error.value, place=error.place, fix=self._replace(path)) from error
+        if (found.architecture.digest, found.metadata.get("key")) != (entry.digest, entry.key):
+            raise StoreError(
+                f"the weights are not those of {entry.name} in the comparison beside them",
+                value=found.metadata.get("key"),
+                place=str(path),
+                fix=self._replace(path),
+            )
+        for name, tensor in found.tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise StoreError(
+                    "weights are finite numbers", value=name, place=str(path), fix=self._replace(path)
+                )
+        return found
+
+    def _replace(self, path: Path) -> str:
+        return f"delete {path}, then {self.again} (it trains only what is missing), or dvc checkout {path.parent}"
+
+
+_NAME_A_SIZE = "use e.g. width-128-depth-16, a file of data/scaled/RUN without its suffix"
