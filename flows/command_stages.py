@@ -1,11 +1,13 @@
-"""Commands behind the DVC stages: each makes one thing of a run, and never calls DVC."""
+"""Commands behind the DVC stages: each makes one thing of a run; called by DVC, none calls DVC."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 
+from flows import versioning
 from flows.session import Where, session
 from flows.working import working
 from star_core.config import Params
@@ -82,6 +84,10 @@ def retrain_command(
         from flows.retrain import retrain
 
         path = retrain(sized, generations[-1], top, rule)
+    if top is None:  # what DVC makes again is what the parameter file says
+        model, space = session(sized).params.model, session(sized).params.space
+        resized = width is not None or depth is not None
+        versioning.record_retraining(where, Path(path), (model.width, space.depth, rule) if resized else None)
     Console().print(path, soft_wrap=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -58,6 +60,19 @@ class Entry(_Record):
     params: str
 
 
+class Scaled(_Record):
+    """The best of a run's newest generation, trained at another size."""
+
+    run: str
+    params: str
+    newest: str
+    width: int = Field(ge=1)
+    depth: int = Field(ge=1)
+    by: str
+    out: str
+    weights: str
+
+
 class Ledger(_Record):
     """All runs and generations of a project, by name; a run has founders or is a fork."""
 
@@ -65,6 +80,7 @@ class Ledger(_Record):
     founders: dict[str, Founders] = Field(default_factory=dict)
     forks: dict[str, Forked] = Field(default_factory=dict)
     generations: dict[str, Entry] = Field(default_factory=dict)
+    scaled: dict[str, Scaled] = Field(default_factory=dict)
 
     def complete(self) -> Ledger:
         """With founders for the runs of ledgers that were written before there were forks."""
@@ -110,9 +126,7 @@ def read_ledger(where: Where) -> Ledger:
 
 def enter(where: Where, index: int) -> None:
     """Enters generation ``index`` of a run, and those before it."""
-    with lock_file(where.path(".star", "locks", "ledger.lock")) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another run of the project may enter its own just now
-        before = read_ledger(where)
+    with _locked(where) as before:
         known = before.runs.get(where.run)
         last = max(index, known.last if known else 0)
         first = first_index(where.run, where.data)
@@ -139,15 +153,51 @@ def enter(where: Where, index: int) -> None:
             )
             for number in range(first + 1, last + 1)
         }
+        scaled = {
+            name: one.model_copy(update={"newest": run.newest}) if one.run == where.run else one
+            for name, one in before.scaled.items()
+        }
         after = Ledger(
             runs={**before.runs, where.run: run},
             founders=founders,
             forks=forks,
             generations={**before.generations, **made},
+            scaled=scaled,
         )
-        if after != before:
-            text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
-            write_atomically(ledger_path(where), text.encode())
+        _write(where, before, after)
+
+
+def enter_scaled(where: Where, width: int, depth: int, by: str, out: str, weights: str) -> str:
+    """Enters a training at another size; returns its name, by which DVC knows its stage."""
+    name = f"{where.run}-width-{width}-depth-{depth}"
+    with _locked(where) as before:
+        newest = before.runs[where.run].newest
+        made = Scaled(
+            run=where.run,
+            params=where.params,
+            newest=newest,
+            width=width,
+            depth=depth,
+            by=by,
+            out=out,
+            weights=weights,
+        )
+        _write(where, before, before.model_copy(update={"scaled": {**before.scaled, name: made}}))
+    return name
+
+
+@contextmanager
+def _locked(where: Where) -> Iterator[Ledger]:
+    """The ledger while nobody else writes it: another run of the project may enter its own just now."""
+    with lock_file(where.path(".star", "locks", "ledger.lock")) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield read_ledger(where)
+
+
+def _write(where: Where, before: Ledger, after: Ledger) -> None:
+    if after != before:
+        text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
+        write_atomically(ledger_path(where), text.encode())
 
 
 def _file(where: Where, index: int) -> str:

@@ -1,14 +1,15 @@
 """DVC: what of a run is not committed yet, and committing it at the barrier between generations.
 
-``dvc.yaml`` has a stage per run (prepare, baselines, founders, retrain, report) and one per stored
-generation, made from the entries of the ledger. So ``dvc dag`` is the lineage and
-``dvc repro generation@main-003`` makes that one again.
+``dvc.yaml`` has a stage per run (prepare, baselines, founders, retrain, report), one per stored
+generation and one per other size it was retrained at, made from the entries of the ledger. So
+``dvc dag`` is the lineage and ``dvc repro generation@main-003`` makes that one again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from flows.ledger import enter, read_ledger
+from flows.ledger import enter, enter_scaled, read_ledger
 from flows.session import Where, session
 from star_core.config import load_params
 from star_core.datasets.tokens import load_tokens
@@ -89,6 +90,26 @@ def record(where: Where, last: int) -> None:
             fix="restore it and run `star evolve` again; nothing is lost",
         )
     commit(where, stages)
+
+
+def record_retraining(where: Where, path: Path, size: tuple[int, int, str] | None = None) -> None:
+    """Commits what ``star retrain`` made, with the defaults of the parameter file or at another size.
+
+    Not where DVC itself runs the command, which commits then, and not for a run that DVC does not know.
+
+    Args:
+        where: The run.
+        path: Of the comparison file.
+        size: Width, depth and rule of another size; ``None``: the run's own.
+    """
+    if not is_versioned(where) or "DVC_STAGE" in os.environ or where.run not in read_ledger(where).runs:
+        return
+    if size is None:
+        commit(where, [f"retrain@{where.run}"])
+        return
+    out = path.relative_to(where.root)
+    name = enter_scaled(where, *size, out.as_posix(), out.with_suffix("").as_posix())
+    commit(where, [f"scaled@{name}"])
 
 
 def stage_of(where: Where, index: int) -> str:

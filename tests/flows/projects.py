@@ -46,7 +46,7 @@ class Project:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
         (folder / "data/ledger.yaml").write_text(
-            "ledger:\n  runs: {}\n  founders: {}\n  forks: {}\n  generations: {}\n"
+            "ledger:\n  runs: {}\n  founders: {}\n  forks: {}\n  generations: {}\n  scaled: {}\n"
         )
         (folder / "corpus.txt").write_text(corpus())
         settings = {**TINY, "data": {"source": "corpus.txt"}, **sections}

@@ -31,3 +31,13 @@ def test_the_front_at_another_width_and_depth(finished, tmp_path):
     assert (weights.architecture.width, weights.architecture.digest) == (24, best.digest)
     # The run itself is what it was.
     assert not (project.folder / "data/retrain").exists()
+    # DVC keeps it, and can make it again.
+    before = path.read_bytes(), (path.parent / best.checkpoint).read_bytes()
+    assert "scaled@main-width-24-depth-6" not in project.run("dvc", "status")
+    path.unlink()
+    project.run("dvc", "checkout", "-q", "scaled@main-width-24-depth-6")
+    assert (path.read_bytes(), (path.parent / best.checkpoint).read_bytes()) == before
+    project.run("star", "retrain", "main")
+    assert "retrain@main" not in project.run("dvc", "status")
+    project.run("dvc", "repro", "-q", "--single-item", "--force", "scaled@main-width-24-depth-6")
+    assert (path.read_bytes(), (path.parent / best.checkpoint).read_bytes()) == before
