@@ -51,6 +51,7 @@ def project(environment, tmp_path):
         tmp_path / "project",
         extended,
         generations=1,
+        space={"preset": "full", "depth": 4, "min_depth": 2, "classes": 2},
         objectives={"names": ["perplexity", "joules"]},
         training={"steps": 20, "batch_size": 1, "sequence_length": 16, "validation_tokens": 64},
         evolution={"population": 4, "halving": {"rungs": [0.5]}},
