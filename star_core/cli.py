@@ -26,6 +26,10 @@ app = typer.Typer(
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 DEFAULT_PARAMS = Path("params.yaml")
+Scaled = Annotated[
+    str | None,
+    typer.Option(help="A retraining at another size, e.g. width-128-depth-16; the run's own by default."),
+]
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
@@ -109,6 +113,43 @@ def measure(
         for part in measurement_tables(architecture, evaluation, section):
             console.print(part)
         console.print()
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="Name of a run that was retrained.")],
+    tasks: Annotated[Path, typer.Option(help="A task file of lm-eval, or a folder of them.")],
+    name: Annotated[
+        list[str] | None, typer.Option(help="An individual or a baseline; repeatable. All by default.")
+    ] = None,
+    scaled: Scaled = None,
+    limit: Annotated[int | None, typer.Option(help="Items of each task; all by default.", min=1)] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(help="Tokens that are read at most; as many as in training by default.", min=2),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="File the results are written to as well.")] = None,
+) -> None:
+    """Runs the retrained best of a run, and its baselines, on tasks of lm-eval whose data is local."""
+    from star_core.downstream.command import evaluate_command
+
+    evaluate_command(run, Path("data"), tasks, name or (), scaled, limit, context, json)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Name of a run that was retrained.")],
+    name: Annotated[str, typer.Argument(help="Name of an individual or a baseline.")],
+    to: Annotated[Path, typer.Option(help="Folder that is made; it must be empty or not be there.")],
+    scaled: Scaled = None,
+    program: Annotated[
+        bool, typer.Option("--program", help="And the forward pass as a torch.export program.")
+    ] = False,
+) -> None:
+    """Writes a trained model as a folder that is of use without its run: genome, weights, how to load it."""
+    from star_core.exported.command import export_command
+
+    export_command(run, name, Path("data"), to, scaled, program)
 
 
 def main() -> None:

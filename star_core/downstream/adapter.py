@@ -12,12 +12,14 @@ from star_core.datasets.base import DOCUMENT_END
 from star_core.datasets.byte_tokens import decode, encode
 from star_core.downstream.scoring import likelihoods
 from star_core.downstream.writing import Ending, write
-from star_core.errors import DataError
+from star_core.errors import DataError, is_whole, nearest
 from star_core.models import LanguageModel
 
 NEW_TOKENS = 256
 """Written where a task does not say how many; lm-eval's own default."""
-_SETTINGS_OF_LENGTH = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_OF_LENGTH = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_OF_SAMPLING = ("top_k", "top_p", "min_p")
+"""Mean nothing where nothing is sampled."""
 _SEED = 0
 """Of texts that a task wants sampled: each request begins anew with it."""
 
@@ -87,21 +89,33 @@ class Adapter(TemplateLM):
 
 
 def _settings(settings: Mapping[str, Any]) -> tuple[Ending, float]:
-    """A task's ``generation_kwargs``; what only steers how another library samples is left aside."""
+    """When a text ends and how it is drawn, from a task's ``generation_kwargs``.
+
+    Raises:
+        DataError: A setting that is unknown, malformed, or would be ignored.
+    """
     until = settings.get("until") or []
-    stops = [until] if isinstance(until, str) else list(until)
-    length = next((settings[name] for name in _SETTINGS_OF_LENGTH if settings.get(name) is not None), NEW_TOKENS)
-    temperature = settings.get("temperature") or 0.0
-    if settings.get("do_sample") and not temperature:
-        temperature = 1.0
-    if settings.get("do_sample") is False:
-        temperature = 0.0
+    stops = [until] if isinstance(until, str) else until
+    length = next((settings[name] for name in _OF_LENGTH if settings.get(name) is not None), NEW_TOKENS)
+    temperature = 0.0 if settings.get("do_sample") is False else settings.get("temperature") or 0.0
+    known = ("until", *_OF_LENGTH, "do_sample", "temperature", *(_OF_SAMPLING if temperature == 0 else ()))
+    for name in settings:
+        if name not in known:
+            raise DataError(
+                "no such setting here", value=name, place="generation_kwargs", fix=nearest(name, known)
+            )
     rules: tuple[tuple[str, bool, object, str], ...] = (
-        ("until", all(isinstance(stop, str) for stop in stops), until, "a text or a list of texts"),
-        ("max_gen_toks", isinstance(length, int) and length > 0, length, "a whole number above 0"),
+        ("until", _are_texts(stops), until, "a text or a list of texts"),
+        ("max_gen_toks", is_whole(length) and length > 0, length, "a whole number above 0"),
         ("temperature", isinstance(temperature, (int, float)) and temperature >= 0, temperature, "0 or more"),
     )
     for name, holds, value, rule in rules:
         if not holds:
-            raise DataError(rule, value=value, place=f"generation_kwargs, {name}", fix="correct the task file")
+            raise DataError(
+                rule, value=value, place=f"generation_kwargs, {name}", fix="correct the task file"
+            )
     return Ending(tuple(stop.encode() for stop in stops), length), float(temperature)
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

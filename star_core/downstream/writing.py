@@ -34,8 +34,9 @@ def write(
 ) -> bytes:
     """What the model writes behind a prompt, token by token from its cache.
 
-    At most ``context`` tokens are read: a longer prompt loses its beginning, to leave room for ``ending.tokens``
-    but never more than half of the context; a text that outgrows the context goes on behind its last half.
+    At most ``context`` tokens are read. A longer prompt loses its beginning, to leave room for
+    ``ending.tokens`` but never more than half of the context; a text that outgrows the context goes on
+    behind its last half.
 
     Args:
         model: Of bytes.

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn import functional
 
+from star_core.config import Training
+from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import ConfigError, StoreError, nearest
+from star_core.models import LanguageModel, build_model
 from star_core.population.comparison import Comparison, Entry, comparison_path, read_comparison
 from star_core.training.checkpoint import Checkpoint, load_checkpoint
+from star_core.training.data import TokenModule
+
+TOLERANCE = 0.02
+"""Nats per token by which a validation loss may differ on another machine, or in another precision."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,23 @@ class Retrained:
             )
         return chosen
 
+    def corpus(self, root: Path) -> TokenData:
+        """The corpus that all were trained on.
+
+        Raises:
+            DataError: The prepared corpus is missing or malformed.
+            StoreError: It is another one by now.
+        """
+        data = load_tokens(root / "tokens" / self.comparison.run)
+        if data.digest != self.comparison.data_digest:
+            raise StoreError(
+                "the prepared corpus is not the one these weights were trained on",
+                value=data.digest,
+                place=str(data.folder),
+                fix=self.again,
+            )
+        return data
+
     def weights(self, entry: Entry) -> Path:
         """The file of an entry's weights.
 
@@ -113,7 +138,9 @@ class Retrained:
         try:
             found = load_checkpoint(path)
         except StoreError as error:
-            raise StoreError(error.rule, value=error.value, place=error.place, fix=self._replace(path)) from error
+            raise StoreError(
+                error.rule, value=error.value, place=error.place, fix=self._replace(path)
+            ) from error
         if (found.architecture.digest, found.metadata.get("key")) != (entry.digest, entry.key):
             raise StoreError(
                 f"the weights are not those of {entry.name} in the comparison beside them",
@@ -121,15 +148,61 @@ class Retrained:
                 place=str(path),
                 fix=self._replace(path),
             )
-        for name, tensor in found.tensors.items():
-            if not bool(torch.isfinite(tensor).all()):
-                raise StoreError(
-                    "weights are finite numbers", value=name, place=str(path), fix=self._replace(path)
-                )
         return found
 
+    def model(self, entry: Entry, data: TokenData, device: str = "cpu") -> LanguageModel:
+        """The trained model of an entry, found to do what it did when it was trained.
+
+        Args:
+            entry: Of the comparison.
+            data: The corpus, on whose validation split its loss is measured again.
+            device: Of torch.
+
+        Raises:
+            StoreError: As ``load``; or its loss is another: the weights were damaged, or this version
+                computes something else from them.
+        """
+        path, found = self.weights(entry), self.load(entry)
+        model = build_model(found.architecture, device=device)
+        recipe = Training.model_validate(self.comparison.parameters["training"])
+        try:
+            found.restore(model)
+            stated = float(found.metadata.get("validation_loss", "nan"))
+            loss = validation_loss(model.eval(), data, recipe)
+        except (StoreError, ValueError) as error:
+            place, rule = getattr(error, "place", ""), getattr(error, "rule", str(error))
+            raise StoreError(
+                f"{_NOT_THE_MODEL} ({rule})", value=place or None, place=str(path), fix=self._replace(path)
+            ) from error
+        if not abs(loss - stated) <= TOLERANCE:
+            raise StoreError(
+                f"{_NOT_THE_MODEL}, with a validation loss of {stated:.4f}",
+                value=loss,
+                place=str(path),
+                fix=self._replace(path),
+            )
+        return model
+
     def _replace(self, path: Path) -> str:
-        return f"delete {path}, then {self.again} (it trains only what is missing), or dvc checkout {path.parent}"
+        trained_again = f"delete {path}, then {self.again} (it trains only what is missing)"
+        return f"{trained_again}, or dvc checkout {path.parent}"
 
 
+@torch.no_grad()
+def validation_loss(model: LanguageModel, data: TokenData, recipe: Training) -> float:
+    """Nats per token on the windows that a training with ``recipe`` is measured on, in float32."""
+    batches = TokenModule(data, recipe).val_dataloader()
+    summed, counted = 0.0, 0
+    for window_BL in batches:
+        tokens_BL = window_BL.to(model.embedding.device)
+        logits_BLV = model(tokens_BL[:, :-1])
+        targets_BL = tokens_BL[:, 1:]
+        summed += float(functional.cross_entropy(logits_BLV.mT, targets_BL, reduction="sum"))
+        counted += targets_BL.numel()
+    return summed / counted
+
+
+_NOT_THE_MODEL = (
+    "damaged, or trained by another version of STAR: this is not the model that was measured then"
+)
 _NAME_A_SIZE = "use e.g. width-128-depth-16, a file of data/scaled/RUN without its suffix"

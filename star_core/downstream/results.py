@@ -1,0 +1,110 @@
+"""What architectures reached on tasks: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+from star_core.analysis import units
+from star_core.analysis.terminal_table import terminal_table
+from star_core.analysis.wording import shown_name
+from star_core.downstream.harness import Score, Scores
+from star_core.population.comparison import Entry
+
+FORMAT, VERSION = "star-downstream", 1
+
+
+@dataclass(frozen=True)
+class Results:
+    """Scores of the architectures of one retraining.
+
+    Attributes:
+        run: Whose.
+        comparison: Digest of the comparison that names the weights.
+        lm_eval: Its version.
+        context: Tokens a model reads at most.
+        limit: Items of each task; ``None``: all.
+        samples: Items that were judged, by task.
+        entries: The architectures, in the comparison's order.
+        scores: By name of an entry.
+    """
+
+    run: str
+    comparison: str
+    lm_eval: str
+    context: int
+    limit: int | None
+    samples: dict[str, int]
+    entries: tuple[Entry, ...]
+    scores: dict[str, Scores]
+
+    def table(self) -> Table:
+        """A row for each architecture, a column for each metric of each task."""
+        shown = [
+            (task, metric, score.higher_is_better)
+            for task, metrics in self.scores[self.entries[0].name].items()
+            for metric, score in metrics.items()
+        ]
+        tasks = ", ".join(f"{task} ({units.plural(items, 'item')})" for task, items in self.samples.items())
+        headings = [f"{task}\n{metric}{_ARROWS[better]}" for task, metric, better in shown]
+        rows = (
+            [
+                shown_name(entry.name),
+                *(_shown(self.scores[entry.name][task][metric]) for task, metric, _ in shown),
+            ]
+            for entry in self.entries
+        )
+        table = terminal_table(f"{self.run}: {tasks}", ["\n", *headings], rows)
+        for column in table.columns[1:]:
+            column.justify, column.no_wrap = "right", True
+        return table
+
+    def note(self) -> str:
+        """What the figures are."""
+        return f"± standard error over the items; up to {self.context} tokens are read at once"
+
+    def to_json(self) -> bytes:
+        """All of it, the same bytes for the same results."""
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "run": self.run,
+            "comparison": self.comparison,
+            "lm_eval": self.lm_eval,
+            "context": self.context,
+            "limit": self.limit,
+            "samples": self.samples,
+            "architectures": [
+                {
+                    "name": entry.name,
+                    "genome": entry.genome,
+                    "digest": entry.digest,
+                    "key": entry.key,
+                    "scores": {
+                        task: {metric: _finite(asdict(score)) for metric, score in metrics.items()}
+                        for task, metrics in self.scores[entry.name].items()
+                    },
+                }
+                for entry in self.entries
+            ],
+        }
+        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+_ARROWS = {True: " ↑", False: " ↓", None: ""}
+
+
+def _shown(score: Score) -> str:
+    return f"{score.value:.4g}" + (f" ± {score.error:.2g}" if score.error is not None else "")
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
