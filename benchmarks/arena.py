@@ -35,8 +35,8 @@ class Outcome:
         identical: Those of them that ended with the bytes of an undisturbed one.
         retrained: Finished candidates that were trained again.
         left: What was left behind: temporary files, leases, states of trainings, processes.
-        recovery: Seconds from a restart, or from the end of a fault, to the next finished candidate or the end
-            of the command.
+        recovery: Seconds from a restart, or from the end of a fault, to the next finished candidate (or the
+            end of the command).
         problems: Everything else that is not as it should be, a line each.
         skipped: Why it could not be tried here, if so.
     """

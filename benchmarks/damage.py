@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 from benchmarks.arena import Arena, Outcome, scenario
+from benchmarks.shelves import FolderShelf
 from benchmarks.trial import Trial
 from star_core.evaluation import Evaluation
 from star_core.population.evaluation_file import to_bytes
-from star_core.population.generation import read_generation
+from star_core.population.generation import Parent, read_generation
 
 KEPT = r"kept as \S+/corrupt/\S+, and the candidate is trained again"
 
@@ -34,9 +35,9 @@ def damaged_generations(arena: Arena) -> Outcome:
     path = folder / "data/populations/main/gen_001.json"
     good, founders = path.read_bytes(), (path.parent / "gen_000.json").read_bytes()
     other = read_generation(path).model_copy(update={"run": "other"})
-    resealed = json.loads(good) | {"version": 0}
+    older = json.dumps(json.loads(good) | {"version": 0}).encode()
     foreign = read_generation(path)
-    foreign = foreign.model_copy(update={"parent": foreign.parent.model_copy(update={"digest": "0" * 64})})
+    foreign = foreign.model_copy(update={"parent": Parent(run="main", index=0, digest="0" * 64)})
     damages = {
         "truncated": (good[: len(good) // 2], "gen_001.json: not valid JSON"),
         "empty": (b"", "gen_001.json: not valid JSON"),
@@ -44,7 +45,7 @@ def damaged_generations(arena: Arena) -> Outcome:
         "another generation's": (founders, "gen_001.json, index: 0: this place holds index 1"),
         "another run's": (other.to_bytes(), "gen_001.json, run: 'other': this place holds run 'main'"),
         "of another lineage": (foreign.to_bytes(), "was made from another generation 0 than the stored one"),
-        "older format": (json.dumps(resealed).encode(), "version: 0: generation format version 1 is read here"),
+        "older format": (older, "version: 0: generation format version 1 is read here"),
     }
     with Trial(arena, "damage") as trial:
         for what, (content, message) in damages.items():
@@ -55,6 +56,8 @@ def damaged_generations(arena: Arena) -> Outcome:
             trial.strike(what)
             path.unlink()  # as the message says
             again = trial.start()
+            again.wait_for(path.exists)
+            trial.outcome.recovery.append(again.seconds)
             again.end()
             trial.require(path.read_bytes() == good, f"{what}: not the same file when it was made again")
         return trial.compare()
@@ -64,7 +67,8 @@ def damaged_generations(arena: Arena) -> Outcome:
 def damaged_evaluations(arena: Arena) -> Outcome:
     """Stored evaluations are truncated, flipped, swapped, older: set aside, and trained again to the same."""
     folder = copied(arena, "evaluations")
-    with Trial(arena, "evaluations") as trial:
+    shelf = FolderShelf(folder / ".star/evaluations")
+    with Trial(arena, "evaluations", shelf=shelf) as trial:
         names = sorted(trial.finished)
         good = [trial.finished[name] for name in names]
         wrong = json.loads(good[4])
@@ -83,17 +87,20 @@ def damaged_evaluations(arena: Arena) -> Outcome:
         spoiled = dict(zip(names, damages, strict=False))
         trial.spoil(spoiled)
         for name, what in spoiled.items():
-            (trial.shelf.folder / name).write_bytes(damages[what])
+            (shelf.folder / name).write_bytes(damages[what])
             trial.strike(what)
         shutil.rmtree(folder / "data/populations/main")  # so that they are wanted
         (folder / "data/baselines/main/baselines.json").unlink()
         attempt = trial.start()
+        healed = shelf.folder / next(iter(spoiled))
+        attempt.wait_for(lambda: healed.exists() and healed.read_bytes() != damages["truncated"])
+        trial.outcome.recovery.append(attempt.seconds)
         said = attempt.end()
         trial.expect(said, *[f"{name.split('/')[1]}: .*{KEPT}" for name in spoiled])
         for name, before in zip(spoiled, good, strict=False):
-            now = json.loads(trial.shelf.read(name))
+            now = json.loads(shelf.read(name))
             same = now["metrics"] == json.loads(before)["metrics"]
             trial.require(same, f"{spoiled[name]}: trained again to another result")
-            aside = list(trial.shelf.folder.glob(f"corrupt/{name.split('/')[1].removesuffix('.json')}*"))
+            aside = list(shelf.folder.glob(f"corrupt/{name.split('/')[1].removesuffix('.json')}*"))
             trial.require(len(aside) == 1, f"{spoiled[name]}: {len(aside)} copies were set aside")
         return trial.compare()

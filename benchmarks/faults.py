@@ -53,8 +53,9 @@ def main() -> None:
         f"\n{sum(one.injected for one in outcomes)} faults in {sum(one.runs for one in outcomes)} runs, "
         f"{sum(one.identical for one in outcomes)} of them identical to the undisturbed one, "
         f"{sum(one.retrained for one in outcomes)} finished candidates re-trained; "
-        f"{(time.monotonic() - began) / 60:.0f} minutes. {f'{failed} NOT SURVIVED' if failed else 'All survived.'}"
+        f"{(time.monotonic() - began) / 60:.0f} minutes."
     )
+    print(f"{failed} NOT SURVIVED" if failed else "All survived.")
     raise SystemExit(1 if failed else 0)
 
 

@@ -46,7 +46,7 @@ from star_core.training import CandidatePool, default_workers
 
 CHOOSING_SEED = 100
 """Of the training that chooses who goes into the final; the final's seeds are others."""
-SHORTLIST = 4
+SHORTLIST = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,10 +89,10 @@ class Scale:
     depth: int = 16
     width: int = 64
     population: int = 12
-    generations: int = 7
+    generations: int = 5
     steps: int = 100
-    final_steps: int = 1200
-    validation_tokens: int = 131072
+    final_steps: int = 800
+    validation_tokens: int = 65536
     seeds: tuple[int, ...] = (1, 2, 3)
 
     def sections(self, goal: Goal) -> dict[str, object]:

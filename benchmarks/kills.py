@@ -10,18 +10,21 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import cycle, islice
 
-import psutil
 import yaml
 
 from benchmarks.arena import Arena, Outcome, scenario
-from benchmarks.trial import Attempt, Trial, kill
+from benchmarks.trial import Attempt, Trial, gone, kill
 from flows.server import prefect_server
-from tests.flows.processes import children, command, descendants, fork_servers, stop_candidate, wait_until
+from tests.flows.processes import (
+    children,
+    command,
+    descendants,
+    fork_servers,
+    stop_candidate,
+)
 from tests.flows.projects import environment_for
 
 Strike = Callable[[Trial, Attempt], bool]
-STARTING = "starting"
-KILLED = "killed before the end; what was finished is kept"
 BEGUN_AGAIN = "its process was killed; it is begun again"
 _TIGHT = 0.0005
 """Seconds between two looks for a file that is there for milliseconds."""
@@ -29,7 +32,7 @@ _TIGHT = 0.0005
 
 def _starting(trial: Trial, attempt: Attempt) -> bool:
     """While it imports, asks its server and looks at what is stored."""
-    return attempt.wait(trial.arena.random.uniform(0.0, 8.0)) and _kill(trial, attempt, STARTING)
+    return attempt.wait(trial.arena.random.uniform(0.0, 8.0)) and _kill(trial, attempt, "starting")
 
 
 def _training(trial: Trial, attempt: Attempt) -> bool:
@@ -86,9 +89,7 @@ def _generation_made(trial: Trial, attempt: Attempt) -> bool:
 
 
 def _kill(trial: Trial, attempt: Attempt, what: str) -> bool:
-    said = attempt.die()
-    if trial.outcome.struck.keys() - {STARTING} and what != STARTING:
-        trial.expect(said, KILLED)
+    attempt.die()
     trial.strike(what)
     return True
 
@@ -132,12 +133,11 @@ def interrupt(arena: Arena) -> Outcome:
             if more:
                 attempt.wait_for_more(more)
             else:
-                attempt.wait_for(lambda one=attempt: fork_servers(one.pid))
-            everything = descendants(attempt.pid)
+                attempt.wait_for(partial(fork_servers, attempt.pid))
+            found = descendants(attempt.pid)
             os.killpg(attempt.pid, signal.SIGINT)
             trial.expect(attempt.end(130), "star: interrupted; the same command goes on from here$")
-            gone = wait_until(lambda all=everything: not any(map(psutil.pid_exists, all)), 20)
-            trial.require(gone, "its processes lived on")
+            trial.require(gone(found), "its processes lived on")
             trial.strike("starting" if not more else "training")
         return trial.finish()
 
@@ -193,6 +193,7 @@ def _kill_servers(trial: Trial, above: int, port: int | None = None) -> None:
     for one in found:
         if port is None or str(port) in command(one).split():
             kill(one)
+            trial.require(gone([one]), "the server lived on")  # its port is free now
             trial.strike("server of the command" if port is None else "server of others, back soon")
 
 

@@ -20,6 +20,8 @@ AWAY_SECONDS = 30
 WAITED = ("waiting up to 120 s for the storage", "the storage is back")
 BAD: tuple[Fault, ...] = ("slow down", "cut", "shorten", "flip", "lose")
 """All but a refusal, which is final."""
+APART = 5
+"""Requests from one bad answer to the next, at least."""
 
 
 @contextmanager
@@ -67,25 +69,33 @@ def storage_goes_away(arena: Arena) -> Outcome:
 def storage_answers_badly(arena: Arena) -> Outcome:
     """Answers of S3 are refusals for now (503), end in the middle, are too short, changed, or lost."""
     store = ObjectStore(arena.folder / "badly-s3")
-    with store, FaultyProxy(store.endpoint) as proxy:
-        with on_s3(arena, "badly", proxy.endpoint, store) as trial:
-            attempt, over = trial.start(), threading.Event()
-            attempt.wait_for(lambda: proxy.requests)
+    with (
+        store,
+        FaultyProxy(store.endpoint) as proxy,
+        on_s3(arena, "badly", proxy.endpoint, store) as trial,
+    ):
+        attempt, over = trial.start(), threading.Event()
+        attempt.wait_for(lambda: proxy.requests)
 
-            def disturb() -> None:
-                while not over.wait(arena.random.uniform(0.05, 0.4)):
-                    fault = arena.random.choice(BAD)
-                    proxy.order(fault)
-                    trial.strike(fault)
+        def disturb() -> None:
+            answered = 0
+            while not over.wait(0.005):
+                # One at a time: of what is read twice, one answer is right.
+                if proxy.waits or len(proxy.requests) < answered:
+                    continue
+                fault = arena.random.choice(BAD)
+                proxy.order(fault, method="GET" if fault == "flip" else "")
+                answered = len(proxy.requests) + APART
+                trial.strike(fault)
 
-            disturber = threading.Thread(target=disturb)
-            disturber.start()
-            attempt.wait_for(lambda: False)
-            over.set()
-            disturber.join()
-            attempt.end()
-            proxy.reset()
-            return trial.compare()
+        disturber = threading.Thread(target=disturb)
+        disturber.start()
+        attempt.wait_for(lambda: False)
+        over.set()
+        disturber.join()
+        attempt.end()
+        proxy.reset()
+        return trial.compare()
 
 
 @scenario("evaluation damaged on S3")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.arena import Arena, Outcome, scenario
 from benchmarks.trial import Trial
@@ -121,7 +122,7 @@ def misbehave() -> None:
 @scenario("candidates that misbehave")
 def misbehaving_candidates(arena: Arena) -> Outcome:
     """Founders hang, leak, raise in torch, diverge, return NaN; the run goes on, and does so when killed."""
-    sections = {
+    sections: dict[str, Any] = {
         "generations": 1,
         "evolution": {"population": 8, "mutation_rate": 0.2},
         "runtime": {"workers": 2, "patience_seconds": 1, "deadline_seconds": 15, "memory_mib": 512},

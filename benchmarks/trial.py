@@ -24,6 +24,10 @@ from tests.flows.projects import Project
 COMPARED = ("data/baselines/main/baselines.json", "data/ledger.yaml", "dvc.lock")
 SECONDS = 280
 """No command takes longer, however busy the machine."""
+BEGUN = " candidates\n"
+"""What a command says that has come as far as its flow."""
+KILLED = "killed before the end; what was finished is kept"
+"""What the next one says."""
 _LOOK_SECONDS = 0.05
 _GONE_SECONDS = 30
 """What a killed command's processes get to be gone."""
@@ -63,8 +67,9 @@ class Trial:
             self.project = Project.create(place, environment, **sections)
         self.shelf = FolderShelf(place / ".star/evaluations") if shelf is None else shelf
         self.finished: dict[str, bytes] = {}
+        self.owes_word = False
         self._spoiled: set[str] = set()
-        self._over = threading.Event()
+        self._over, self._looking = threading.Event(), threading.Lock()
         self._watch = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Trial:
@@ -80,6 +85,7 @@ class Trial:
 
     def start(self, *arguments: str) -> Attempt:
         """Starts ``star evolve``."""
+        self._note_finished()
         return Attempt(self, *arguments)
 
     def strike(self, what: str) -> None:
@@ -139,24 +145,27 @@ class Trial:
     def _is_identical(self) -> bool:
         here, there = self.project, self.twin
         return here.generations() == there.generations() and all(
-            (here.folder / name).read_bytes() == (there.folder / name).read_bytes() for name in COMPARED
+            _bytes(here.folder / name) == _bytes(there.folder / name) for name in COMPARED
         )
 
     def _check_cache(self) -> None:
         """What ``dvc.lock`` names is in DVC's cache, whole."""
-        lock = yaml.safe_load((self.project.folder / "dvc.lock").read_text())
+        lock = yaml.safe_load(_bytes(self.project.folder / "dvc.lock") or b"stages: {}")
         for stage, entry in lock["stages"].items():
             for out in entry.get("outs", ()):
                 md5 = out["md5"]
                 path = self.project.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-                whole = path.exists() and _md5(path) == md5.removesuffix(".dir")
+                whole = _md5(path) == md5.removesuffix(".dir")
                 self.require(whole, f"{stage}: {out['path']} is not in DVC's cache as dvc.lock has it")
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            with suppress(Exception):  # the storage is away: that is what is tried
-                for name in self.shelf.names() - self.finished.keys() - self._spoiled:
-                    self.finished[name] = self.shelf.read(name)
+            self._note_finished()
+
+    def _note_finished(self) -> None:
+        with self._looking, suppress(Exception):  # the storage is away: that is what is tried
+            for name in self.shelf.names() - self.finished.keys() - self._spoiled:
+                self.finished[name] = self.shelf.read(name)
 
 
 class Attempt:
@@ -197,19 +206,20 @@ class Attempt:
         return self.wait_for(lambda: time.monotonic() >= until)
 
     def wait_for_more(self, evaluations: int = 1) -> bool:
-        """Waits until it has finished so many more candidates; notes how long the next took from a restart."""
+        """Waits until it has finished so many more candidates; notes how long the first took."""
         known = len(self.trial.finished)
         came = self.wait_for(lambda: len(self.trial.finished) > known)
         self.trial.outcome.recovery.append(self.seconds)
         return came and self.wait_for(lambda: len(self.trial.finished) >= known + evaluations)
 
     def die(self, *before: int) -> str:
-        """``kill -9`` of these processes, then of the command; nothing of it lives on. Returns what it said."""
+        """``kill -9`` of these processes and the command: nothing of it lives on. Returns what it said."""
         everything = descendants(self.pid)
         for pid in (*before, self.pid):
             kill(pid)
         said = self._said()
-        if not wait_until(lambda: not any(map(is_alive, everything)), _GONE_SECONDS):
+        self.trial.owes_word = BEGUN in said
+        if not gone(everything):
             alive = [pid for pid in everything if is_alive(pid)]
             self.trial.outcome.left += len(alive)
             self.trial.require(False, f"{len(alive)} of its processes lived on")
@@ -234,7 +244,16 @@ class Attempt:
             said, _ = self.process.communicate()
             self.trial.require(False, f"did not end in {SECONDS} s")
         self.trial.require("Traceback" not in said, f"a traceback: {said[-600:]}")
+        if self.trial.owes_word and BEGUN in said:
+            self.trial.expect(said, KILLED)
+            self.trial.owes_word = False
         return said
+
+
+def gone(processes: Iterable[int]) -> bool:
+    """Whether these processes have ended, or do so soon."""
+    found = list(processes)
+    return wait_until(lambda: not any(map(is_alive, found)), _GONE_SECONDS)
 
 
 def kill(pid: int) -> None:
@@ -243,5 +262,9 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
 def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(_bytes(path), usedforsecurity=False).hexdigest()

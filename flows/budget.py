@@ -73,9 +73,9 @@ class Account:
 
     def spent(self, job: Job) -> Limit | None:
         """The limit that leaves no room for ``job``, or ``None``."""
-        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
-            if self._began or not self.budget.seconds:
-                return "seconds"
+        limit = self.budget.seconds
+        if limit is not None and self.seconds >= limit and (self._began or not limit):
+            return "seconds"
         cost = self._cost(job)
         if self.budget.tokens is None or not cost or self.tokens + cost <= self.budget.tokens:
             return None

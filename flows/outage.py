@@ -11,7 +11,10 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, t
 from star_core.errors import StarError
 from star_core.population.failures import redact
 
-_NO_SERVER = "run the same command again; if that does not help, make the home folder (or PREFECT_HOME) writable, or set PREFECT_API_URL to a server that runs"
+_NO_SERVER = (
+    "run the same command again; if that does not help, make the home folder (or PREFECT_HOME) writable, "
+    "or set PREFECT_API_URL to a server that runs"
+)
 
 REFUSED = (401, 403)
 """What a server answers who is not given its password."""

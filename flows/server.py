@@ -1,7 +1,7 @@
 """One Prefect server for a chain of commands: ``python -m flows.server dvc repro``.
 
-Each stage of ``dvc repro`` is a process of its own, and without a server at hand each starts an
-embedded one. Where ``PREFECT_API_URL`` is set, that server is used and none is started.
+Each stage of ``dvc repro`` is a process of its own, and without a server at hand each starts one of
+its own. Where ``PREFECT_API_URL`` is set, that server is used and none is started.
 """
 
 from __future__ import annotations

@@ -64,6 +64,12 @@ class FaultyProxy:
         with self._lock:
             self._orders.append(_Order(fault, method, times))
 
+    @property
+    def waits(self) -> bool:
+        """Whether some order has not met its requests yet."""
+        with self._lock:
+            return any(order.times > 0 for order in self._orders)
+
     def fault_for(self, method: str) -> Fault | None:
         """The fault that is due for a request."""
         with self._lock:
@@ -110,7 +116,8 @@ def _handler(proxy: FaultyProxy, target: str) -> type[BaseHTTPRequestHandler]:
             if fault in ("shorten", "flip"):
                 headers = [one for one in headers if not one[0].lower().startswith("x-amz-checksum")]
                 middle = len(content) // 2
-                flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+                turned = bytes(byte ^ 1 for byte in content[middle : middle + 1])
+                flipped = content[:middle] + turned + content[middle + 1 :]
                 content = content[:middle] if fault == "shorten" else flipped
                 size = len(content)
             if fault == "lose":

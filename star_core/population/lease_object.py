@@ -24,6 +24,8 @@ RENEWALS = 3
 """Times a lease is renewed within the time it lives."""
 RETRY_SECONDS = 1.0
 """Until a renewal that failed is tried again, at most."""
+REMOVAL_SECONDS = 600.0
+"""How long a lease that was left is tried to be removed, in the background, from storage that is away."""
 _TRIES = 3
 """Against leases that come and go while one is taken."""
 _own: set[str] = set()
@@ -103,7 +105,7 @@ class ObjectLease:
                     self._remove()
             except Exception:
                 # Whatever it is, training goes on. What cannot be removed expires in the end.
-                given_up = self._left is not None and time.monotonic() - self._left > self._seconds
+                given_up = self._left is not None and time.monotonic() - self._left > REMOVAL_SECONDS
                 return None if given_up else min(RETRY_SECONDS, again)
             return None if self.lost or self._left is not None else again
 

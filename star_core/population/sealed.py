@@ -61,10 +61,11 @@ class Sealed(Record):
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         if found != cls.FORMAT:
             raise StoreError(f"not a {cls.FORMAT} file", value=found, place=place, fix=fix)
-        if content.get("version") != cls.VERSION:
+        version = content.get("version")
+        if type(version) is not int or version != cls.VERSION:  # true equals 1
             raise StoreError(
                 f"{cls.FORMAT.removeprefix('star-')} format version {cls.VERSION} is read here",
-                value=content.get("version"),
+                value=version,
                 place=f"{place}, version",
                 fix=fix,
             )

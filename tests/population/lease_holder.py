@@ -29,13 +29,21 @@ def main(location: str, seconds: str, *options: str) -> None:
         found = {key: leases.take(key) for key in keys}
         held += [lease for lease in found.values() if lease is not None]
         if "forks" in options:
-            child = os.fork()
-            if child == 0:
-                time.sleep(600)
-            print(child, subprocess.Popen(["sleep", "600"]).pid, flush=True)
+            print(_forked(), subprocess.Popen(["sleep", "600"]).pid, flush=True)
         print(*[key for key in keys if found[key] is not None], flush=True)
     for lease in held:
         lease.__exit__(None, None, None)
+
+
+def _forked() -> int:
+    """A child that has let go of what is its parent's: right after the fork it still has it."""
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(told, b"!")
+        time.sleep(600)
+    os.read(ready, 1)
+    return child
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def test_any_field_replaced_by_anything_is_refused(stored, tmp_path_factory, dat
     ("change", "message"),
     [
         ({"version": 2}, "generation format version 1 is read here"),
+        ({"version": True}, "generation format version 1 is read here"),
         ({"format": "other"}, "not a star-generation file"),
         ({"digest": "0" * 64}, "it was changed"),
         ({"surprise": 1}, "surprise"),

@@ -149,8 +149,8 @@ def test_a_killed_holders_children_do_not_hold_for_it(request, kind):
         assert holder.taken() == [KEY]
         try:
             holder.kill()
-            assert Leases(location, None, 100_000).is_free(KEY)
-            with Leases(location, None, 100_000).take(KEY):
+            assert Leases(location, None, 100_000, patience=60).is_free(KEY)
+            with Leases(location, None, 100_000, patience=60).take(KEY):
                 assert all(start_of(pid) for pid in children)
         finally:
             for pid in children:

@@ -211,3 +211,20 @@ def test_a_holder_outlasts_a_server_that_is_away(mortal):
         wait_until(lambda: lease.tend() == 200)
         assert not lease.lost
     assert waiting.is_free(KEY)
+
+
+def test_a_lease_left_in_an_outage_longer_than_it_lives_is_removed_after_it(clock, monkeypatch):
+    location = "memory://outage-" + os.urandom(8).hex()
+    lease, storage = Leases(location, None, 3).take(KEY), open_storage(location)
+    with monkeypatch.context() as outage:
+        outage.setattr(lease, "_remove", lambda: 1 / 0)
+        with lease:
+            pass
+        clock.now = 30.0
+        assert lease.tend() == lease_object.RETRY_SECONDS
+    assert lease.tend() is None
+    assert storage.read(NAME, 1 << 16) is None
+    with monkeypatch.context() as outage:
+        outage.setattr(lease, "_remove", lambda: 1 / 0)
+        clock.now = 31.0 + lease_object.REMOVAL_SECONDS
+        assert lease.tend() is None  # given up
