@@ -13,7 +13,7 @@ from itertools import cycle
 import yaml
 
 from benchmarks.arena import Arena, Outcome, scenario
-from benchmarks.trial import Attempt, Trial, gone, kill
+from benchmarks.trial import Attempt, Trial, go_on, gone, kill
 from flows.server import prefect_server
 from tests.flows.processes import (
     children,
@@ -159,6 +159,7 @@ def kill_workers(arena: Arena) -> Outcome:
             [server] = fork_servers(attempt.pid)
             candidate = stop_candidate(server, 60)
             kill(server if number % 3 == 2 else candidate)
+            go_on(candidate)  # an orphan ends by itself
             trial.strike("fork server" if number % 3 == 2 else "candidate")
             if not attempt.wait_for_more():
                 break
@@ -212,11 +213,12 @@ def kill_a_ray_worker(arena: Arena) -> Outcome:
         attempt = trial.start()
         attempt.wait_for_more(3)
         [server] = fork_servers(attempt.pid)
-        stop_candidate(server, 60)
+        candidate = stop_candidate(server, 60)
         workers = [one for one in descendants(attempt.pid) if server in children(one)]
         for worker in workers:
             kill(worker)
             trial.strike("worker")
+        go_on(candidate)
         trial.expect(
             attempt.end(), r"the worker that trained it died \(WorkerCrashedError\); another one begins"
         )

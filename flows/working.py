@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 from flows.clusters import cluster_for, require_reachable
 from flows.display import display
-from flows.interrupt import interruptible
 from flows.own_server import server_at_hand
 from flows.session import Session, Where, exclusive, session
 
@@ -36,13 +35,7 @@ def working(where: Where) -> Iterator[Session]:
         from flows.outage import explaining
 
         try:
-            with (
-                interruptible(work.close),
-                explaining(),
-                served(work),
-                display.live(),
-                tags(socket.gethostname()),
-            ):
+            with explaining(), served(work), display.live(), tags(socket.gethostname()):
                 yield work
         finally:
             work.close()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from flows.interrupt import interruptible
 from flows.outage import explaining
 from star_core.errors import StarError
 from tests.flows.processes import children, command, descendants, fork_servers, is_alive, wait_until
 from tests.flows.projects import TINY, Project
 
 ENDLESS = {**TINY["training"], "steps": 10**6}
+
+
+@pytest.fixture(autouse=True)
+def interrupts():
+    """What runs in the background of a shell ignores Ctrl-C, and so do its children unless this is undone."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -78,44 +82,3 @@ def test_a_server_that_ctrl_c_ended_as_well_is_not_the_message():
         report()
     with pytest.raises(KeyboardInterrupt), explaining():
         interrupted()
-
-
-STUBBORN = """
-import sys, time
-from pathlib import Path
-from flows.interrupt import interruptible
-
-with interruptible(Path(sys.argv[1]).touch, seconds=0.5):
-    print("begun", flush=True)
-    while True:
-        try:
-            time.sleep(60)
-        except KeyboardInterrupt:
-            print("waits for ever", flush=True)
-"""
-
-
-def test_what_ctrl_c_does_not_end_ends_a_little_later(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", STUBBORN, str(tmp_path / "released")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout.readline() == "begun\n"
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert output.splitlines() == ["waits for ever", "star: interrupted; the same command goes on from here"]
-    assert (tmp_path / "released").exists()
-
-
-def test_an_interrupt_that_is_obeyed_is_all_there_is():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interruptible(lambda: None, seconds=0.1):
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-    time.sleep(0.3)  # this process would be gone
