@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from tests.flows.processes import (
     descendants,
     fork_servers,
     stop_candidate,
+    wait_until,
 )
 from tests.flows.projects import environment_for
 
@@ -187,6 +189,7 @@ def kill_the_server(arena: Arena) -> Outcome:
             attempt = trial.start()
             attempt.wait_for_more(2)
             _kill_servers(trial, os.getpid(), port)
+            wait_until(partial(_is_free, port), 20)  # its last connections are still being closed
             began = time.monotonic()
             back = stack.enter_context(prefect_server(environment_for(home), port))
             trial.require(back["PREFECT_API_URL"] == environment["PREFECT_API_URL"], "its port was taken")
@@ -197,12 +200,22 @@ def kill_the_server(arena: Arena) -> Outcome:
     return outcome
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def _kill_servers(trial: Trial, above: int, port: int | None = None) -> None:
     found = [one for one in descendants(above) if "server start" in command(one)]
     for one in found:
         if port is None or str(port) in command(one).split():
             kill(one)
-            trial.require(gone([one]), "the server lived on")  # its port is free now
+            trial.require(gone([one]), "the server lived on")
             trial.strike("server of the command" if port is None else "server of others, back soon")
 
 

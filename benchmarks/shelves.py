@@ -32,8 +32,8 @@ class Shelf(ABC):
         """The bytes of all evaluations; they hold the time that they took."""
         return {name: self.read(name) for name in sorted(self.names())}
 
-    def left(self) -> list[str]:
-        """Leases that nobody holds any more, and unfinished files."""
+    def left(self, deaths: int) -> list[str]:
+        """Leases that nobody holds any more, and unfinished files, after so many kills of the command."""
         return [name for name in self.objects() if name.startswith("leases/") or name.endswith(".tmp")]
 
 
@@ -71,6 +71,18 @@ class BucketShelf(Shelf):
             "Body"
         ].read()
         return found
+
+    def left(self, deaths: int) -> list[str]:
+        """As of any shelf, but for a finished candidate's lease for each kill.
+
+        It stops nobody, and whoever was killed between storing the one and removing the other has left it.
+        """
+        leases = [name for name in super().left(deaths) if self._is_finished(name)]
+        return [name for name in super().left(deaths) if name not in leases[:deaths]]
+
+    def _is_finished(self, lease: str) -> bool:
+        key = lease.removeprefix("leases/").removesuffix(".json")
+        return f"{key[:2]}/{key}.json" in self.names()
 
     def write(self, name: str, content: bytes) -> None:
         """Puts another content in its place."""

@@ -45,6 +45,11 @@ class Trial:
         twin: The undisturbed run to compare with; the arena's by default.
         folder: Where to make the project; ``name`` in the arena by default.
         sections: Of its parameter file. Those but ``runtime`` change the result: they need a twin.
+
+    Attributes:
+        finished: The evaluations as they were first seen, by name.
+        deaths: How often its command was killed.
+        owes_word: Whether one that had come as far as its flow was, and the next has not said so yet.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class Trial:
             self.project = Project.create(place, environment, **sections)
         self.shelf = FolderShelf(place / ".star/evaluations") if shelf is None else shelf
         self.finished: dict[str, bytes] = {}
-        self.owes_word = False
+        self.owes_word, self.deaths = False, 0
         self._spoiled: set[str] = set()
         self._over, self._looking = threading.Event(), threading.Lock()
         self._watch = threading.Thread(target=self._look, daemon=True)
@@ -134,7 +139,7 @@ class Trial:
         left = [
             *(str(one.relative_to(folder)) for one in folder.glob("data/**/.*.tmp")),
             *(str(one.relative_to(folder)) for one in folder.glob(".star/states/**/*") if one.is_file()),
-            *self.shelf.left(),
+            *self.shelf.left(self.deaths),
         ]
         outcome.left += len(left)
         self.require(not left, f"left behind: {', '.join(sorted(left)[:4])}")
@@ -218,6 +223,7 @@ class Attempt:
         for pid in (*before, self.pid):
             kill(pid)
         said = self._said()
+        self.trial.deaths += 1
         self.trial.owes_word = BEGUN in said
         if not gone(everything):
             alive = [pid for pid in everything if is_alive(pid)]
