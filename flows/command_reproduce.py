@@ -9,9 +9,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from flows.command_resume import numbered, params_of, stored
 from flows.display import display
 from flows.session import Where, session
+from flows.stored_runs import numbered, params_of, stored
 from flows.working import working
 from star_core.analysis.reproduction import Agreement, Reproduction, compare
 from star_core.analysis.units import plural

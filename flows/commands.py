@@ -191,7 +191,7 @@ def deploy(
 ) -> None:
     """Goes on with a run by a schedule: served by this process, or by the workers of a pool."""
     from flows.command_deploy import deploy_command
-    from flows.command_resume import params_of
+    from flows.stored_runs import params_of
 
     file = params if params is not None else params_of(Path.cwd(), run)
     deploy_command(where(run, file), cron, timezone, generations, name, pool, once)

@@ -10,10 +10,10 @@ from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from flows.command_evolve import evolve_command
-from flows.command_resume import stored
 from flows.ledger import read_ledger
 from flows.mortal import end_with
 from flows.session import Busy, Where, exclusive
+from flows.stored_runs import stored
 from star_core.errors import ConfigError, StarError
 from star_core.population.generation import next_index, stored_generations
 

@@ -6,9 +6,9 @@ import fcntl
 from collections.abc import Iterator
 
 from flows import versioning
-from flows.command_resume import stored
 from flows.doctor.finding import Finding, Project, ok, refused, warning
 from flows.session import Where
+from flows.stored_runs import stored
 from star_core.errors import StarError
 
 

@@ -55,10 +55,12 @@ class Child:
         channel: Connected to the socket the child's entry function is called with.
         status: Read end of a pipe: a line ``pid N`` once it runs, ``exit N`` once it is gone (negative:
             killed by that signal); end of file before that means that the server died.
+        server: The process that forks and buries it.
     """
 
     channel: socket.socket
     status: int
+    server: subprocess.Popen[bytes]
 
     def close(self) -> None:
         """Lets go of the child, which ends it if it is still there."""
@@ -100,26 +102,28 @@ class ForkServer:
         """
         channel, child_channel = socket.socketpair()
         status, child_status = os.pipe()
-        child = Child(channel, status)
         try:
             with self._lock:
-                self._ask([child_channel.fileno(), child_status])
+                return Child(channel, status, self._ask([child_channel.fileno(), child_status]))
         except (OSError, ServerDied) as error:
-            child.close()
+            channel.close()
+            os.close(status)
             raise ServerDied(str(error)) from error
         finally:
             child_channel.close()
             os.close(child_status)
-        return child
 
-    def _ask(self, descriptors: list[int]) -> None:
+    def _ask(self, descriptors: list[int]) -> subprocess.Popen[bytes]:
         message = _MESSAGE.pack(_FORK, 0)
+        control, process = self._started()
         try:
-            socket.send_fds(self._started(), [message], descriptors)
+            socket.send_fds(control, [message], descriptors)
         except OSError:
             # It died just now, so that it still looks alive.
             self._stop()
-            socket.send_fds(self._started(), [message], descriptors)
+            control, process = self._started()
+            socket.send_fds(control, [message], descriptors)
+        return process
 
     def kill(self, pid: int) -> None:
         """Kills a child and its process group; nothing happens if it is gone.
@@ -132,17 +136,21 @@ class ForkServer:
                 with contextlib.suppress(OSError):
                     self._control.sendall(_MESSAGE.pack(_KILL, pid))
 
+    def give_up(self, child: Child) -> None:
+        """Kills a server that does not do its work, and its children; the next ``fork`` starts another."""
+        child.server.kill()
+
     def close(self) -> None:
         """Ends the server and every child, for good."""
         with self._lock:
             self._closed = True
             self._stop()
 
-    def _started(self) -> socket.socket:
+    def _started(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         if self._closed:
             raise ServerDied("closed")
         if self._process is not None and self._control is not None and self._process.poll() is None:
-            return self._control
+            return self._control, self._process
         self._stop()
         control, theirs = socket.socketpair()
         arguments = {
@@ -162,7 +170,7 @@ class ForkServer:
                 start_new_session=True,
             )
         self._control = control
-        return control
+        return control, self._process
 
     def _stop(self) -> None:
         if self._control is not None:

@@ -30,7 +30,9 @@ PRELOAD = ("star_core.training.fit", "star_core.training.candidate")
 RETRIES = 2
 """How often a candidate killed by someone else's signal is begun again."""
 _GRACE_SECONDS = 5.0
-"""What a child that has reported, or was killed, gets to be gone."""
+"""What a child that has reported gets to be gone."""
+SERVER_SECONDS = 300.0
+"""What the fork server gets to begin a child, its own start included, or to see a killed one gone."""
 
 
 class PoolClosed(Exception):  # noqa: N818
@@ -55,7 +57,7 @@ class _Ending:
         began: Whether there was a process at all.
         answer: What it answered, if it came to that.
         exit_code: ``None``: its server died.
-        timed_out: Whether it was killed at its deadline.
+        timed_out: Whether it was killed at its deadline; its server, if it had not begun.
         seconds: Wall time it ran.
     """
 
@@ -141,7 +143,7 @@ class CandidatePool:
         with self._slot() as slot:
             for _attempt in range(1 + RETRIES):
                 ending = self._attempt(job, slot, on_start)
-                if ending.timed_out:
+                if ending.timed_out and ending.began:
                     detail = f"killed after {self._deadline:g} s (runtime.deadline_seconds)"
                     limits = {"deadline_seconds": self._deadline}
                     return _failure(job, failed(job, "timed_out", detail, ending.seconds, limits=limits))
@@ -150,6 +152,13 @@ class CandidatePool:
                 if ending.exit_code is not None and ending.exit_code >= 0:
                     detail = f"exited with code {ending.exit_code} and no result"
                     return _failure(job, failed(job, "crashed", detail, ending.seconds))
+        if not ending.began and ending.timed_out:
+            raise StarError(
+                f"no candidate process began within {SERVER_SECONDS:g} s, {1 + RETRIES} times in a row",
+                place="training",
+                fix="see what holds this machine up (a file system that does not answer, swapping, a "
+                "stopped process) and run the command again",
+            )
         if not ending.began:
             raise StarError(
                 "candidate processes cannot be started; the reason stands above",
@@ -196,22 +205,27 @@ class CandidatePool:
             child.close()
 
     def _follow(self, child: Child, on_start: Callable[[int], None] | None) -> _Ending:
-        """Reads what a child answers and how it ends; kills it at its deadline."""
+        """Reads what a child answers and how it ends; kills it at its deadline.
+
+        And its server, where that neither begins the child nor sees it gone.
+        """
         answer, status = bytearray(), bytearray()
         started: float | None = None
-        pid, timed_out, until = 0, False, float("inf")
+        pid, killed, timed_out, until = 0, False, False, time.monotonic() + SERVER_SECONDS
         with selectors.DefaultSelector() as selector:
             selector.register(child.channel, selectors.EVENT_READ)
             selector.register(child.status, selectors.EVENT_READ)
             try:
                 while b"exit" not in status or not status.endswith(b"\n"):
                     now = time.monotonic()
-                    ready = selector.select(None if until == float("inf") else max(0.0, until - now))
+                    ready = selector.select(max(0.0, until - now))
                     if not ready and time.monotonic() >= until:
-                        # Its deadline, or its grace after an answer, is over.
                         timed_out = timed_out or not answer.endswith(b"\n")
-                        self._server.kill(pid)
-                        until = time.monotonic() + _GRACE_SECONDS
+                        if pid and not killed:  # its deadline, or its grace after an answer, is over
+                            self._server.kill(pid)
+                        else:  # stopped, or stuck: its end closes the status
+                            self._server.give_up(child)
+                        killed, until = True, time.monotonic() + SERVER_SECONDS
                         continue
                     for key, _ in ready:
                         if key.fd == child.status:
@@ -228,7 +242,7 @@ class CandidatePool:
                         pid = int(status.split(b"\n")[0].split()[1])
                         if on_start is not None:
                             on_start(pid)
-                    if answer.endswith(b"\n") and not timed_out:
+                    if answer.endswith(b"\n") and not killed:
                         until = min(until, time.monotonic() + _GRACE_SECONDS)
                 while _receive(child, answer, wait=False):
                     pass

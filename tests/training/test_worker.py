@@ -15,7 +15,7 @@ import pytest
 from star_core.config import Training
 from star_core.errors import DataError, StarError
 from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, NotStored, PoolClosed, default_workers
+from star_core.training import CandidatePool, NotStored, PoolClosed, default_workers, worker
 from star_core.training.fit import train
 from tests.training import faults
 from tests.training.jobs import small_job
@@ -196,6 +196,44 @@ def test_killed_fork_server_is_replaced(fault):
         with pytest.raises(PoolClosed):
             run.result()
         wait_until(lambda: not alive(pids[1]))
+
+
+def test_fork_server_that_stands_still_is_replaced(fault, monkeypatch):
+    """Whether it is to begin a candidate or to see a killed one gone."""
+    monkeypatch.setattr(worker, "SERVER_SECONDS", 4.0)
+    servers, pids = [], []
+
+    def note(pid):
+        pids.append(pid)
+        servers.append(parent_of(pid))
+
+    def stop_the_server(pid):
+        note(pid)
+        os.kill(servers[-1], signal.SIGSTOP)
+
+    jobs = [
+        replace(fault(action), key=f"{index:064x}")
+        for index, action in enumerate((faults.succeed, faults.succeed, faults.hang, faults.succeed))
+    ]
+    with CandidatePool(1, 1.0, 256, preload=["tests.training.faults"], target=faults.act) as own:
+        assert own.run(jobs[0], note).status == "ok"
+        os.kill(servers[0], signal.SIGSTOP)
+        assert own.run(jobs[1], note).status == "ok"
+        assert own.run(jobs[2], stop_the_server).status == "timed_out"
+        assert own.run(jobs[3], note).status == "ok"
+        assert servers[0] != servers[1] == servers[2] != servers[3]
+        assert not any(alive(pid) for pid in (*servers[:3], *pids))
+
+
+def test_machine_on_which_no_candidate_begins_is_an_error_that_says_so(job, monkeypatch):
+    monkeypatch.setattr("star_core.training.forkserver._START", "import time; time.sleep(600)")
+    monkeypatch.setattr(worker, "SERVER_SECONDS", 0.2)
+    with (
+        CandidatePool(1, 60, 256, preload=[], target=faults.act) as broken,
+        pytest.raises(StarError, match=r"no candidate process began within 0\.2 s, 3 times in a row"),
+    ):
+        broken.run(job)
+    assert stored(job) is None
 
 
 def parent_of(pid):
