@@ -38,7 +38,7 @@ def facts(results: Results) -> Markup:
         ("Forked from", forked_from(results.generations[0])),
         ("Minimised", ", ".join(map(title_of, results.names))),
         ("Subject to", constraints),
-        ("Search space", f"{params.space.preset}, {units.plural(params.space.depth, 'LIV')}"),
+        ("Search space", f"{params.space.preset}, {params.space.depth_in_words}"),
         ("Width", f"{params.model.width} channels"),
         ("Generations × population", f"{results.last.index} × {params.evolution.population}"),
         ("Algorithm, seed", f"{params.evolution.algorithm}, {params.evolution.seed}"),
