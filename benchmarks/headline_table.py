@@ -25,6 +25,7 @@ class Finalist:
         perplexities: One per seed.
         parameters: Of the model.
         cache_bytes: That the context leaves.
+        rate: Its learning rate, times the default.
         tokens_per_second: Decoded behind that context here; ``None``: not measured.
         disturbed: Share of that timing's repeats that had to wait for a processor.
     """
@@ -34,6 +35,7 @@ class Finalist:
     perplexities: Sequence[float]
     parameters: int
     cache_bytes: int
+    rate: float = 1.0
     tokens_per_second: float | None = None
     disturbed: float = 0.0
 
@@ -110,7 +112,14 @@ class Verdict:
 def table(finalists: Sequence[Finalist], verdicts: Sequence[Verdict], spent: str) -> str:
     """Two Markdown tables and what it took."""
     rows = [
-        ("architecture", "perplexity, mean (of each seed)", "parameters", "cache at 4k", "decoded tokens/s"),
+        (
+            "architecture",
+            "learning rate",
+            "perplexity, mean (of each seed)",
+            "parameters",
+            "cache at 4k",
+            "decoded tokens/s",
+        ),
         *map(_row, finalists),
     ]
     judged = [("search for", "finalist", "against the baselines", "shown", "tokens/s against them")]
@@ -128,6 +137,7 @@ def _row(one: Finalist) -> tuple[str, ...]:
     doubt = " (disturbed)" if one.disturbed > DISTURBED else ""
     return (
         one.name,
+        f"× {one.rate:g}",
         f"{one.perplexity:.3f} ({seeds})",
         f"{one.parameters:,}",
         units.size(one.cache_bytes),
