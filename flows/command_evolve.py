@@ -11,13 +11,13 @@ from flows import versioning
 from flows.budget import limited
 from flows.command_stages import describe
 from flows.display import display
-from flows.session import Fork, Where, session
+from flows.session import Fork, Session, Where, session
 from flows.working import working
 from star_core.analysis import units
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import DataError, StarError
-from star_core.evaluation import check_device
+from star_core.evaluation import check_device, machine_fingerprint
 from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
@@ -50,6 +50,7 @@ def evolve_command(
     last, ended = work.params.generations if generations is None else generations, ""
     found = checked_run(where, fork)
     console.print(f"Corpus: {describe(work.data)}", highlight=False, soft_wrap=True)
+    console.print(f"Training: {trainer(work)}", highlight=False, soft_wrap=True)
     if is_complete(where, found, last):
         versioning.record(where, found[-1].index)
         newest = found[-1].index
@@ -81,6 +82,15 @@ def evolve_command(
     if ended:
         console.print(ended, highlight=False, soft_wrap=True)
     return ended
+
+
+def trainer(work: Session) -> str:
+    """On what candidates are trained: a run that went on elsewhere can be told by it."""
+    machine = machine_fingerprint(work.params.training.accelerator)
+    kind = f"{machine['device']} ({machine['instruction_set']}), torch {machine['torch']}"
+    if work.params.runtime.runner != "local":
+        return f"{work.params.runtime.runner} cluster of machines like this one: {kind}"
+    return f"{kind}, {units.plural(work.workers, 'candidate')} at once"
 
 
 def told(

@@ -25,7 +25,7 @@ from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
 from star_core.population.evaluation_file import from_bytes, to_bytes
 from star_core.population.store import EvaluationStore
 from star_core.population.weights import checkpoint_key
-from star_core.training.outcome import Diverged, failed, is_out_of_memory
+from star_core.training.outcome import Diverged, failed, is_device_lost, is_out_of_memory
 
 Target = Callable[[Job], Evaluation]
 
@@ -117,8 +117,10 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
     started = time.perf_counter()
     status: Status
     limits: dict[str, float] = {}
+    device = machine_fingerprint(job.training.accelerator)["device"]
+    _require(device, job)
     try:
-        with _memory_limit(memory_mib, machine_fingerprint(job.training.accelerator)["device"]):
+        with _memory_limit(memory_mib, device):
             return _checked(target(job))
     except StarError:
         raise
@@ -131,12 +133,36 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
             os.kill(os.getpid(), signal.SIGTERM)
         status, detail = "crashed", f"SystemExit: {error}"
     except BaseException as error:
+        if is_device_lost(error):
+            raise _lost(device, job, str(error)) from error
         status = "out_of_memory" if is_out_of_memory(error) else "crashed"
         detail = f"{type(error).__name__}: {error}"
         if status == "out_of_memory":
             limits = {"memory_mib": memory_mib}
             detail = f"more than {memory_mib} MiB (runtime.memory_mib): {detail}"
     return failed(job, status, detail, time.perf_counter() - started, limits=limits)
+
+
+def _require(device: str, job: Job) -> None:
+    """Refuses to train elsewhere than the result's key says: Lightning would, without a word."""
+    if device == "cpu":
+        return
+    import torch
+
+    available = torch.cuda.is_available() if device == "gpu" else torch.backends.mps.is_available()
+    if not available:
+        raise _lost(device, job, "torch finds none")
+
+
+def _lost(device: str, job: Job, reason: str) -> StarError:
+    """Not the candidate's failure, so nothing is stored of it."""
+    return StarError(
+        f"the {device} that candidates train on is not there or went away: {' '.join(reason.split())[:200]}",
+        value=job.training.accelerator,
+        place="training.accelerator",
+        fix="bring it back (nvidia-smi tells its state) and run the same command again: what is finished is "
+        "kept; or set it to cpu, where all is trained anew",
+    )
 
 
 def _checked(evaluation: Evaluation) -> Evaluation:

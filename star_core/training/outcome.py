@@ -7,6 +7,17 @@ from datetime import UTC, datetime
 from star_core.evaluation import Evaluation, Job, Status, machine_fingerprint
 
 _MEMORY_MESSAGES = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
+_LOST_DEVICE_MESSAGES = (
+    "no cuda gpus are available",
+    "no cuda-capable device is detected",
+    "cuda-capable device(s) is/are busy or unavailable",
+    "invalid device ordinal",
+    "gpu is lost",
+    "system not yet initialized",
+    "uncorrectable ecc error",
+    "cuda driver initialization failed",
+)
+"""What CUDA and torch say when there is no device, or none any more (CUDA runtime API, error codes)."""
 
 
 class Diverged(Exception):  # noqa: N818
@@ -70,3 +81,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, (RuntimeError, OSError)) and any(part in text for part in _MEMORY_MESSAGES)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device went away, which no candidate is to blame for."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(part in text for part in _LOST_DEVICE_MESSAGES)

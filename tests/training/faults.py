@@ -53,6 +53,10 @@ def raise_error(job):
     raise ValueError("something\nodd")
 
 
+def lose_device(job):
+    raise RuntimeError("CUDA error: no CUDA-capable device is detected\nCUDA kernel errors might be …")
+
+
 def exit_early(job):
     os._exit(3)
 

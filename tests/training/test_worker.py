@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from star_core.config import Training
 from star_core.errors import DataError, StarError
@@ -269,6 +270,22 @@ def test_user_errors_are_raised_not_recorded(light, pool, job, fault):
     with pytest.raises(DataError, match="another digest"):
         pool.run(replace(job, data_digest="0" * 64))
     assert stored(job) is None
+
+
+def test_device_that_goes_away_is_no_failure_of_the_candidate(light, fault):
+    job = fault(faults.lose_device)
+    with pytest.raises(StarError, match="went away: CUDA error: no CUDA-capable device is detected CUDA ker"):
+        light.run(job)
+    assert stored(job) is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_device_that_is_not_there_is_not_replaced_by_another(light, fault):
+    job = fault(faults.succeed)
+    elsewhere = replace(job, training=job.training.model_copy(update={"accelerator": "gpu"}))
+    with pytest.raises(StarError, match=r"the gpu .* is not there or went away: torch finds none"):
+        light.run(elsewhere)
+    assert stored(elsewhere) is None
 
 
 def test_target_that_cannot_be_loaded_is_a_user_error(job):
