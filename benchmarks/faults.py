@@ -12,6 +12,7 @@ was not survived.
 from __future__ import annotations
 
 import argparse
+import signal
 import tempfile
 import time
 import traceback
@@ -38,6 +39,8 @@ def main() -> None:
     names = arguments.only.split(",")
     if unknown := [name for name in names if name not in SCENARIOS]:
         parser.error(f"no such scenario: {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
+    # A shell that starts this in the background has it ignored, and then so has all that this starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -142,6 +142,9 @@ def interrupt(arena: Arena) -> Outcome:
                 attempt.wait_for_more(more)
             else:
                 attempt.wait_for(partial(fork_servers, attempt.pid))
+            if not attempt.runs():
+                trial.require(False, f"it ended before Ctrl-C: {attempt.end()[-600:]}")
+                break
             found = descendants(attempt.pid)
             os.killpg(attempt.pid, signal.SIGINT)
             trial.expect(attempt.end(130), "star: interrupted; the same command goes on from here$")
