@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -29,6 +30,8 @@ from star_core.errors import DataError
 
 MIN_TOKENS = 64
 """Below this no split of a corpus can teach or measure anything."""
+_OTHERS = 5
+"""How often others may get in between."""
 
 
 def prepare(data: Data, out: str | Path) -> TokenData:
@@ -131,31 +134,43 @@ def join(documents: Sequence[Tokens], separator: int | None, vocab_size: int) ->
 
 
 def _write_folder(out: Path, files: dict[str, bytes]) -> None:
-    """Puts exactly these files at ``out``: a reader, or a crash, meets the old folder, the new, or none."""
+    """Puts exactly these files at ``out``: a reader, or a crash, meets the old folder, the new, or none.
+
+    Of several processes that do so at once, the first that comes to its end has done it for all.
+    """
     try:
-        if _holds(out, files):
-            return
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
-        try:
-            new, old = temporary / "new", temporary / "old"
-            new.mkdir()
-            for name, content in files.items():
-                with (new / name).open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            if out.exists():
-                out.rename(old)
-            new.rename(out)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        for others in reversed(range(_OTHERS + 1)):
+            try:
+                if not _holds(out, files):
+                    _replace_folder(out, files)
+                return
+            except OSError as error:
+                if not others or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                    raise
     except OSError as error:
         raise DataError(
             f"cannot be written ({error.strerror})",
             place=str(out),
             fix="free disk space or make the folder writable, then run the same command again",
         ) from error
+
+
+def _replace_folder(out: Path, files: dict[str, bytes]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+    try:
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        for name, content in files.items():
+            with (new / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _holds(out: Path, files: dict[str, bytes]) -> bool:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +104,22 @@ def test_other_data_replaces_the_old_while_it_is_read(source, tmp_path):
     assert new.digest != old.digest
     assert bytes(old.train) == kept
     assert sorted(path.name for path in out.iterdir()) == ["meta.json", "train.bin", "validation.bin"]
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5], ids=["the same", "another split"])
+def test_others_who_prepare_at_the_same_time_are_no_error(source, tmp_path, monkeypatch, fraction):
+    out, rename, others = tmp_path / "out", Path.rename, [fraction, fraction]
+
+    def others_first(path, target):
+        if path.name == "new" and others:
+            prepare(Data(source=source, validation_fraction=others.pop()), out)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", others_first)
+    found = prepare(Data(source=source, validation_fraction=0.25), out)
+    assert not others
+    assert found.meta["data"]["validation_fraction"] == 0.25
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_prepared_folder_can_be_prepared_again_with_its_split(source, tmp_path):
