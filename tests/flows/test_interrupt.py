@@ -55,7 +55,7 @@ def test_ctrl_c_ends_a_command_at_once_and_a_kill_leaves_no_process(project):
         process.kill()
     assert process.returncode == 130
     assert output.splitlines()[-1] == "star: interrupted; the same command goes on from here"
-    assert len(output.splitlines()) == 3, output
+    assert len(output.splitlines()) == 4, output  # corpus, training, baselines
     assert wait_until(lambda: not any(map(is_alive, everything)), 20)
     assert not project.evaluations()
     assert not list(project.folder.glob("data/**/.*.tmp"))

@@ -8,6 +8,7 @@ from star_core import Genome, SearchSpace, compile_genome
 from star_core.config import Model, Objectives, Params, Training
 from star_core.errors import ConfigError
 from star_core.evaluation import Job
+from star_core.measurement.device import Device
 from star_core.objectives.latency import DEVICE
 from star_core.population.store import EvaluationStore
 from star_core.training import CandidatePool
@@ -84,6 +85,8 @@ def test_a_job_that_cannot_be_measured_is_refused(pool, tmp_path):
     job, _ = measuring("91111", tmp_path)
     with pytest.raises(ConfigError, match="another architecture"):
         pool.run(replace(job, digest="f" * 64, key="1" * 64))
-    elsewhere = job.training.model_copy(update={"accelerator": "mps"})
-    with pytest.raises(ConfigError, match=r"training\.accelerator"):
-        pool.run(replace(job, training=elsewhere, key="2" * 64))
+
+
+def test_a_device_that_cannot_be_timed_is_refused():
+    with pytest.raises(ConfigError, match=r"training\.accelerator: 'mps': latency and memory are"):
+        Device("mps")
