@@ -136,8 +136,16 @@ class ForkServer:
                 with contextlib.suppress(OSError):
                     self._control.sendall(_MESSAGE.pack(_KILL, pid))
 
-    def give_up(self, child: Child) -> None:
-        """Kills a server that does not do its work, and its children; the next ``fork`` starts another."""
+    def give_up(self, child: Child, pid: int = 0) -> None:
+        """Kills a server that does not do its work, and its children; the next ``fork`` starts another.
+
+        Args:
+            child: One of its children.
+            pid: That child's, whose process group goes too. While the server has not seen it gone, nobody
+                else has its process id.
+        """
+        if pid and child.server.poll() is None:
+            _kill_group(pid)
         child.server.kill()
 
     def close(self) -> None:

@@ -224,7 +224,7 @@ class CandidatePool:
                         if pid and not killed:  # its deadline, or its grace after an answer, is over
                             self._server.kill(pid)
                         else:  # stopped, or stuck: its end closes the status
-                            self._server.give_up(child)
+                            self._server.give_up(child, pid)
                         killed, until = True, time.monotonic() + SERVER_SECONDS
                         continue
                     for key, _ in ready:

@@ -221,6 +221,8 @@ def test_fork_server_that_stands_still_is_replaced(fault, monkeypatch):
         os.kill(servers[0], signal.SIGSTOP)
         assert own.run(jobs[1], note).status == "ok"
         assert own.run(jobs[2], stop_the_server).status == "timed_out"
+        helper = int(Path(jobs[2].data).read_text())
+        wait_until(lambda: not alive(helper))
         assert own.run(jobs[3], note).status == "ok"
         assert servers[0] != servers[1] == servers[2] != servers[3]
         assert not any(alive(pid) for pid in (*servers[:3], *pids))
