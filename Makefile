@@ -20,7 +20,7 @@ check: $(VENV)/ready-test
 	lint-imports
 
 repro: $(VENV)/ready
-	python -m flows.server dvc repro
+	python -m star_flows.server.process dvc repro
 
 bench: $(VENV)/ready-bench
 	python -m benchmarks.operators

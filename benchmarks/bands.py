@@ -12,8 +12,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.searches import Course
-from star_core.analysis.axes import axis, frame, path, picture
-from star_core.analysis.markup import Markup, tag
+from star_core.analysis.drawing.axes import axis, frame, path, picture
+from star_core.analysis.drawing.markup import Markup, tag
 
 WIDTH, HEIGHT = 760.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 190.0, 34.0, 52.0

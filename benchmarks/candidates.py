@@ -45,8 +45,8 @@ from star_core import SearchSpace
 from star_core.config import Params, load_params
 from star_core.datasets import TokenData, prepare
 from star_core.evaluation import Job
-from star_core.training import CandidatePool, default_workers
-from star_core.training.candidate import encode_job
+from star_core.training import CandidatePool
+from star_core.training.processes.wire import encode_job
 
 FASTER_GOAL = 2.0
 TOLERANCE = 0.01
@@ -92,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(params.data, Path(folder) / "tokens")
         jobs = choose(params, data, arguments.genomes)
-        setting = Setting(jobs, params, default_workers(params.training), Path(folder))
+        setting = Setting(jobs, params, params.workers, Path(folder))
         recipe = params.training
         print(f"{len(jobs)} genomes, {recipe.steps} steps of {recipe.batch_size} × {recipe.sequence_length}")
         passes: dict[str, list[Pass]] = {OURS: [], PLAIN: [], PLAIN_ONE: []}

@@ -20,9 +20,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+from star_flows.server.process import prefect_server
+
 from benchmarks import damage, kills, lost_storage, misbehaviour  # noqa: F401 -- each registers its scenarios
 from benchmarks.arena import SCENARIOS, Arena, Outcome
-from flows.server import prefect_server
 from tests.flows.projects import environment_for
 
 WIDTHS = (33, 10, 10, 12, 11, 6, 12)

@@ -46,8 +46,8 @@ from star_core.objectives.base import objective
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool
 
 CHOOSING_SEED = 100
 """Of the training that chooses who goes into the final; the final's seeds are others."""
@@ -192,7 +192,7 @@ class Final:
         self.params = load_params(folder / f"{QUALITY.run}.yaml")
         self.data: TokenData = load_tokens(folder / "data" / "tokens" / QUALITY.run)
         self.storage = folder / ".star" / "evaluations"
-        self.workers = default_workers(self.params.training)
+        self.workers = self.params.workers
         runtime = self.params.runtime
         self.pool = CandidatePool(self.workers, runtime.deadline_seconds, runtime.memory_mib)
         self.hand_designed = baselines(scale.depth)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from star_core.analysis import units
+from star_core import units
 from star_core.architecture import Architecture
 from star_core.genome.baselines import PATTERNS
 

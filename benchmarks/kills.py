@@ -12,10 +12,10 @@ from functools import partial
 from itertools import cycle
 
 import yaml
+from star_flows.server.process import prefect_server
 
 from benchmarks.arena import Arena, Outcome, scenario
 from benchmarks.trial import Attempt, Trial, go_on, gone, kill
-from flows.server import prefect_server
 from tests.flows.processes import (
     children,
     command,

@@ -16,7 +16,8 @@ from benchmarks.jobs import Finished, baselines, make_jobs, random_candidates, r
 from star_core import SearchSpace
 from star_core.config import Data, Model, Params, Training
 from star_core.datasets import prepare
-from star_core.training import CandidatePool, default_workers
+from star_core.machine import default_workers
+from star_core.training import CandidatePool
 
 
 def cell(one: Finished) -> str:
@@ -40,7 +41,7 @@ def main() -> None:
         )
         for label, rate in rates.items()
     }
-    workers = default_workers(Training(accelerator="cpu"))
+    workers = default_workers("cpu", threads=1)
     with tempfile.TemporaryDirectory() as folder, CandidatePool(workers, 600, 4096) as pool:
         data = prepare(Data(), Path(folder) / "tokens")
         print(f"{'nats per byte':<16}" + "".join(f"{label:>11}" for label in rates))

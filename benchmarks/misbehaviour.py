@@ -25,7 +25,7 @@ FAULTS = "BENCHMARK_FAULTS"
 """Variable of the environment: a JSON file, genome → how it misbehaves."""
 SHIM = """
 import sys
-if "star_core.training.forkserver" in " ".join(sys.orig_argv):
+if "star_core.training.processes.forkserver" in " ".join(sys.orig_argv):
     from benchmarks.misbehaviour import misbehave
     misbehave()
 """

@@ -23,14 +23,13 @@ from pathlib import Path
 import psutil
 
 from star_core.config import load_params
-from star_core.population.store import EvaluationStore
-from star_core.training.devices import default_workers
+from star_core.storage.evaluations import EvaluationStore
 
 CACHED = """
 import sys, time
-from flows.display import display
-from flows.session import Where
-from flows.generation import generation, make_generation
+from star_flows.run.display import display
+from star_flows.run.session import Where
+from star_flows.generation import generation, make_generation
 from prefect import flow
 
 where = Where({root!r}, "main")
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("--params", default="params.yaml")
     source = Path(parser.parse_args().params)
     params = load_params(source)
-    workers = params.runtime.workers or default_workers(params.training)
+    workers = params.workers
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         shutil.copy(source, root / "params.yaml")

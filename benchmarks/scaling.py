@@ -56,13 +56,13 @@ TINY = {
 }
 GENERATIONS = """
 import json, sys, time
-from flows.session import Where, session
-from flows.working import working
+from star_flows.run.session import Where, session
+from star_flows.run.context import working
 
 where = Where({root!r}, "main")
 session(where).data
 with working(where):
-    from flows.generation import make_generation
+    from star_flows.generation import make_generation
     for index in range(3):
         began = time.perf_counter()
         make_generation(where, index)

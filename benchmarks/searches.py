@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from star_core.analysis.pareto import Normalisation, fresh, front
-from star_core.analysis.repairs import Breakage, broken, children_of
+from star_core.analysis.run.pareto import Normalisation, fresh, front
+from star_core.analysis.run.repairs import Breakage, broken, children_of
 from star_core.config import Params, params_from
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem

@@ -55,7 +55,7 @@ def measure_shares(setting: Setting, number: int) -> list[dict[str, float]]:
         setting.workers,
         3 * runtime.deadline_seconds,
         runtime.memory_mib,
-        preload=("star_core.training.fit", "star_core.training.candidate", "benchmarks.shares"),
+        preload=("star_core.training.fit", "star_core.training.processes.child", "benchmarks.shares"),
         target="benchmarks.shares:train_then_bare",
     ) as pool:
         # The server is running after this, so that no candidate waits for it.

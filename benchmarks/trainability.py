@@ -28,8 +28,8 @@ from star_core import SearchSpace
 from star_core.config import Data, Model, Params, Runtime, Training
 from star_core.datasets import TokenData, prepare
 from star_core.evaluation import Evaluation, Job, is_final
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool
 from star_core.training.data import validation_starts
 
 BEATS_GOAL, DIVERGES_GOAL = 0.98, 0.01
@@ -86,7 +86,11 @@ def evaluate(jobs: Mapping[str, Job], params: Params) -> dict[str, Evaluation]:
     if found:
         print(f"{len(found)} of them are stored already")
     missing = {name: job for name, job in jobs.items() if name not in found}
-    workers, began, before = default_workers(params.training), time.perf_counter(), len(found)
+    workers, began, before = (
+        params.workers,
+        time.perf_counter(),
+        len(found),
+    )
     limits = params.runtime
     with CandidatePool(workers, limits.deadline_seconds, limits.memory_mib) as pool:
         for one in run_jobs(pool, missing, workers):

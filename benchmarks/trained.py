@@ -14,8 +14,8 @@ from star_core.evaluation import Evaluation, Job, evaluation_key, is_final
 from star_core.evolution.base import EVERY_CLASS, Problem
 from star_core.genome import Genome
 from star_core.population.individual import Offspring
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool
 
 
 class Trained:
@@ -30,7 +30,10 @@ class Trained:
         params: Params = params_from(dict(sections), "experiment")
         self.data = prepare(params.data, folder / "tokens")
         self.storage, self.states = folder / "evaluations", folder / "states"
-        self.limits, self.workers = params.runtime, default_workers(params.training)
+        self.limits, self.workers = (
+            params.runtime,
+            params.workers,
+        )
         self.pool = CandidatePool(self.workers, self.limits.deadline_seconds, self.limits.memory_mib)
 
     def __enter__(self) -> Trained:

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.display import display
-from flows.outage import one_wait
-from flows.probes import joined, probe_all
-from flows.runners import with_runner
-from flows.session import Where, session
-from flows.tasks import compile_candidates
-from flows.training import train_all
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.objectives.base import measure
@@ -21,6 +14,15 @@ from star_core.population.comparison import (
     read_comparison,
 )
 from star_core.population.individual import Cost
+
+from .candidates.batch import train_all
+from .candidates.runner import with_runner
+from .probes import joined, probe_all
+from .run.display import display
+from .run.paths import Where
+from .run.session import session
+from .server.outages import one_wait
+from .tasks import compile_candidates
 
 
 @flow(name="comparison", flow_run_name="{where.run} {purpose}", persist_result=False)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.display import display
-from flows.outage import one_wait
-from flows.probes import joined, probe_all
-from flows.rungs import forget_states, train_in_rungs
-from flows.runners import with_runner
-from flows.session import Where, session
-from flows.tasks import adopt, compile_candidates, evaluate, publish, recombine_and_mutate, sample, survive
-from flows.training import train_all
 from star_core.evaluation import encode_evaluation
 from star_core.population.individual import Offspring
+
+from .candidates.batch import train_all
+from .candidates.runner import with_runner
+from .halving import forget_states, train_in_rungs
+from .probes import joined, probe_all
+from .run.display import display
+from .run.paths import Where
+from .run.session import session
+from .server.outages import one_wait
+from .tasks import adopt, compile_candidates, evaluate, publish, recombine_and_mutate, sample, survive
 
 
 @flow(name="generation", flow_run_name="{where.run} generation {index}", persist_result=False)

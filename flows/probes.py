@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flows.session import Where, session
-from flows.training import train_all
 from star_core.evaluation import Evaluation, Job
 from star_core.objectives.base import probes
+
+from .candidates.batch import train_all
+from .run.paths import Where
+from .run.session import session
 
 Probed = Mapping[str, tuple[Evaluation, ...]]
 """Name of a candidate → what its probes measured."""

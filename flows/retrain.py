@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from flows.comparison import comparison
-from flows.runners import with_runner
-from flows.session import Where, session
 from star_core.errors import StoreError
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.scaling import at_depth
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
+
+from .candidates.runner import with_runner
+from .comparison import comparison
+from .run.paths import Where
+from .run.session import session
 
 
 def best_of(generation: Generation, top: int) -> list[Individual]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import publish_generation
-from flows.display import display
-from flows.session import Where, session
 from star_core.evaluation import decode_evaluation
 from star_core.evolution.screening import can_screen, is_screening
 from star_core.evolution.step import adopted, assess, offspring_of, select
 from star_core.genome.backbone import Genome
 from star_core.population.generation import generation_path, read_generation
 from star_core.population.individual import Individual, Offspring
+
+from .run.artifacts import publish_generation
+from .run.display import display
+from .run.paths import Where
+from .run.session import session
 
 
 def _vary(where: Where, index: int) -> list[str]:

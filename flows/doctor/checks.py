@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from flows.doctor import cluster, installed, machine, project, runs, security, server, storage
-from flows.doctor.finding import Check, Finding, Project, problem, refused, shown_url
 from star_core.errors import StarError
+
+from . import cluster, installed, machine, project, runs, security, server, storage
+from .finding import Check, Finding, Project, problem, refused, shown_url
 
 CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Installed", (installed.python, installed.packages, installed.torch)),

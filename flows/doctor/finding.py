@@ -9,11 +9,12 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from flows.ledger import read_ledger
-from flows.session import Where
 from star_core.config import Params, load_params
 from star_core.errors import StarError
-from star_core.population.failures import redact
+from star_core.storage.failures import redact
+
+from ..run.paths import Where
+from ..versions.ledger import read_ledger
 
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from flows.doctor.finding import Finding, Project, ok, problem, warning
+from .finding import Finding, Project, ok, problem, warning
 
 PACKAGE = "star-open"
 _CONSTRAINT = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")

@@ -24,10 +24,10 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import get_current_settings
 
-from flows.doctor.finding import Finding, Project, ok, problem, shown_url, warning
-from flows.outage import REFUSED
-from flows.registration import FLOW
-from flows.server import answers, api_url
+from ..schedule.deployment import FLOW
+from ..server.outages import REFUSED
+from ..server.process import answers, api_url
+from .finding import Finding, Project, ok, problem, shown_url, warning
 
 SECONDS = 4.0
 """Until an answer that does not come is given up."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from star_core.analysis import units
-from star_core.analysis.terminal_table import terminal_table
-from star_core.analysis.wording import shown_name
+from star_core import units
+from star_core.analysis.report.wording import shown_name
+from star_core.analysis.terminal.table import terminal_table
 from star_core.downstream.harness import Score, Scores
 from star_core.population.comparison import Entry
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from star_core.genome.layout import NO_LIV, Vector
 from star_core.genome.space import SearchSpace
-from star_core.genome.tables import GENES_PER_LIV
+from star_core.vocabulary.tables import GENES_PER_LIV
 
 
 def keep_classes(

@@ -29,8 +29,8 @@ from star_core.evolution.resizing import resize
 from star_core.evolution.survival import standing
 from star_core.genome.backbone import Genome
 from star_core.genome.layout import Layout
-from star_core.genome.tables import GENES_PER_LIV
 from star_core.population.individual import Individual, Offspring, Origin, individual_id
+from star_core.vocabulary.tables import GENES_PER_LIV
 
 Vector = npt.NDArray[np.int64]
 

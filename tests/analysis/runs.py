@@ -15,8 +15,8 @@ from star_core.objectives.base import measure
 from star_core.population.comparison import Comparison, Entry, comparison_path
 from star_core.population.generation import Generation, generation_path
 from star_core.population.individual import Cost, Individual, Origin, Repair
-from star_core.population.store import EvaluationStore
 from star_core.semantics import VERSIONS
+from star_core.storage.evaluations import EvaluationStore
 from tests.evolution.experiments import DATA, evolve, experiment, pretended
 
 ALL = ("perplexity", "parameters", "cache_bytes")

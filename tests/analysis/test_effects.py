@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from star_core.analysis.effects import effects, strongest
-from star_core.analysis.motif_charts import forest
-from star_core.analysis.occurrences import Motif
-from star_core.analysis.results import Results
+from star_core.analysis.drawing.motif_charts import forest
+from star_core.analysis.motifs.effects import effects, strongest
+from star_core.analysis.motifs.occurrences import Motif
+from star_core.analysis.run.results import Results
 from tests.analysis.runs import experiment, generation, individual
 
 PARAMS = experiment(space={"depth": 2}, objectives={"names": ["perplexity", "parameters"]}).params

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from star_core.analysis.encoding import ABSENT, Encoding
-from star_core.analysis.motifs import links
+from star_core.analysis.motifs.encoding import ABSENT, Encoding
+from star_core.analysis.motifs.motifs import links
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
 from star_core.genome.space import SearchSpace

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from star_core.analysis.encoding import ABSENT, Encoding
-from star_core.analysis.inheritance import NEW, Inheritance
-from star_core.analysis.lineage import individuals
+from star_core.analysis.motifs.encoding import ABSENT, Encoding
+from star_core.analysis.motifs.inheritance import NEW, Inheritance
+from star_core.analysis.run.lineage import individuals
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
 from tests.analysis.runs import PAPER, evolve, experiment, individual

@@ -1,8 +1,8 @@
 import pytest
 
-from star_core.analysis.family_tree import family_tree, readable_lineage
-from star_core.analysis.lineage import ancestry, individuals, made_by, mutated_livs, position_name
-from star_core.analysis.tree_layout import NODE, TRUNK, layout
+from star_core.analysis.drawing.family_tree import family_tree, readable_lineage
+from star_core.analysis.drawing.tree_layout import NODE, TRUNK, layout
+from star_core.analysis.run.lineage import ancestry, individuals, made_by, mutated_livs, position_name
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
 from star_core.genome.class_genome import GENES_PER_CLASS

@@ -2,10 +2,18 @@ from dataclasses import replace
 
 import pytest
 
-from star_core.analysis.motifs import Family, Link, Motifs, class_order, class_shares, links, short_name
+from star_core.analysis.motifs.motifs import (
+    Family,
+    Link,
+    Motifs,
+    class_order,
+    class_shares,
+    links,
+    short_name,
+)
 from star_core.compiler import compile_genome
 from star_core.genome import Genome, canonical
-from star_core.genome.operator import class_table
+from star_core.vocabulary.operator import class_table
 from tests.analysis.runs import PAPER
 
 

@@ -1,6 +1,6 @@
-from star_core.analysis import pareto
-from star_core.analysis.outcomes import evaluations, general_rule, has_failed, statuses, total_seconds
-from star_core.population.store import EvaluationStore
+from star_core.analysis.run import pareto
+from star_core.analysis.run.outcomes import evaluations, general_rule, has_failed, statuses, total_seconds
+from star_core.storage.evaluations import EvaluationStore
 from tests.analysis.runs import evolve, experiment, fill_store, generation, individual
 
 

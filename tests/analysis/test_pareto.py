@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from star_core.analysis.pareto import (
+from star_core.analysis.run.pareto import (
     BEST,
     REFERENCE,
     Normalisation,

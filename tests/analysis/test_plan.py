@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from star_core import Genome, SearchSpace, compile_genome
-from star_core.analysis.pace import Load, Pace, Timing, calibration_steps, fit, telling, timings
-from star_core.analysis.plan import GENERATION_SECONDS, Plan, Stage, trained_share, training_bytes
-from star_core.analysis.plan_table import plan_parts
 from star_core.config import Budget, Params, Runtime, Training, params_from
 from star_core.evaluation import Evaluation
+from star_core.planning.pace import Load, Pace, Timing, calibration_steps, fit, telling, timings
+from star_core.planning.plan import GENERATION_SECONDS, Plan, Stage, trained_share, training_bytes
+from star_core.planning.plan_table import plan_parts
 
 MACHINE = {"torch": "2", "device": "cpu", "instruction_set": "avx2"}
 EVEN = Pace(0.0, 1e-9, (0.0,) * 4, (1.0, 1.0), 1e9, 6, "a test")

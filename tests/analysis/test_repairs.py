@@ -2,7 +2,7 @@
 
 import pytest
 
-from star_core.analysis.repairs import Breakage, broken, children_of, course, repaired
+from star_core.analysis.run.repairs import Breakage, broken, children_of, course, repaired
 from star_core.genome import Genome
 from star_core.genome.layout import Layout
 from tests.evolution.experiments import evolve, experiment

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from star_core.analysis.candidates import vocab_size_of
-from star_core.analysis.report import write_report
-from star_core.analysis.results import Results
-from star_core.analysis.wording import headline, trade_off
+from star_core.analysis.report.report import write_report
+from star_core.analysis.report.wording import headline, trade_off
+from star_core.analysis.run.candidates import vocab_size_of
+from star_core.analysis.run.results import Results
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome import Genome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from star_core.analysis.reproduction import Agreement, compare
+from star_core.analysis.run.reproduction import Agreement, compare
 from tests.analysis.runs import generation, individual
 
 

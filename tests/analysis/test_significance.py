@@ -3,11 +3,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from star_core.analysis.encoding import Encoding
-from star_core.analysis.occurrences import Codebook, Motif, motifs_of
-from star_core.analysis.results import Results
-from star_core.analysis.significance import Tail
-from star_core.analysis.trends import trends
+from star_core.analysis.motifs.encoding import Encoding
+from star_core.analysis.motifs.occurrences import Codebook, Motif, motifs_of
+from star_core.analysis.motifs.significance import Tail
+from star_core.analysis.motifs.trends import trends
+from star_core.analysis.run.results import Results
 from star_core.compiler import compile_genome
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import assess, offspring_of, select

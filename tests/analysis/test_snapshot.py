@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from star_core.analysis.snapshot import SHOWN, data_uri, snapshots
+from star_core.analysis.report.snapshot import SHOWN, data_uri, snapshots
 from star_core.population.comparison import Entry
 from star_core.population.individual import Cost
 from tests.analysis.runs import generation, individual

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from star_core.analysis.tables import front_table
+from star_core.analysis.terminal.front_table import front_table
 from star_core.population.comparison import comparison_path, read_comparison
 from tests.analysis.runs import evolve, experiment, store_baselines
 

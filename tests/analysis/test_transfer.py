@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from star_core.analysis.report import write_report
-from star_core.analysis.results import Results
-from star_core.analysis.transfer import metrics, studies
-from star_core.analysis.transfer_figures import transfer
+from star_core.analysis.report.report import write_report
+from star_core.analysis.report.transfer_sections import transfer
+from star_core.analysis.run.results import Results
+from star_core.analysis.run.transfer import metrics, studies
 from star_core.config import params_from
 from star_core.evolution.base import Problem
 from star_core.genome import Genome

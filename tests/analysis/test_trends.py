@@ -1,9 +1,9 @@
 import pytest
 
-from star_core.analysis import trends as module
-from star_core.analysis.occurrences import Motif
-from star_core.analysis.results import Results
-from star_core.analysis.trends import Presence, trends
+from star_core.analysis.motifs import trends as module
+from star_core.analysis.motifs.occurrences import Motif
+from star_core.analysis.motifs.trends import Presence, trends
+from star_core.analysis.run.results import Results
 from tests.analysis.runs import experiment, generation, individual
 
 PARAMS = experiment(space={"depth": 4}, objectives={"names": ["perplexity"]}).params

@@ -1,8 +1,8 @@
 import pytest
 
-from star_core.analysis import units
-from star_core.analysis.axes import axis, linear_ticks, log_ticks
-from star_core.analysis.markup import Markup, join, tag
+from star_core import units
+from star_core.analysis.drawing.axes import axis, linear_ticks, log_ticks
+from star_core.analysis.drawing.markup import Markup, join, tag
 
 
 @pytest.mark.parametrize(

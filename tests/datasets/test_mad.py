@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from star_core.datasets.mad import (
+from star_core.errors import DataError
+from star_core.mad.tasks import (
     IGNORE,
     TASKS,
     compression,
@@ -15,7 +16,6 @@ from star_core.datasets.mad import (
     selective_copying,
     task,
 )
-from star_core.errors import DataError
 
 NAMES = sorted(TASKS)
 BASELINES = {

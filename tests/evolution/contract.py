@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from star_core.analysis.pareto import dominates
+from star_core.analysis.run.pareto import dominates
 from star_core.config import digest_json
 from star_core.evolution.base import algorithm
 from star_core.evolution.step import offspring_of

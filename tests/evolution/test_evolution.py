@@ -143,7 +143,7 @@ def test_the_same_generation_in_another_process_and_hash_seed():
 def test_the_search_half_needs_no_torch():
     program = (
         "import sys; from tests.evolution.experiments import evolve, experiment; evolve(experiment(), 1);"
-        "import star_core.cli, star_core.analysis.report;"
+        "import star_core.cli, star_core.analysis.report.report;"
         "sys.exit(any(m in sys.modules for m in ('torch', 'lightning', 'prefect', 'dvc')))"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from star_core.analysis.explain import find_architecture
+from star_core.analysis.terminal.explain import find_architecture
 from star_core.config import Params
 from star_core.errors import ConfigError, StarError
 from star_core.evolution.base import ALGORITHMS, founders
@@ -16,8 +16,8 @@ from star_core.evolution.resizing import resize
 from star_core.evolution.step import adopted, offspring_of
 from star_core.genome import Genome, SearchSpace
 from star_core.genome.class_names import is_named
-from star_core.genome.tables import GENES_PER_LIV
 from star_core.population.generation import check_individuals, generation_path, read_generation
+from star_core.vocabulary.tables import GENES_PER_LIV
 from tests.evolution.experiments import evolve, experiment
 
 SPACES = {

@@ -10,7 +10,7 @@ from benchmarks import landscape
 from benchmarks.algorithms import BASELINE, NO_DATA, SUITES, contender, pretend, report
 from benchmarks.bands import band, saving, write_csv, write_svg
 from benchmarks.searches import Course, parameters, search
-from star_core.analysis.repairs import Breakage
+from star_core.analysis.run.repairs import Breakage
 from star_core.errors import ConfigError
 from star_core.evolution.base import ALGORITHMS
 from star_core.genome import Genome

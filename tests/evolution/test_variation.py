@@ -15,7 +15,7 @@ from star_core.evolution.links import keep_links
 from star_core.evolution.operators import GenomeProblem, PositionMutation
 from star_core.evolution.step import offspring_of
 from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import GENES_PER_LIV
+from star_core.vocabulary.tables import GENES_PER_LIV
 from tests.evolution.experiments import evolve, experiment
 
 REPAIRED = ("age_moea", "firefly", "genetic", "nsga2", "nsga3", "sms_emoa")

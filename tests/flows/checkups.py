@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from star_flows.doctor.finding import Check, Finding, Project
 
-from flows.doctor.finding import Check, Finding, Project
 from tests.flows.projects import TINY
 
 SECRET = "hunter2-never-to-be-shown"

@@ -55,7 +55,7 @@ def wait_until(condition: Callable[[], object], seconds: float, pause: float = 0
 
 def fork_servers(pid: int) -> list[int]:
     """The fork servers of candidates below a process; candidates look like theirs."""
-    found = {one for one in descendants(pid) if "star_core.training.forkserver" in command(one)}
+    found = {one for one in descendants(pid) if "star_core.training.processes.forkserver" in command(one)}
     return sorted(found - {child for one in found for child in children(one)})
 
 

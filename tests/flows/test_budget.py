@@ -9,14 +9,15 @@ from dataclasses import asdict, replace
 from unittest.mock import MagicMock
 
 import pytest
+from star_flows.commands.plan import plan_of
+from star_flows.run.budget import Account, BudgetSpent, limited
+from star_flows.run.paths import Where
+from star_flows.run.session import session
 
-from flows.budget import Account, BudgetSpent, limited
-from flows.command_plan import plan_of
-from flows.session import Where, session
-from star_core.analysis.plan import Stage
 from star_core.config import Budget, Model, Training
 from star_core.errors import ConfigError, StarError
 from star_core.evaluation import Evaluation, Job
+from star_core.planning.plan import Stage
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import stored_generations
 from tests.flows.projects import TINY, Project
@@ -29,8 +30,8 @@ ALL = BASELINES + 3 * POPULATION
 BY_CANDIDATES = """
 import sys
 from pathlib import Path
-from flows.command_evolve import evolve_command
-from flows.session import Where, session
+from star_flows.commands.evolve import evolve_command
+from star_flows.run.session import Where, session
 where = Where(str(Path.cwd()), "main")
 session(where).elapsed = lambda: float(len(list(Path(".star/evaluations").glob("*/*.json"))))
 evolve_command(where, None, max_seconds=float(sys.argv[1]))
@@ -160,7 +161,7 @@ class Waiting:
 
 
 def test_seconds_are_kept_within_one_candidate(monkeypatch):
-    from flows import training
+    from star_flows.candidates import batch as training
 
     work = Waiting(Budget(seconds=25))
     monkeypatch.setattr(training, "session", lambda _: work)

@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from star_flows.candidates.cluster_worker import kind_of_machine, own_trainer, train_here
+from star_flows.clusters import engine as clusters
+from star_flows.clusters.engine import Watch
+from star_flows.clusters.open import require_reachable
+from star_flows.run.trainer import Trainer
+from star_flows.server.process import server_at_hand
 
-from flows import clusters
-from flows.cluster_worker import kind_of_machine, own_trainer, train_here
-from flows.clusters import Watch, require_reachable
-from flows.own_server import server_at_hand
-from flows.trainer import Trainer
 from star_core.config import Runtime
 from star_core.datasets.transfer import publish
 from star_core.errors import ConfigError, StarError
-from star_core.population.weights import checkpoint_key
+from star_core.storage.weights import checkpoint_key
 from tests.flows.prefect_api import Api
 from tests.flows.processes import (
     children,

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from star_flows.doctor.finding import Project as Patient
+from star_flows.doctor.server import deployments
+from star_flows.run.locks import exclusive
+from star_flows.run.paths import Where
+from star_flows.schedule.command import deploy_command
+from star_flows.schedule.cron import local_zone, schedule
 
-from flows.command_deploy import deploy_command
-from flows.doctor.finding import Project as Patient
-from flows.doctor.server import deployments
-from flows.schedules import local_zone, schedule
-from flows.session import Where, exclusive
 from star_core.errors import ConfigError, StarError
 from tests.flows.prefect_api import Api
 from tests.flows.processes import descendants, is_alive, wait_until
@@ -143,7 +144,7 @@ def test_a_worker_goes_on_with_a_run(finished, quick, api, tmp_path):
 def test_a_users_error_is_a_failed_run_with_one_line(
     run, generations, message, finished, api, tmp_path, monkeypatch
 ):
-    from flows.deployments import continue_run
+    from star_flows.schedule.flow import continue_run
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(finished.folder, tmp_path / "wrong", symlinks=True)
@@ -172,7 +173,7 @@ def test_prefect_deploy_registers_the_same(quick, api, tmp_path):
         "params": "params.yaml",
         "generations": 2,
     }
-    assert (found["entrypoint"], found["work_pool_name"]) == ("flows.deployments.continue_run", "star")
+    assert (found["entrypoint"], found["work_pool_name"]) == ("star_flows.schedule.flow.continue_run", "star")
     assert found["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
 
 
@@ -239,8 +240,10 @@ def test_the_time_zone_is_this_machines(monkeypatch):
 )
 def test_nothing_is_started_for_a_wrong_order(options, message, finished, monkeypatch):
     monkeypatch.chdir(finished.folder)
-    monkeypatch.setattr("flows.command_deploy.answers", lambda *_, **__: False)
-    monkeypatch.setattr("flows.command_deploy.prefect_server", lambda *_: pytest.fail("a server was started"))
+    monkeypatch.setattr("star_flows.schedule.command.answers", lambda *_, **__: False)
+    monkeypatch.setattr(
+        "star_flows.schedule.command.prefect_server", lambda *_: pytest.fail("a server was started")
+    )
     where = Where(str(finished.folder), options.get("run", "main"), options.get("params", "params.yaml"))
     name, pool, once = options.get("name"), options.get("pool"), options.get("once", False)
     with (

@@ -23,9 +23,8 @@ from prefect.settings import (
     temporary_settings,
 )
 from rich.console import Console
-
-from flows.command_doctor import SUBJECT_WIDTH, doctor_command, table
-from flows.doctor import (
+from star_flows.commands.doctor import SUBJECT_WIDTH, doctor_command, table
+from star_flows.doctor import (
     checks,
     cluster,
     installed,
@@ -35,7 +34,8 @@ from flows.doctor import (
     server,
     storage,
 )
-from flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
+from star_flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
+
 from tests.flows.checkups import SECRET, answering, empty_project, found, only, secret_file
 from tests.flows.projects import TINY
 from tests.flows.projects import Project as Folder
@@ -262,7 +262,7 @@ def test_what_a_run_lacks_is_said_with_what_to_do(copied):
 
 def test_who_works_on_a_run_is_said(copied):
     code = (
-        "import sys; from flows.session import Where, exclusive\n"
+        "import sys; from star_flows.run.session import Where, exclusive\n"
         "with exclusive(Where(sys.argv[1], 'main')): print('held', flush=True); input()"
     )
     held = subprocess.Popen(
@@ -335,6 +335,6 @@ def test_the_command_says_it_all_and_ends_with_1_if_something_does_not_work(fini
 
 
 def test_a_healthy_project_ends_normally(copied, monkeypatch, capsys):
-    monkeypatch.setattr("flows.command_doctor.examine", lambda _: iter([("All", [ok("a", "b")])]))
+    monkeypatch.setattr("star_flows.commands.doctor.examine", lambda _: iter([("All", [ok("a", "b")])]))
     doctor_command(copied.root, None, "params.yaml")
     assert "1 ok, 0 warnings, 0 problems" in capsys.readouterr().out

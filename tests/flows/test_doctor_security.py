@@ -12,9 +12,9 @@ from prefect.settings import (
     PREFECT_SERVER_API_HOST,
     temporary_settings,
 )
+from star_flows.doctor import listening, security
+from star_flows.doctor.finding import Level
 
-from flows.doctor import listening, security
-from flows.doctor.finding import Level
 from tests.flows.checkups import SECRET, answering, empty_project, found, only, secret_file
 
 

@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
+from star_flows.server.outages import explaining
 
-from flows.outage import explaining
 from star_core.errors import StarError
 from tests.flows.processes import children, command, descendants, fork_servers, is_alive, wait_until
 from tests.flows.projects import TINY, Project

@@ -7,8 +7,8 @@ import signal
 from urllib.parse import urlsplit
 
 import pytest
+from star_flows.server.process import prefect_server
 
-from flows.server import prefect_server
 from tests.flows.prefect_api import Api
 from tests.flows.processes import children, command, is_alive, wait_until
 from tests.flows.projects import Project, environment_for

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from star_flows.run.trainer import Trainer
 
-from flows.trainer import Trainer
 from star_core.config import Runtime
 from star_core.evaluation import encode_evaluation
-from star_core.population.store import EvaluationStore
+from star_core.storage.evaluations import EvaluationStore
 from star_core.training import CandidatePool, NotStored
 from tests.object_store import ObjectStore
 from tests.training import faults
@@ -57,7 +57,7 @@ def make(job):
     def trainer(note=lambda _: None):
         runtime = Runtime(storage=job.storage, endpoint=job.endpoint, patience_seconds=60, lease_seconds=5)
         one = Trainer(runtime, workers=1, threads=1, note=note)
-        preload = ["tests.training.faults", "star_core.population.bucket"]
+        preload = ["tests.training.faults", "star_core.storage.s3"]
         one._pool = CandidatePool(1, 60, 512, preload=preload, target=faults.act)
         made.append(one)
         return one

@@ -1,9 +1,9 @@
 """Which operator and featurizer genomes are valid, by the rules alone and written out once more."""
 
 from star_core.errors import GenomeError
-from star_core.genome.featurizer import FeaturizerGenome
-from star_core.genome.tables import FEATURIZERS
 from star_core.structures.base import structure_of
+from star_core.vocabulary.featurizer import FeaturizerGenome
+from star_core.vocabulary.tables import FEATURIZERS
 from tests.genome.lower_levels import feature_groups, is_admitted, operators
 
 

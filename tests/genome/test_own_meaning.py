@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
 from star_core.genome import canonical
-from star_core.genome.admitted import REPEATS
 from star_core.genome.baselines import baseline
+from star_core.genome.class_alleles import REPEATS
 from star_core.genome.class_genome import (
     CLASS_GENES,
     GENES_PER_CLASS,
     class_text,
 )
 from star_core.genome.founding import sampled_class
-from star_core.genome.operator import class_table
 from star_core.genome.scaling import at_depth
+from star_core.vocabulary.operator import class_table
 from tests.genome.contract import canonical_form
 from tests.genome.strategies import seeds
 

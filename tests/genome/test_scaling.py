@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
 from star_core.genome.scaling import at_depth
-from star_core.genome.tables import MAX_GROUPS
+from star_core.vocabulary.tables import MAX_GROUPS
 
 WIDE = SearchSpace.preset("extended", groups=MAX_GROUPS)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from star_core import SearchSpace, compile_genome
 from star_core.errors import ConfigError, GenomeError
 from star_core.genome import PRESETS, Genome, canonical
-from star_core.genome.tables import BACKBONE_GENES
+from star_core.vocabulary.tables import BACKBONE_GENES
 from tests.genome.contract import assert_repaired, canonical_form, problems_of, replayed
 from tests.genome.strategies import any_genome, seeds
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from star_core.genome.tables import Sparsity
 from star_core.livs.band import band_mask, key_blocks, query_blocks, unblock, with_window
 from star_core.livs.rotary import Positions
 from star_core.structures.low_rank import WINDOW
+from star_core.vocabulary.tables import Sparsity
 from tests.livs.layers import ARITHMETIC, features_for, layer_of, mixer_for, states_for
 
 BANDED = [name for name in ARITHMETIC if layer_of(name).liv_class.operator.sparsity is Sparsity.BANDED]

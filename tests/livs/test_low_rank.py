@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
 from star_core.livs.low_rank import ROWS
 from star_core.livs.rotary import Positions
+from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
 from tests.livs.layers import ARITHMETIC, features_for, layer_of, mixer_for
 
 LENGTH = 2 * ROWS + 30

@@ -5,7 +5,7 @@ import pytest
 
 from star_core import build_model
 from star_core.genome import SearchSpace
-from star_core.genome.operator import LIVClass
+from star_core.vocabulary.operator import LIVClass
 from tests.genome.lower_levels import neighbours, valid_operators
 from tests.models.language_models import (
     assert_every_parameter_learns,

@@ -13,7 +13,7 @@ from star_core.objectives import probe as probing
 from star_core.objectives.base import OBJECTIVES, measure, objective, probes, spreads
 from star_core.objectives.latency import DEVICE, NOISE
 from star_core.objectives.mad import TASKS
-from star_core.training.candidate import decode_job, encode_job
+from star_core.training.processes.wire import decode_job, encode_job
 
 ARCH = compile_genome(Genome.parse("91111"), SearchSpace.preset(), 16)
 MEASURED = ["prefill_seconds", "decode_seconds_per_token", "peak_memory_bytes"]

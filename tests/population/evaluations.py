@@ -8,7 +8,7 @@ from typing import Any
 
 from star_core.config import digest_json
 from star_core.evaluation import Evaluation
-from star_core.population.evaluation_file import MAX_BYTES, to_bytes
+from star_core.storage.evaluation_file import MAX_BYTES, to_bytes
 
 EVALUATION = Evaluation(
     key="a" * 64,

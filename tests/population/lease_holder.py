@@ -12,8 +12,8 @@ import time
 from dataclasses import replace
 from itertools import count
 
-from star_core.population.holder import Holder
-from star_core.population.lease import Leases
+from star_core.storage.leases.holder import Holder
+from star_core.storage.leases.leases import Leases
 
 
 def main(location: str, seconds: str, *options: str) -> None:

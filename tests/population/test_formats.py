@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from star_flows.run.paths import Where
+from star_flows.versions.ledger import Founders, read_ledger
 
-from flows.ledger import Founders, read_ledger
-from flows.session import Where
 from star_core.population.comparison import Comparison, read_comparison
 from star_core.population.generation import Generation, read_generation
 

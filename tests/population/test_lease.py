@@ -12,9 +12,9 @@ from itertools import count
 import pytest
 
 from star_core.errors import StoreError
-from star_core.population.holder import Holder
-from star_core.population.lease import Leases
-from star_core.population.storage import open_storage
+from star_core.storage.leases.holder import Holder
+from star_core.storage.leases.leases import Leases
+from star_core.storage.open import open_storage
 from tests.population.lease_holders import KEY, NAME, Holding, start_of, wait_until
 
 KEYS = [f"{number:064x}" for number in range(30)]

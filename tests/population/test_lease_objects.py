@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from star_core.errors import StorageAway
-from star_core.population import lease_object
-from star_core.population.holder import Holder
-from star_core.population.lease import Leases
-from star_core.population.storage import open_storage
+from star_core.storage.leases import object_lease as lease_object
+from star_core.storage.leases.holder import Holder
+from star_core.storage.leases.leases import Leases
+from star_core.storage.open import open_storage
 from tests.population.lease_holders import KEY, NAME, wait_until
 
 

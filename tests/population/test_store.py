@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from star_core.errors import StorageAway, StoreError
-from star_core.population.storage import open_storage
-from star_core.population.store import EvaluationStore
+from star_core.storage.evaluations import EvaluationStore
+from star_core.storage.open import open_storage
 from tests.population.evaluations import EVALUATION, GOOD, MALFORMED
 
 NAME = f"aa/{EVALUATION.key}.json"

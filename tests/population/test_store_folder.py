@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from star_core.errors import StorageAway, StoreError
-from star_core.population.failures import cause, is_away, redact
-from star_core.population.files import discard_unfinished, write_atomically
-from star_core.population.store import EvaluationStore
+from star_core.storage.evaluations import EvaluationStore
+from star_core.storage.failures import cause, is_away, redact
+from star_core.storage.files import discard_unfinished, write_atomically
 from tests.population.evaluations import EVALUATION
 
 NAME = f"aa/{EVALUATION.key}.json"
@@ -97,7 +97,7 @@ def test_a_file_where_the_store_should_be_is_an_error_at_once(tmp_path):
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from star_core.population.files import write_atomically
+from star_core.storage.files import write_atomically
 def never(_):
     print("writing", flush=True)
     time.sleep(600)
@@ -178,8 +178,8 @@ def test_errors_that_may_pass():
 
 ASKER = """
 import sys
-from star_core.population.lease import Leases
-from star_core.population.store import EvaluationStore
+from star_core.storage.leases.leases import Leases
+from star_core.storage.evaluations import EvaluationStore
 EvaluationStore(sys.argv[1]).get("0" * 64)
 Leases(sys.argv[1], None, 1).is_free("0" * 64)
 print(sorted({"fsspec", "s3fs", "botocore", "aiohttp", "torch"} & set(sys.modules)))

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from star_core.errors import StorageAway, StoreError
-from star_core.population import bucket
-from star_core.population.storage import open_storage
-from star_core.population.store import EvaluationStore
+from star_core.storage import s3 as bucket
+from star_core.storage.evaluations import EvaluationStore
+from star_core.storage.open import open_storage
 from tests.object_store import KEY, SECRET
 from tests.population.evaluations import EVALUATION, GOOD, MALFORMED
 
@@ -43,7 +43,7 @@ def test_wrong_credentials_are_an_error_at_once_that_does_not_repeat_them(
     prefix, monkeypatch, name, value, code
 ):
     monkeypatch.setenv(name, value)
-    monkeypatch.setattr("star_core.population.patience.time.sleep", never)
+    monkeypatch.setattr("star_core.storage.patience.time.sleep", never)
     store = EvaluationStore(prefix, patience=600)
     for ask in (lambda: store.get(EVALUATION.key), lambda: store.put(EVALUATION)):
         with pytest.raises(StoreError, match=f"refuses these credentials: {code}.*Fix: set AWS_") as caught:
@@ -66,14 +66,14 @@ def test_a_server_that_repeats_credentials_is_not_quoted(proxy, prefix, fault):
 def test_no_credentials_are_an_error_at_once(prefix, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setattr("star_core.population.patience.time.sleep", never)
+    monkeypatch.setattr("star_core.storage.patience.time.sleep", never)
     with pytest.raises(StoreError, match=r"NoCredentialsError.*Fix: set AWS_ACCESS_KEY_ID"):
         EvaluationStore(prefix, patience=600).get(EVALUATION.key)
 
 
 @pytest.mark.parametrize(("name", "rule"), [("absent", "no bucket 'absent'"), ("Not_A_Bucket!", "cannot be")])
 def test_a_bucket_that_is_none_is_an_error_at_once(s3, monkeypatch, name, rule):
-    monkeypatch.setattr("star_core.population.patience.time.sleep", never)
+    monkeypatch.setattr("star_core.storage.patience.time.sleep", never)
     store = EvaluationStore(f"s3://{name}/prefix", patience=600)
     for ask in (lambda: store.get(EVALUATION.key), lambda: store.put(EVALUATION)):
         with pytest.raises(StoreError, match=rule) as caught:

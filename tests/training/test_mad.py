@@ -9,12 +9,12 @@ import torch
 
 from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Objectives, Params, Training
-from star_core.datasets.mad import TASKS, compression, memorisation, recall
 from star_core.errors import ConfigError
+from star_core.mad import probe as mad
+from star_core.mad.compressor import Compressor, position_code
+from star_core.mad.probe import learn, training_batches
+from star_core.mad.tasks import TASKS, compression, memorisation, recall
 from star_core.objectives.mad import TASKS as PROBE
-from star_core.training import mad
-from star_core.training.compressor import Compressor, position_code
-from star_core.training.mad import learn, training_batches
 from tests.training.jobs import small_job
 
 RECIPE = Training(steps=120, batch_size=16, warmup_steps=10, learning_rate=1e-2, accelerator="cpu")

@@ -7,7 +7,7 @@ import torch
 
 from star_core.config import Model, Params
 from star_core.evaluation import evaluation_key
-from star_core.population.weights import checkpoint_key
+from star_core.storage.weights import checkpoint_key
 from star_core.training.checkpoint import load_checkpoint
 from star_core.training.fit import state_path, train
 from star_core.training.state import read_state

@@ -1,0 +1,60 @@
+"""Flow runs whose process was killed: Prefect shows them as running for ever unless somebody ends them."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from ..server.outages import dispensable
+from .display import display
+from .paths import Where
+
+WORKING = ("evolve", "generation", "comparison")
+"""Flows that run only while their process holds the run's lock."""
+
+
+def end_abandoned(where: Where) -> None:
+    """Ends flow runs of this run and machine (a tag) that cannot be alive, since the caller holds its lock.
+
+    So are the flow runs of a deployment that they were part of.
+    """
+    running = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+        tags=FlowRunFilterTags(all_=[socket.gethostname()]),
+    )
+    state: State[Any] = Crashed(message="its process was killed; what it had finished is kept")
+    ended = set[str]()
+    with dispensable(), get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=list(WORKING))), flow_run_filter=running
+        )
+        for one in found:
+            if str(one.id) == flow_run.id or not _is_of(one, where):
+                continue
+            client.set_flow_run_state(one.id, state, force=True)
+            ended.add(one.name)
+            if one.name.startswith("evolve ") and one.parent_task_run_id:
+                above = client.read_task_run(one.parent_task_run_id).flow_run_id
+                if above and str(above) != flow_run.parent_flow_run_id:
+                    client.set_flow_run_state(above, state, force=True)
+    if ended:
+        display.note(f"{' and '.join(sorted(ended))}: killed before the end; what was finished is kept")
+
+
+def _is_of(one: FlowRun, where: Where) -> bool:
+    told = one.parameters.get("where")
+    return isinstance(told, dict) and (told.get("root"), told.get("run")) == (where.root, where.run)
