@@ -114,10 +114,14 @@ class Account:
 
 def trained_before(run: str, data: Path, params: Params) -> dict[str, int]:
     """Key → tokens of what a run's stored generations and baselines have cost."""
-    entries = [one for made in stored_generations(run, data) for one in made.born]
-    counted = {one.key: one.cost.tokens for one in entries}
+    entries = [individual for made in stored_generations(run, data) for individual in made.born]
+    counted = {entry.key: entry.cost.tokens for entry in entries}
     baselines = stored_baselines(run, data, params.identity())
-    return counted | {one.key: one.cost.tokens for one in baselines.entries} if baselines else counted
+    return (
+        counted | {baseline.key: baseline.cost.tokens for baseline in baselines.entries}
+        if baselines
+        else counted
+    )
 
 
 def limited(budget: Budget, tokens: int | None, seconds: float | None) -> Budget:

@@ -104,7 +104,7 @@ def plan_of(
         source=survey.source,
         memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
         checkpoint=4 * max(spec.num_parameters for spec in survey.pool),
-        probed=tuple(one.title for one in map(objective, wanted) if one.probe is not None),
+        probed=tuple(entry.title for entry in map(objective, wanted) if entry.probe is not None),
     )
 
 
@@ -127,14 +127,14 @@ class Survey:
         self.evaluations: list[Evaluation] = []
         problem = work.problem
         self._offspring = (
-            [one.genome for one in offspring_of(problem, self._newest)] if self._next <= last else []
+            [child.genome for child in offspring_of(problem, self._newest)] if self._next <= last else []
         )
         if self._newest is None:
             rng = np.random.default_rng(work.params.evolution.seed)
             genomes = [problem.space.sample(rng) for _ in range(SAMPLED)]
             self.source = f"{SAMPLED} random genomes of the space"
         else:
-            genomes = [Genome.parse(one.genome) for one in self._newest.population]
+            genomes = [Genome.parse(individual.genome) for individual in self._newest.population]
             genomes += map(Genome.parse, self._offspring)
             self.source = f"the population of generation {self._newest.index}"
             self.source += " and its offspring" if self._offspring else ""
@@ -169,7 +169,9 @@ class Survey:
         if self._newest is not None and self._next > self._last:
             from flows.retrain import best_of
 
-            genomes |= {one.id: one.genome for one in best_of(self._newest, params.retrain.top)}
+            genomes |= {
+                individual.id: individual.genome for individual in best_of(self._newest, params.retrain.top)
+            }
             return [self._known("retraining", genomes, steps)]
         known = self._known("retrained baselines", genomes, steps)
         return [known, self._likely("retrained front", params.retrain.top, steps)]

@@ -53,23 +53,25 @@ def comparison(
     folder = path.parent / name if name else path.parent
     display.begin(purpose, len(genomes), search=False)
     digests = compile_candidates(where, genomes)
-    weights = {one: f"{one}.safetensors" if keep_weights else None for one in genomes}
+    weights = {candidate: f"{candidate}.safetensors" if keep_weights else None for candidate in genomes}
     jobs = {
-        one: work.job(genomes[one], digest, steps, str(folder / file) if (file := weights[one]) else None)
-        for one, digest in digests.items()
+        candidate: work.job(
+            genomes[candidate], digest, steps, str(folder / file) if (file := weights[candidate]) else None
+        )
+        for candidate, digest in digests.items()
     }
     probed = probe_all(where, jobs)
     evaluations = joined(train_all(where, jobs), probed)
     entries = []
-    for one, text in genomes.items():
-        evaluation = evaluations[one]
+    for candidate, text in genomes.items():
+        evaluation = evaluations[candidate]
         spec = work.problem.compile(Genome.parse(text))
         metrics = evaluation.metrics if evaluation.status == "ok" else None
         objectives, _ = measure(spec, metrics, params.objectives)
         recipe = params.training
         entries.append(
             Entry(
-                name=one,
+                name=candidate,
                 genome=text,
                 digest=spec.digest,
                 key=evaluation.key,
@@ -78,7 +80,7 @@ def comparison(
                 cost=Cost(
                     tokens=recipe.tokens, flops=spec.training_flops(recipe.tokens, recipe.sequence_length)
                 ),
-                checkpoint=file_of(weights[one], name) if evaluation.status == "ok" else None,
+                checkpoint=file_of(weights[candidate], name) if evaluation.status == "ok" else None,
             )
         )
     made = Comparison(

@@ -154,8 +154,10 @@ def enter(where: Where, index: int) -> None:
             for number in range(first + 1, last + 1)
         }
         scaled = {
-            name: one.model_copy(update={"newest": run.newest}) if one.run == where.run else one
-            for name, one in before.scaled.items()
+            name: retraining.model_copy(update={"newest": run.newest})
+            if retraining.run == where.run
+            else retraining
+            for name, retraining in before.scaled.items()
         }
         after = Ledger(
             runs={**before.runs, where.run: run},

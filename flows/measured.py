@@ -36,7 +36,7 @@ def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Eval
         found: Its stored generations.
         known: Evaluations at hand already.
     """
-    at_hand = {one.key: one for one in known}
+    at_hand = {evaluation.key: evaluation for evaluation in known}
     wanted = islice((key for key in dict.fromkeys(_keys(work, found)) if key not in at_hand), MOST)
     pace = fit(_timings(work, [*at_hand.values(), *evaluations(list(wanted), work.store).values()]), "")
     if pace is None or pace.measured < ENOUGH:
@@ -72,11 +72,11 @@ def _timings(work: Session, found: Iterable[Evaluation]) -> list[Timing]:
     training = work.params.training
     per_step = training.batch_size * training.sequence_length
 
-    def load(one: Evaluation) -> Load:
-        spec = work.problem.compile(Genome.parse(one.genome))
-        return Load.of(spec, work.recipe(one.tokens // per_step).training)
+    def load(evaluation: Evaluation) -> Load:
+        spec = work.problem.compile(Genome.parse(evaluation.genome))
+        return Load.of(spec, work.recipe(evaluation.tokens // per_step).training)
 
-    trained = ((one, load(one)) for one in found if one.tokens >= per_step)
+    trained = ((evaluation, load(evaluation)) for evaluation in found if evaluation.tokens >= per_step)
     return list(timings(trained, machine_fingerprint(training.accelerator)))
 
 
@@ -86,10 +86,10 @@ def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
     for generation in reversed(found):
         yield from _from_start(generation, params)
     baselines = stored_baselines(where.run, where.data, params.identity())
-    yield from (one.key for one in (baselines.entries if baselines else ()))
+    yield from (entry.key for entry in (baselines.entries if baselines else ()))
     retrained = comparison_path(where.run, "retrain", where.data)
     with suppress(StarError):  # missing, or of no use
-        yield from (one.key for one in read_comparison(retrained, where.run, "retrain").entries)
+        yield from (entry.key for entry in read_comparison(retrained, where.run, "retrain").entries)
     for path in _others(where.data / "populations", where.run):
         with suppress(StarError):
             other = read_generation(path)
@@ -100,9 +100,9 @@ def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
 def _from_start(generation: Generation, params: Params) -> Iterator[str]:
     """Evaluations of trainings that did not go on from a rung: their seconds are of all their steps."""
     rungs = rung_steps(params) if generation.index and not generation.is_fork else ()
-    for one in generation.born:
-        if not rungs or one.cost.tokens == params.training.tokens_until(rungs[0]):
-            yield one.key
+    for individual in generation.born:
+        if not rungs or individual.cost.tokens == params.training.tokens_until(rungs[0]):
+            yield individual.key
 
 
 def _others(folder: Path, run: str) -> list[Path]:
@@ -110,7 +110,10 @@ def _others(folder: Path, run: str) -> list[Path]:
     return sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def as_fast(one: Params, other: Params) -> bool:
+def as_fast(first: Params, second: Params) -> bool:
     """Whether steps by these parameters take the same time: recipe and sizes are equal where that matters."""
-    recipes = ({name: getattr(params.training, name) for name in _SPEED} for params in (one, other))
-    return next(recipes) == next(recipes) and (one.model, one.space.depth) == (other.model, other.space.depth)
+    recipes = ({name: getattr(params.training, name) for name in _SPEED} for params in (first, second))
+    return next(recipes) == next(recipes) and (first.model, first.space.depth) == (
+        second.model,
+        second.space.depth,
+    )

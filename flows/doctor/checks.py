@@ -32,7 +32,7 @@ def examine(
     until = time.monotonic() + seconds
     started = [(section, [_Examination(check, asked) for check in group]) for section, group in checks]
     for section, group in started:
-        yield section, [finding for one in group for finding in one.findings(until)]
+        yield section, [finding for examination in group for finding in examination.findings(until)]
 
 
 class _Examination:

@@ -116,7 +116,7 @@ class Project:
         if self.only is not None:
             return [self.only]
         folder = self.root / "data" / "populations"
-        stored = {one.name for one in folder.iterdir() if one.is_dir()} if folder.is_dir() else set()
+        stored = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
         return sorted({*self._files, *stored})
 
 

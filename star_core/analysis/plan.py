@@ -64,7 +64,7 @@ class Stage:
     @property
     def left_flops(self) -> float:
         """FLOPs to spend."""
-        return sum(one.flops for one in self.loads)
+        return sum(load.flops for load in self.loads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Plan:
 
     def part(self, retraining: bool) -> tuple[Stage, ...]:
         """The stages of ``star evolve``, or of ``star retrain``."""
-        return tuple(one for one in self.stages if one.retraining == retraining)
+        return tuple(stage for stage in self.stages if stage.retraining == retraining)
 
     @property
     def left(self) -> int:
@@ -131,8 +131,8 @@ class Plan:
     def disk(self) -> int:
         """Bytes that what is ahead will take, DVC's copy of generations and weights included."""
         evaluations = self.left * EVALUATION_BYTES
-        generations = sum(one.candidates for one in self.part(retraining=False)) * 2 * INDIVIDUAL_BYTES
-        weights = sum(one.left for one in self.part(retraining=True)) * self.checkpoint
+        generations = sum(stage.candidates for stage in self.part(retraining=False)) * 2 * INDIVIDUAL_BYTES
+        weights = sum(stage.left for stage in self.part(retraining=True)) * self.checkpoint
         return evaluations + 2 * (generations + weights) + (REPORT_BYTES if self.left else 0)
 
     def passages(self, retraining: bool = False, budget: Budget | None = None) -> Iterator[Passage]:
@@ -165,7 +165,7 @@ class Plan:
     def seconds(self, retraining: bool = False, budget: Budget | None = None) -> float | None:
         """Wall time of a command, its start included; ``None`` if no pace is known."""
         found = list(self.passages(retraining, budget))
-        return None if self.pace is None else self.start + sum(one.seconds or 0.0 for one in found)
+        return None if self.pace is None else self.start + sum(passage.seconds or 0.0 for passage in found)
 
 
 def _end(free: Sequence[float], began: float, candidates: int) -> float:

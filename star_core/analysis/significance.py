@@ -102,7 +102,7 @@ def _joint(expected: Sequence[Floats], seen: Sequence[Numbers]) -> Callable[[flo
     levels = np.concatenate(expected)
     order = np.argsort(levels)
     levels, counts = levels[order], np.cumsum(np.concatenate(seen)[order])
-    tails = sum(len(one) > 0 for one in expected)
+    tails = sum(len(tail) > 0 for tail in expected)
     rates = np.minimum.accumulate((tails * levels / counts)[::-1])[::-1]
 
     def rate(value: float) -> float:

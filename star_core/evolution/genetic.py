@@ -26,7 +26,7 @@ class Genetic(Recombination):
         """The fittest ``evolution.elites`` of all, then offspring, then parents."""
         elites = problem.params.evolution.elites
         best = fittest_first(problem, candidates)
-        rest = sorted(best[elites:], key=lambda one: one.born != index)
+        rest = sorted(best[elites:], key=lambda candidate: candidate.born != index)
         return survive_in_order(problem, [*best[:elites], *rest])
 
 

@@ -22,7 +22,7 @@ class RandomSearch:
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """As NSGA-II."""
-        return survive(problem, sorted(candidates, key=lambda one: one.id), index)
+        return survive(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
 
 
 register("random_search", RandomSearch())

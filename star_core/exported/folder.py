@@ -118,7 +118,7 @@ def check_free(folder: Path) -> None:
     """Raises ``ConfigError`` if a model cannot be exported to this folder, because there is something."""
     if not folder.exists() and not folder.is_symlink():
         return
-    found = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else None
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else None
     if found or found is None or folder.is_symlink():
         raise ConfigError(
             "a model is exported to a new or empty folder",

@@ -162,7 +162,7 @@ class EvaluationStore:
         """Moves a malformed object away, so that its place is free and the evidence kept."""
         targets = (f"corrupt/{key}-{number}.json" for number in count(1))
         try:
-            target = next(one for one in targets if self._moved(self._name(key), one, damage.tag))
+            target = next(target for target in targets if self._moved(self._name(key), target, damage.tag))
         except StoreError:
             raise damage.fault from None
         self._note(

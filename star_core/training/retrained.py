@@ -55,7 +55,7 @@ class Retrained:
         path = comparison_path(run, purpose, root, scaled)
         again = f"star retrain {run}" + ("" if scaled is None else " --width W --depth D")
         if not path.exists():
-            others = ", ".join(sorted(one.stem for one in path.parent.glob("*.json"))) if scaled else ""
+            others = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) if scaled else ""
             raise StoreError(
                 "this run has no retrained weights" + (" of that size" if scaled else ""),
                 value=scaled or run,
