@@ -30,7 +30,7 @@ WORKING = ("evolve", "generation", "comparison")
 def end_abandoned(where: Where) -> None:
     """Ends flow runs of this run and machine (a tag) that cannot be alive, since the caller holds its lock.
 
-    So are the flow runs of a deployment that they were part of.
+    The flow runs of a deployment that they were part of are ended too.
     """
     running = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),

@@ -27,7 +27,7 @@ from star_core.population.individual import Individual
 ROWS = 200
 """Individuals in a table at most; a population may have thousands."""
 SECONDS = 2.0
-"""Between two steps of a progress bar: each is a request."""
+"""Seconds between two updates of a progress bar, since each update is a request."""
 
 
 def publish_generation(where: Where, generation: Generation) -> None:
@@ -98,7 +98,7 @@ class Progress:
         self._at = -SECONDS
 
     def reached(self, done: int) -> None:
-        """So many are done."""
+        """Shows that ``done`` candidates are done."""
         now = time.monotonic()
         if done < self._total and now - self._at < SECONDS:
             return

@@ -50,12 +50,12 @@ class Account:
 
     Args:
         budget: The limits.
-        recipe: What is trained by another one (retraining) takes no tokens from the budget.
-        counted: Key → tokens up to there, of what the run has trained before.
+        recipe: The run's recipe; trainings by another recipe (retraining) take no tokens from the budget.
+        counted: Evaluation key → tokens trained up to it, for what the run has trained before.
         elapsed: Seconds since the command began.
 
     Attributes:
-        tokens: Trained in the run.
+        tokens: Tokens trained in the run.
         ended: How the budget ended the command, once it has.
     """
 

@@ -151,7 +151,7 @@ def require_reachable(runtime: Runtime) -> None:
     """Finds out in seconds whether the runner is installed and something answers at its address.
 
     Raises:
-        ConfigError: It is not, or nothing does.
+        ConfigError: A package of the runner is not installed, or nothing answers.
     """
     address, (packages, example, _) = runtime.address, _ENGINES[runtime.runner]
     for package in packages:

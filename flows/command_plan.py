@@ -75,7 +75,7 @@ def plan_of(
         generations: Index of the last generation; ``None``: the parameter file's.
         retrain: Whether ``star retrain`` is to follow.
         calibrate: Whether to train a few steps of a few genomes where no pace was measured yet.
-        note: Told, in one line, what takes a while.
+        note: Called with one line of text before something that takes a while.
 
     Raises:
         StarError: What ``star evolve`` would refuse to begin with.

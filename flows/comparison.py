@@ -37,12 +37,12 @@ def comparison(
 
     Args:
         where: The run, at the size at which the genomes are built.
-        purpose: Of the comparison.
+        purpose: What the comparison is for: ``baselines``, ``retrain`` or ``scaled``.
         genomes: Name → text.
-        steps: Of each training; ``None``: the recipe's.
+        steps: Steps of each training; ``None``: the recipe's.
         keep_weights: Whether weights are kept beside the comparison file.
         source: Digest of the generation the individuals were taken from.
-        name: Of the file and of the folder of its weights, where there are several of one purpose.
+        name: Name of the file and of the folder of its weights, where there are several of one purpose.
 
     Returns:
         Path of the comparison file.
@@ -98,7 +98,7 @@ def comparison(
 
 
 def file_of(weights: str | None, name: str | None) -> str | None:
-    """Weights as seen from the comparison file."""
+    """Path of a weights file relative to the comparison file."""
     return f"{name}/{weights}" if weights and name else weights
 
 

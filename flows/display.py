@@ -95,7 +95,7 @@ class Display:
             self._say(f"{name}: {evaluation.status.replace('_', ' ')} ({evaluation.detail})")
 
     def known(self, generation: Generation) -> str:
-        """Takes in a stored generation; returns it in one line."""
+        """Takes in a stored generation; returns a summary of it in one line."""
         values = [individual.objectives.get("perplexity") for individual in generation.population]
         known = [value for value in values if value is not None]
         stopped = sum(individual.status == "stopped" for individual in generation.born)
@@ -118,7 +118,7 @@ class Display:
         self.note(self.known(generation))
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Keeps a line for the history; without a terminal, prints it."""
         with self._lock:
             self.history.append(text)
         self._say(text)

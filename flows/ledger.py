@@ -83,7 +83,7 @@ class Ledger(_Record):
     scaled: dict[str, Scaled] = Field(default_factory=dict)
 
     def complete(self) -> Ledger:
-        """With founders for the runs of ledgers that were written before there were forks."""
+        """The ledger with founders for every run that is no fork; those of old versions lack them."""
         missing = {
             name: Founders(params=run.params)
             for name, run in self.runs.items()

@@ -23,9 +23,9 @@ from star_core.population.comparison import comparison_path, read_comparison, st
 from star_core.population.generation import Generation, read_generation
 
 MOST = 200
-"""Evaluations that are looked at."""
+"""Evaluations looked at, at most."""
 _SPEED = ("batch_size", "sequence_length", "validation_tokens", "precision", "threads")
-"""What of a recipe a step's time depends on."""
+"""Settings of a recipe that a step's time depends on."""
 
 
 def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Evaluation]) -> Pace | None:
@@ -34,7 +34,7 @@ def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Eval
     Args:
         work: The run's session.
         found: Its stored generations.
-        known: Evaluations at hand already.
+        known: Evaluations that are loaded already.
     """
     at_hand = {evaluation.key: evaluation for evaluation in known}
     wanted = islice((key for key in dict.fromkeys(_keys(work, found)) if key not in at_hand), MOST)
@@ -81,7 +81,7 @@ def _timings(work: Session, found: Iterable[Evaluation]) -> list[Timing]:
 
 
 def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
-    """Evaluations that tell: this run's, newest first, then those of other runs with this recipe and size."""
+    """Keys of evaluations: this run's, newest first, then those of other runs with this recipe and size."""
     where, params = work.where, work.params
     for generation in reversed(found):
         yield from _from_start(generation, params)
@@ -98,7 +98,7 @@ def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
 
 
 def _from_start(generation: Generation, params: Params) -> Iterator[str]:
-    """Evaluations of trainings that did not go on from a rung: their seconds are of all their steps."""
+    """Keys of trainings that did not go on from a rung: their seconds are of all their steps."""
     rungs = rung_steps(params) if generation.index and not generation.is_fork else ()
     for individual in generation.born:
         if not rungs or individual.cost.tokens == params.training.tokens_until(rungs[0]):

@@ -35,9 +35,9 @@ def train_in_rungs(
 
     Args:
         where: The run.
-        offspring: As JSON text.
-        jobs: Name → the whole training.
-        probed: What else was measured of them, which those that go on are chosen by too.
+        offspring: The offspring, as JSON text.
+        jobs: Name → job of the whole training.
+        probed: What probes measured of the candidates; it counts for who goes on, too.
 
     Returns:
         Name → its last evaluation, and name → step, for those that were stopped at a rung.

@@ -72,11 +72,11 @@ def shown_url(text: str) -> str:
 
 @dataclass(frozen=True)
 class Project:
-    """What is looked at.
+    """The project that checks look at.
 
     Attributes:
         root: The project folder.
-        file: The parameter file, relative to it.
+        file: The parameter file, relative to ``root``.
         only: The run that is asked about; ``None``: all.
     """
 

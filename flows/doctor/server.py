@@ -30,7 +30,7 @@ from flows.registration import FLOW
 from flows.server import answers, api_url
 
 SECONDS = 4.0
-"""Until an answer that does not come is given up."""
+"""Seconds to wait for an answer."""
 HTTP: dict[str, Any] = {"timeout": SECONDS}
 SUBJECT = "Prefect server"
 

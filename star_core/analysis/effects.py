@@ -17,7 +17,7 @@ ENOUGH = 5
 """Candidates with a gene, and without it, below which a difference is not shown."""
 GENES = ("class", "link")
 SEED = 12
-"""Of the resampling."""
+"""Seed of the resampling."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Effect:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves no difference out."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 

@@ -47,7 +47,7 @@ class Joined:
 
     @property
     def columns(self) -> tuple[Numbers, ...]:
-        """All of it, in the order of the attributes."""
+        """All attributes, in their order."""
         return (self.genome, self.tied, self.follower, self.roles, self.distance)
 
 
@@ -56,8 +56,8 @@ class Encoding:
     """What the integers of encoded genomes mean.
 
     Attributes:
-        classes: By index.
-        depth: Of the deepest genome.
+        classes: The LIV classes, by index.
+        depth: LIVs of the deepest genome.
         roles: Feature groups, by bit.
         has: (classes,) roles a class has, as bits.
         reused: (classes, strategies) roles a strategy reuses, as bits; 0 where the class lacks it.
@@ -73,7 +73,7 @@ class Encoding:
 
     @classmethod
     def of(cls, architectures: Iterable[Architecture]) -> Encoding:
-        """The encoding of these and of all genomes of the same classes."""
+        """The encoding of these architectures, and of all genomes of the same classes."""
         known = list(architectures)
         names = {
             layer.liv_class.name: layer.liv_class for architecture in known for layer in architecture.layers

@@ -30,7 +30,7 @@ class Birth:
     """How one individual came by its genes.
 
     Attributes:
-        row: Its own, in the encoded genomes.
+        row: Row of the individual in the encoded genomes.
         parents: Rows of its parents.
         source: (LIVs, 5) which of the parents each gene came from, or ``NEW``.
         places: (LIVs,) per parent, at which depth of the parent.
@@ -63,7 +63,7 @@ class Inheritance:
     Attributes:
         genes: Everyone's genomes, in order of birth.
         roots: Rows of those without known parents: founders, and who was sampled later.
-        births: Everyone else.
+        births: Births of everyone else.
         alleles: Gene → what mutation and repair made of it anywhere in the run, before any selection.
     """
 

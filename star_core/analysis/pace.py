@@ -90,8 +90,8 @@ class Pace:
         rates: Seconds of a LIV of each of ``FAMILIES`` at each step, beside its FLOPs.
         spread: Between which multiples of the prediction eight of ten trainings lay.
         throughput: Median FLOPs per second of the measured trainings, all told.
-        measured: How many they were.
-        source: What they were.
+        measured: Number of measured trainings.
+        source: Which trainings were measured, in words.
     """
 
     candidate: float

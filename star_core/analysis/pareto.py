@@ -167,8 +167,8 @@ class Progress:
         tokens: Tokens trained on so far, over all of them.
         flops: Training FLOPs so far.
         front_size: Members of the population's front.
-        hypervolume: Of the population.
-        hypervolume_all: Of everything evaluated so far; never falls.
+        hypervolume: Hypervolume of the population.
+        hypervolume_all: Hypervolume of everything evaluated so far; never falls.
     """
 
     generation: int

@@ -33,8 +33,8 @@ class Difference:
     """One field that is not the same.
 
     Attributes:
-        place: Where, e.g. ``g007-03, objectives.perplexity``.
-        stored, made: Both values.
+        place: Where the field is, e.g. ``g007-03, objectives.perplexity``.
+        stored, made: Its value in the stored generation, and in the one made again.
         tolerated: Whether another machine type may round so.
     """
 

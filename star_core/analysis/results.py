@@ -35,7 +35,7 @@ class Results:
         vocab_size: Of the corpus (256: bytes).
         baselines, retrained: By one recipe each; empty if they were not trained.
         scaled: Candidates trained at other sizes.
-        evaluations: What the store holds of them, by key.
+        evaluations: Those of all these candidates that the store holds, by key.
         notes: What had to be left out, and why.
     """
 
@@ -122,7 +122,7 @@ class Results:
 
     @cached_property
     def candidates(self) -> dict[str, Candidate]:
-        """The same with their architectures."""
+        """All individuals with their architectures, by name."""
         return {
             individual.id: candidate_of(individual, self.params, self.vocab_size)
             for individual in self.individuals.values()

@@ -27,9 +27,9 @@ class Point:
     """One candidate of a study.
 
     Attributes:
-        name: An individual's or a baseline's.
-        estimates: What was known of it before, by name.
-        reached: What it came to.
+        name: Name of the individual or baseline.
+        estimates: Name → value that was known before.
+        reached: Value that was found later.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Study:
     Attributes:
         name: ``retrain``, ``scaled/NAME`` or a measured objective.
         measure: The objective that was reached.
-        title: What the candidates were put to, in words.
+        title: How the later value was found, in words.
         points: The candidates.
         selected: Whether they were chosen for their proxy, not as they came.
     """

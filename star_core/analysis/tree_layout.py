@@ -25,9 +25,9 @@ class Layout:
 
     Attributes:
         rows: Per generation that contributed, the individuals and passing trunks from left to right.
-        x: Centre of each.
+        x: Spot → its centre, in pixels.
         level: Name → row of the individual.
-        width: Of the whole.
+        width: Width of the whole tree, in pixels.
     """
 
     rows: tuple[tuple[Spot, ...], ...]

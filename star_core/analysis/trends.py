@@ -15,7 +15,7 @@ from star_core.analysis.results import Results
 from star_core.analysis.significance import false_discoveries
 
 SEED = 11
-"""Of the re-enactments, so that a report made again says the same."""
+"""Seed of the re-enactments, so that a report made again says the same."""
 FREQUENT = 0.25
 """Share of the founders or of the last population that holds a motif worth showing."""
 FEWEST = 3
@@ -51,7 +51,7 @@ class Trend:
     Attributes:
         motif: The motif.
         founders, last, front: Among those evaluated first, in the last population, and on its front.
-        course: In the population of each generation.
+        course: The same in the population of each generation.
         q: False discovery rate (``significance``).
     """
 

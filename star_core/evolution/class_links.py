@@ -24,7 +24,7 @@ def keep_classes(
     Args:
         space: The search space.
         child: A genome vector put together from whole LIVs of two parents, and from their tables.
-        parents: Theirs.
+        parents: Genome vectors of the two parents.
         sources: Per place for a LIV the parent it comes from, 0 or 1.
     """
     layout, size = space.layout, space.own_classes

@@ -19,7 +19,7 @@ class Genetic(Recombination):
     """
 
     def order(self, problem: Problem, parents: Sequence[Individual]) -> Mapping[str, tuple[float, ...]]:
-        """Fitness."""
+        """Name → fitness."""
         return fitness(problem, parents)
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:

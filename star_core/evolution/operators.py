@@ -211,7 +211,7 @@ def vary(
     Args:
         problem: The experiment.
         parents: The population.
-        index: Of the generation to make.
+        index: Index of the generation to make.
         known: Digests that no offspring may have.
         rng: The random numbers of this variation.
         order: Name → what tournaments compare, less is better; by default rank, then crowding.

@@ -21,7 +21,7 @@ class RandomSearch:
         return complete(problem, [], index, problem.params.evolution.num_offspring, known, rng)
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
-        """As NSGA-II."""
+        """The same survival as NSGA-II's."""
         return survive(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
 
 

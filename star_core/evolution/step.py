@@ -81,9 +81,9 @@ def assess(
 
     Args:
         problem: The experiment.
-        offspring: It.
-        evaluation: Of its training, or of the part that ended at ``stop``, with the metrics of its probes.
-        data_digest: Of the corpus.
+        offspring: The offspring to assess.
+        evaluation: Result of its training, or of the part up to ``stop``, with the metrics of its probes.
+        data_digest: Digest of the corpus.
         stop: Step at which its training was stopped for good; ``None``: it was not.
     """
     architecture = problem.compile(Genome.parse(offspring.genome))

@@ -46,7 +46,7 @@ REPEATS = (1, 2, 4)
 SPARSITY, EXPANSION = (
     [gene.name for gene in FEATURIZER_GENES].index(name) for name in ("sparsity", "expansion")
 )
-"""Which of the six integers of a feature group."""
+"""Index of these two genes among the six integers of a feature group."""
 
 Alleles = tuple[int, ...]
 

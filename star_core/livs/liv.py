@@ -79,7 +79,7 @@ class LIV(nn.Module):
         self._sparse: list[_Computed] = []
 
     def connect(self, layers: Sequence[LIV]) -> None:
-        """Looks up the featurizers it computes with, its own and those of earlier layers.
+        """Looks up the featurizers that the layer computes with, its own and those of earlier layers.
 
         They are kept outside of torch's registry: every weight is registered once, with its owner.
         """

@@ -40,7 +40,7 @@ class EvaluationStore:
             AWS program looks for them, never from here.
         endpoint: URL of the S3 server; ``None``: the environment's.
         patience: Seconds to wait for storage that is away or full before giving up.
-        note: Told, in one line, what is being waited for and what was found damaged.
+        note: Called with one line about what is being waited for, or was found damaged.
 
     Raises:
         StoreError: The location is malformed or has credentials in it.
@@ -70,12 +70,12 @@ class EvaluationStore:
         """The stored evaluation, or ``None``.
 
         Args:
-            key: Whose.
-            digest: Of the architecture it must be of, if that is known.
+            key: Key of the evaluation.
+            digest: Digest that its architecture must have, if that is known.
 
         Raises:
             StorageAway: The storage does not answer.
-            StoreError: What is stored is malformed, or not what was asked for; or the storage is wrong.
+            StoreError: What is stored is malformed, or not what was asked for; or the storage refuses.
         """
         evaluation, damage = self._examine(key, digest)
         if damage is not None:
@@ -83,13 +83,13 @@ class EvaluationStore:
         return evaluation
 
     def find(self, key: str, digest: str | None = None) -> Evaluation | None:
-        """The stored evaluation; ``None`` if there is none, or if what is stored is none.
+        """The stored evaluation; ``None`` if there is none, or if what is stored is malformed.
 
-        That is moved aside (``corrupt/`` in the storage), so that the candidate can be trained again.
+        What is malformed is moved aside (``corrupt/`` in the storage); the candidate can be trained again.
 
         Raises:
             StorageAway: The storage does not answer.
-            StoreError: The storage is wrong, or what is malformed cannot be moved.
+            StoreError: The storage refuses, or what is malformed cannot be moved.
         """
         evaluation, damage = self._examine(key, digest)
         if damage is not None:
@@ -101,7 +101,7 @@ class EvaluationStore:
 
         Raises:
             StorageAway: The storage does not answer, or is full.
-            StoreError: It cannot be written.
+            StoreError: The evaluation cannot be written.
         """
         name, content = self._name(evaluation.key), to_bytes(evaluation)
         self._patiently(lambda: self._storage.write(name, content))

@@ -16,7 +16,7 @@ def compiled(job: Job, vocab_size: int, model: Model | None = None) -> Architect
 
     Raises:
         GenomeError: The genome is not valid.
-        ConfigError: It cannot be built at that size.
+        ConfigError: The genome cannot be built at that size.
     """
     # Sharing groups beyond the run's own limit were refused when the genome was made.
     space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
@@ -28,9 +28,9 @@ def as_planned(job: Job, vocab_size: int, plan: str) -> Architecture:
     """The architecture whose digest the job names.
 
     Args:
-        job: It.
-        vocab_size: Of the data.
-        plan: What to plan again if it is another, in a word.
+        job: The planned training or measurement.
+        vocab_size: Vocabulary size of the data.
+        plan: What to plan again if the architecture is another, in a word.
 
     Raises:
         GenomeError: The genome is not valid.
