@@ -39,12 +39,12 @@ def comparison(
 
     Args:
         where: The run, at the size at which the genomes are built.
-        purpose: Of the comparison.
+        purpose: What the comparison is for: ``baselines``, ``retrain`` or ``scaled``.
         genomes: Name → text.
-        steps: Of each training; ``None``: the recipe's.
+        steps: Steps of each training; ``None``: the recipe's.
         keep_weights: Whether weights are kept beside the comparison file.
         source: Digest of the generation the individuals were taken from.
-        name: Of the file and of the folder of its weights, where there are several of one purpose.
+        name: Name of the file and of the folder of its weights, where there are several of one purpose.
 
     Returns:
         Path of the comparison file.
@@ -55,23 +55,25 @@ def comparison(
     folder = path.parent / name if name else path.parent
     display.begin(purpose, len(genomes), search=False)
     digests = compile_candidates(where, genomes)
-    weights = {one: f"{one}.safetensors" if keep_weights else None for one in genomes}
+    weights = {candidate: f"{candidate}.safetensors" if keep_weights else None for candidate in genomes}
     jobs = {
-        one: work.job(genomes[one], digest, steps, str(folder / file) if (file := weights[one]) else None)
-        for one, digest in digests.items()
+        candidate: work.job(
+            genomes[candidate], digest, steps, str(folder / file) if (file := weights[candidate]) else None
+        )
+        for candidate, digest in digests.items()
     }
     probed = probe_all(where, jobs)
     evaluations = joined(train_all(where, jobs), probed)
     entries = []
-    for one, text in genomes.items():
-        evaluation = evaluations[one]
+    for candidate, text in genomes.items():
+        evaluation = evaluations[candidate]
         spec = work.problem.compile(Genome.parse(text))
         metrics = evaluation.metrics if evaluation.status == "ok" else None
         objectives, _ = measure(spec, metrics, params.objectives)
         recipe = params.training
         entries.append(
             Entry(
-                name=one,
+                name=candidate,
                 genome=text,
                 digest=spec.digest,
                 key=evaluation.key,
@@ -80,7 +82,7 @@ def comparison(
                 cost=Cost(
                     tokens=recipe.tokens, flops=spec.training_flops(recipe.tokens, recipe.sequence_length)
                 ),
-                checkpoint=file_of(weights[one], name) if evaluation.status == "ok" else None,
+                checkpoint=file_of(weights[candidate], name) if evaluation.status == "ok" else None,
             )
         )
     made = Comparison(
@@ -98,7 +100,7 @@ def comparison(
 
 
 def file_of(weights: str | None, name: str | None) -> str | None:
-    """Weights as seen from the comparison file."""
+    """Path of a weights file relative to the comparison file."""
     return f"{name}/{weights}" if weights and name else weights
 
 

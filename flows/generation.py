@@ -36,7 +36,7 @@ def generation(where: Where, index: int, source: str | None = None) -> str:
         made = adopt(where, index, source)
     else:
         made = recombine_and_mutate(where, index) if index else sample(where)
-    genomes = {one.id: one.genome for one in map(Offspring.model_validate_json, made)}
+    genomes = {child.id: child.genome for child in map(Offspring.model_validate_json, made)}
     display.begin(f"generation {index}" if index else "founders", len(genomes))
     digests = compile_candidates(where, genomes)
     work = session(where)
@@ -46,7 +46,7 @@ def generation(where: Where, index: int, source: str | None = None) -> str:
         evaluations, stopped = train_in_rungs(where, made, jobs, probed)
     else:  # what a run begins with is trained to the end
         evaluations, stopped = train_all(where, jobs), {}
-    texts = {name: encode_evaluation(one) for name, one in joined(evaluations, probed).items()}
+    texts = {name: encode_evaluation(evaluation) for name, evaluation in joined(evaluations, probed).items()}
     path = survive(where, index, evaluate(where, made, texts, stopped), source)
     forget_states(where)
     publish(where, index)

@@ -23,11 +23,11 @@ def promote(where: Where, offspring: list[str], evaluations: dict[str, str]) -> 
     """Names of the candidates that go on from a rung."""
     work = session(where)
     assessed = [
-        assess(work.problem, one, decode_evaluation(evaluations[one.id]), work.data.digest)
-        for one in map(Offspring.model_validate_json, offspring)
-        if one.id in evaluations
+        assess(work.problem, child, decode_evaluation(evaluations[child.id]), work.data.digest)
+        for child in map(Offspring.model_validate_json, offspring)
+        if child.id in evaluations
     ]
-    return [one.id for one in promoted(work.problem, assessed)]
+    return [individual.id for individual in promoted(work.problem, assessed)]
 
 
 def train_in_rungs(
@@ -37,9 +37,9 @@ def train_in_rungs(
 
     Args:
         where: The run.
-        offspring: As JSON text.
-        jobs: Name → the whole training.
-        probed: What else was measured of them, which those that go on are chosen by too.
+        offspring: The offspring, as JSON text.
+        jobs: Name → job of the whole training.
+        probed: What probes measured of the candidates; it counts for who goes on, too.
 
     Returns:
         Name → its last evaluation, and name → step, for those that were stopped at a rung.
@@ -52,7 +52,7 @@ def train_in_rungs(
         standing = {name: work.at_rung(job, stop, states, go_on) for name, job in standing.items()}
         measured = train_all(where, standing)
         found |= measured
-        texts = {name: encode_evaluation(one) for name, one in joined(measured, probed).items()}
+        texts = {name: encode_evaluation(evaluation) for name, evaluation in joined(measured, probed).items()}
         chosen = set(promote(where, offspring, texts))
         stopped |= {name: stop for name in standing if name not in chosen}
         standing = {name: job for name, job in standing.items() if name in chosen}

@@ -39,10 +39,16 @@ def joined(trained: Mapping[str, Evaluation], probed: Probed) -> dict[str, Evalu
 
 
 def _joined(training: Evaluation, measurements: tuple[Evaluation, ...]) -> Evaluation:
-    for one in (training, *measurements):
-        if one.status != "ok":
-            return replace(training, status=one.status, metrics={}, detail=one.detail, limits=one.limits)
+    for evaluation in (training, *measurements):
+        if evaluation.status != "ok":
+            return replace(
+                training,
+                status=evaluation.status,
+                metrics={},
+                detail=evaluation.detail,
+                limits=evaluation.limits,
+            )
     metrics = dict(training.metrics)
-    for one in measurements:
-        metrics |= one.metrics
+    for evaluation in measurements:
+        metrics |= evaluation.metrics
     return replace(training, metrics=metrics)

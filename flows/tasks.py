@@ -24,7 +24,7 @@ def _vary(where: Where, index: int) -> list[str]:
     if parent is not None and is_screening(problem) and not can_screen(problem, parent):
         least, known = problem.params.evolution.screening.minimum, len(parent.archive or ())
         display.note(f"no screening yet: the predictor learns from {least} candidates, {known} are trained")
-    return [one.model_dump_json() for one in offspring_of(problem, parent)]
+    return [child.model_dump_json() for child in offspring_of(problem, parent)]
 
 
 @task(name="sample", task_run_name="sample", cache_policy=NO_CACHE, persist_result=False)
@@ -48,7 +48,7 @@ def recombine_and_mutate(where: Where, index: int) -> list[str]:
 def adopt(where: Where, index: int, source: str) -> list[str]:
     """The population of generation ``index`` of the run ``source``, as offspring in JSON text."""
     parent = read_generation(generation_path(source, index, where.data), source, index)
-    return [one.model_dump_json() for one in adopted(session(where).problem, parent)]
+    return [child.model_dump_json() for child in adopted(session(where).problem, parent)]
 
 
 @task(name="compile", task_run_name="compile", cache_policy=NO_CACHE, persist_result=False)
@@ -68,9 +68,9 @@ def evaluate(
     problem, digest = session(where).problem, session(where).data.digest
     return [
         assess(
-            problem, one, decode_evaluation(evaluations[one.id]), digest, stopped.get(one.id)
+            problem, child, decode_evaluation(evaluations[child.id]), digest, stopped.get(child.id)
         ).model_dump_json()
-        for one in map(Offspring.model_validate_json, offspring)
+        for child in map(Offspring.model_validate_json, offspring)
     ]
 
 

@@ -25,9 +25,9 @@ from star_core.population.generation import Generation, read_generation
 from ..run.session import Session
 
 MOST = 200
-"""Evaluations that are looked at."""
+"""Evaluations looked at, at most."""
 _SPEED = ("batch_size", "sequence_length", "validation_tokens", "precision", "threads")
-"""What of a recipe a step's time depends on."""
+"""Settings of a recipe that a step's time depends on."""
 
 
 def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Evaluation]) -> Pace | None:
@@ -36,9 +36,9 @@ def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Eval
     Args:
         work: The run's session.
         found: Its stored generations.
-        known: Evaluations at hand already.
+        known: Evaluations that are loaded already.
     """
-    at_hand = {one.key: one for one in known}
+    at_hand = {evaluation.key: evaluation for evaluation in known}
     wanted = islice((key for key in dict.fromkeys(_keys(work, found)) if key not in at_hand), MOST)
     pace = fit(_timings(work, [*at_hand.values(), *evaluations(list(wanted), work.store).values()]), "")
     if pace is None or pace.measured < ENOUGH:
@@ -74,24 +74,24 @@ def _timings(work: Session, found: Iterable[Evaluation]) -> list[Timing]:
     training = work.params.training
     per_step = training.batch_size * training.sequence_length
 
-    def load(one: Evaluation) -> Load:
-        spec = work.problem.compile(Genome.parse(one.genome))
-        return Load.of(spec, work.recipe(one.tokens // per_step).training)
+    def load(evaluation: Evaluation) -> Load:
+        spec = work.problem.compile(Genome.parse(evaluation.genome))
+        return Load.of(spec, work.recipe(evaluation.tokens // per_step).training)
 
-    trained = ((one, load(one)) for one in found if one.tokens >= per_step)
+    trained = ((evaluation, load(evaluation)) for evaluation in found if evaluation.tokens >= per_step)
     return list(timings(trained, machine_fingerprint(training.accelerator)))
 
 
 def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
-    """Evaluations that tell: this run's, newest first, then those of other runs with this recipe and size."""
+    """Keys of evaluations: this run's, newest first, then those of other runs with this recipe and size."""
     where, params = work.where, work.params
     for generation in reversed(found):
         yield from _from_start(generation, params)
     baselines = stored_baselines(where.run, where.data, params.identity())
-    yield from (one.key for one in (baselines.entries if baselines else ()))
+    yield from (entry.key for entry in (baselines.entries if baselines else ()))
     retrained = comparison_path(where.run, "retrain", where.data)
     with suppress(StarError):  # missing, or of no use
-        yield from (one.key for one in read_comparison(retrained, where.run, "retrain").entries)
+        yield from (entry.key for entry in read_comparison(retrained, where.run, "retrain").entries)
     for path in _others(where.data / "populations", where.run):
         with suppress(StarError):
             other = read_generation(path)
@@ -100,11 +100,11 @@ def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
 
 
 def _from_start(generation: Generation, params: Params) -> Iterator[str]:
-    """Evaluations of trainings that did not go on from a rung: their seconds are of all their steps."""
+    """Keys of trainings that did not go on from a rung: their seconds are of all their steps."""
     rungs = rung_steps(params) if generation.index and not generation.is_fork else ()
-    for one in generation.born:
-        if not rungs or one.cost.tokens == params.training.tokens_until(rungs[0]):
-            yield one.key
+    for individual in generation.born:
+        if not rungs or individual.cost.tokens == params.training.tokens_until(rungs[0]):
+            yield individual.key
 
 
 def _others(folder: Path, run: str) -> list[Path]:
@@ -112,7 +112,10 @@ def _others(folder: Path, run: str) -> list[Path]:
     return sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def as_fast(one: Params, other: Params) -> bool:
+def as_fast(first: Params, second: Params) -> bool:
     """Whether steps by these parameters take the same time: recipe and sizes are equal where that matters."""
-    recipes = ({name: getattr(params.training, name) for name in _SPEED} for params in (one, other))
-    return next(recipes) == next(recipes) and (one.model, one.space.depth) == (other.model, other.space.depth)
+    recipes = ({name: getattr(params.training, name) for name in _SPEED} for params in (first, second))
+    return next(recipes) == next(recipes) and (first.model, first.space.depth) == (
+        second.model,
+        second.space.depth,
+    )

@@ -25,7 +25,7 @@ def doctor_command(root: Path, run: str | None, params: str) -> None:
     with console.status("Looking …") if console.is_terminal else nullcontext():
         sections = list(examine(Project(root, params, run)))
     for title, findings in sections:
-        counts.update(one.level for one in findings)
+        counts.update(finding.level for finding in findings)
         console.print(Text(title, style="bold"))
         console.print(Padding(table(findings), (0, 0, 1, 0)))
     console.print(summary(counts))
@@ -39,12 +39,12 @@ def table(findings: list[Finding]) -> Table:
     shown.add_column(width=3, justify="right")
     shown.add_column(width=SUBJECT_WIDTH)
     shown.add_column(ratio=1, overflow="fold")
-    for one in findings:
-        mark, colour = MARKS[one.level]
-        text: RenderableType = Text(one.text)
-        if one.fix:
-            text = Group(text, Text.assemble(("→ ", colour), (one.fix, "bold")))
-        shown.add_row(Text(mark, style=f"bold {colour}"), Text(one.subject, style="dim"), text)
+    for finding in findings:
+        mark, colour = MARKS[finding.level]
+        text: RenderableType = Text(finding.text)
+        if finding.fix:
+            text = Group(text, Text.assemble(("→ ", colour), (finding.fix, "bold")))
+        shown.add_row(Text(mark, style=f"bold {colour}"), Text(finding.subject, style="dim"), text)
     return shown
 
 

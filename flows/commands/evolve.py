@@ -124,8 +124,8 @@ def checked_run(where: Where, fork: Fork | None = None) -> list[Generation]:
     work = session(where)
     check_experiment(where)
     found = stored_generations(where.run, where.data)
-    for one in found:
-        check_same_experiment(one, work.params, None, where.params)
+    for generation in found:
+        check_same_experiment(generation, work.params, None, where.params)
     if found or fork is None or not _is_prepared(where):
         prepare_corpus(where, found[0].data_digest if found else None)
     return found

@@ -77,7 +77,7 @@ def plan_of(
         generations: Index of the last generation; ``None``: the parameter file's.
         retrain: Whether ``star retrain`` is to follow.
         calibrate: Whether to train a few steps of a few genomes where no pace was measured yet.
-        note: Told, in one line, what takes a while.
+        note: Called with one line of text before something that takes a while.
 
     Raises:
         StarError: What ``star evolve`` would refuse to begin with.
@@ -106,7 +106,7 @@ def plan_of(
         source=survey.source,
         memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
         checkpoint=4 * max(spec.num_parameters for spec in survey.pool),
-        probed=tuple(one.title for one in map(objective, wanted) if one.probe is not None),
+        probed=tuple(entry.title for entry in map(objective, wanted) if entry.probe is not None),
     )
 
 
@@ -129,14 +129,14 @@ class Survey:
         self.evaluations: list[Evaluation] = []
         problem = work.problem
         self._offspring = (
-            [one.genome for one in offspring_of(problem, self._newest)] if self._next <= last else []
+            [child.genome for child in offspring_of(problem, self._newest)] if self._next <= last else []
         )
         if self._newest is None:
             rng = np.random.default_rng(work.params.evolution.seed)
             genomes = [problem.space.sample(rng) for _ in range(SAMPLED)]
             self.source = f"{SAMPLED} random genomes of the space"
         else:
-            genomes = [Genome.parse(one.genome) for one in self._newest.population]
+            genomes = [Genome.parse(individual.genome) for individual in self._newest.population]
             genomes += map(Genome.parse, self._offspring)
             self.source = f"the population of generation {self._newest.index}"
             self.source += " and its offspring" if self._offspring else ""
@@ -171,7 +171,9 @@ class Survey:
         if self._newest is not None and self._next > self._last:
             from ..retrain import best_of
 
-            genomes |= {one.id: one.genome for one in best_of(self._newest, params.retrain.top)}
+            genomes |= {
+                individual.id: individual.genome for individual in best_of(self._newest, params.retrain.top)
+            }
             return [self._known("retraining", genomes, steps)]
         known = self._known("retrained baselines", genomes, steps)
         return [known, self._likely("retrained front", params.retrain.top, steps)]

@@ -94,7 +94,7 @@ def show(console: Console, generation: Generation, found: Reproduction, toleranc
     """The verdict, and where the two differ."""
     name = f"Generation {generation.index} of run {generation.run}"
     machine = "another type of machine than" if found.other_machine else "the same type of machine as"
-    differing = sum(not one.tolerated for one in found.differences)
+    differing = sum(not difference.tolerated for difference in found.differences)
     verdict = {
         Agreement.EXACT: f"exact. Every byte is the same ({generation.digest[:12]}…).",
         Agreement.WITHIN_TOLERANCE: "within tolerance. Measured values differ by at most "
@@ -106,10 +106,10 @@ def show(console: Console, generation: Generation, found: Reproduction, toleranc
     if not found.differences:
         return
     table = Table("where", "stored", "made again", "", box=None, pad_edge=False)
-    ordered = sorted(found.differences, key=lambda one: one.tolerated)
-    for one in ordered[:SHOWN]:
-        mark = "within tolerance" if one.tolerated else "different"
-        table.add_row(one.place, _short(one.stored), _short(one.made), mark)
+    ordered = sorted(found.differences, key=lambda difference: difference.tolerated)
+    for difference in ordered[:SHOWN]:
+        mark = "within tolerance" if difference.tolerated else "different"
+        table.add_row(difference.place, _short(difference.stored), _short(difference.made), mark)
     console.print(table)
     if len(ordered) > SHOWN:
         console.print(f"… and {len(ordered) - SHOWN} more", highlight=False)

@@ -96,11 +96,11 @@ def retrain_command(
 def check_scale(params: Params, generation: Generation, rule: str) -> None:
     """Raises ``StarError`` now if genomes cannot be built at a size, rather than when all is started."""
     problem = Problem(params, generation.vocab_size)
-    for one in generation.front:
+    for individual in generation.front:
         try:
-            problem.compile(at_depth(Genome.parse(one.genome), params.space.depth, rule))
+            problem.compile(at_depth(Genome.parse(individual.genome), params.space.depth, rule))
         except StarError as error:
-            raise error.at(f"individual {one.id}") from None
+            raise error.at(f"individual {individual.id}") from None
 
 
 def describe(data: TokenData) -> str:

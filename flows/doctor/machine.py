@@ -52,7 +52,7 @@ def disk(project: Project) -> Iterator[Finding]:
         places["disk of the storage"] = project.root / location
     seen = set()
     for name, place in places.items():
-        there = next(one for one in (place, *place.parents) if one.exists())
+        there = next(folder for folder in (place, *place.parents) if folder.exists())
         if there.stat().st_dev in seen:
             continue
         seen.add(there.stat().st_dev)

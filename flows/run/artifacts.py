@@ -28,7 +28,7 @@ from .paths import Where
 ROWS = 200
 """Individuals in a table at most; a population may have thousands."""
 SECONDS = 2.0
-"""Between two steps of a progress bar: each is a request."""
+"""Seconds between two updates of a progress bar, since each update is a request."""
 
 
 def publish_generation(where: Where, generation: Generation) -> None:
@@ -46,12 +46,16 @@ def rows(generation: Generation) -> list[dict[str, Any]]:
     """The population as rows, values as numbers."""
     names = generation.params().objectives.selected
     shown = []
-    for one in generation.population[:ROWS]:
-        row: dict[str, Any] = {"individual": one.id, "genome": one.genome, "front": one.rank}
-        row |= {name: _rounded(one.objectives.get(name)) for name in names}
-        perplexity = one.objectives.get("perplexity")
+    for individual in generation.population[:ROWS]:
+        row: dict[str, Any] = {
+            "individual": individual.id,
+            "genome": individual.genome,
+            "front": individual.rank,
+        }
+        row |= {name: _rounded(individual.objectives.get(name)) for name in names}
+        perplexity = individual.objectives.get("perplexity")
         row["bits per byte"] = _rounded(bits_per_byte(perplexity) if perplexity else None)
-        row["status"] = one.status
+        row["status"] = individual.status
         shown.append(row)
     return shown
 
@@ -63,20 +67,22 @@ def page(where: Where, generation: Generation) -> str:
     if path.exists():
         baselines = read_comparison(path, where.run, "baselines").entries
     names = generation.params().objectives.selected
-    front = sorted(generation.front, key=lambda one: (one.objectives[names[0]] or 0.0, one.id))
+    front = sorted(
+        generation.front, key=lambda individual: (individual.objectives[names[0]] or 0.0, individual.id)
+    )
     lines = [f"**{display.known(generation)}**", ""]
     lines += ["| | genome | " + " | ".join(map(title_of, names)) + " |", "|---|---|" + "--:|" * len(names)]
-    lines += [_row(one.id, one, names) for one in front[:ROWS]]
-    lines += [_row(f"*{shown_name(one.name)}*", one, names) for one in baselines]
+    lines += [_row(individual.id, individual, names) for individual in front[:ROWS]]
+    lines += [_row(f"*{shown_name(baseline.name)}*", baseline, names) for baseline in baselines]
     for title, picture in snapshots(generation, baselines):
         lines += ["", f"![{title}]({data_uri(picture)})"]
     lines += ["", "Ringed: the front. Pale: survivors of earlier generations."]
     return "\n".join(lines)
 
 
-def _row(name: str, one: Individual | Entry, names: tuple[str, ...]) -> str:
-    values = (value_of(key, one.objectives.get(key)) for key in names)
-    return f"| {name} | `{one.genome}` | " + " | ".join(values) + " |"
+def _row(name: str, candidate: Individual | Entry, names: tuple[str, ...]) -> str:
+    values = (value_of(key, candidate.objectives.get(key)) for key in names)
+    return f"| {name} | `{candidate.genome}` | " + " | ".join(values) + " |"
 
 
 class Progress:
@@ -93,7 +99,7 @@ class Progress:
         self._at = -SECONDS
 
     def reached(self, done: int) -> None:
-        """So many are done."""
+        """Shows that ``done`` candidates are done."""
         now = time.monotonic()
         if done < self._total and now - self._at < SECONDS:
             return

@@ -50,12 +50,12 @@ class Account:
 
     Args:
         budget: The limits.
-        recipe: What is trained by another one (retraining) takes no tokens from the budget.
-        counted: Key → tokens up to there, of what the run has trained before.
+        recipe: The run's recipe; trainings by another recipe (retraining) take no tokens from the budget.
+        counted: Evaluation key → tokens trained up to it, for what the run has trained before.
         elapsed: Seconds since the command began.
 
     Attributes:
-        tokens: Trained in the run.
+        tokens: Tokens trained in the run.
         ended: How the budget ended the command, once it has.
     """
 
@@ -114,10 +114,14 @@ class Account:
 
 def trained_before(run: str, data: Path, params: Params) -> dict[str, int]:
     """Key → tokens of what a run's stored generations and baselines have cost."""
-    entries = [one for made in stored_generations(run, data) for one in made.born]
-    counted = {one.key: one.cost.tokens for one in entries}
+    entries = [individual for made in stored_generations(run, data) for individual in made.born]
+    counted = {entry.key: entry.cost.tokens for entry in entries}
     baselines = stored_baselines(run, data, params.identity())
-    return counted | {one.key: one.cost.tokens for one in baselines.entries} if baselines else counted
+    return (
+        counted | {baseline.key: baseline.cost.tokens for baseline in baselines.entries}
+        if baselines
+        else counted
+    )
 
 
 def limited(budget: Budget, tokens: int | None, seconds: float | None) -> Budget:

@@ -95,18 +95,18 @@ class Display:
             self._say(f"{name}: {evaluation.status.replace('_', ' ')} ({evaluation.detail})")
 
     def known(self, generation: Generation) -> str:
-        """Takes in a stored generation; returns it in one line."""
-        values = [one.objectives.get("perplexity") for one in generation.population]
+        """Takes in a stored generation; returns a summary of it in one line."""
+        values = [individual.objectives.get("perplexity") for individual in generation.population]
         known = [value for value in values if value is not None]
-        stopped = sum(one.status == "stopped" for one in generation.born)
-        failed = sum(not one.ok for one in generation.born) - stopped
+        stopped = sum(individual.status == "stopped" for individual in generation.born)
+        failed = sum(not individual.ok for individual in generation.born) - stopped
         line = f"generation {generation.index}: "
         line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
         line += f", front {len(generation.front)}"
         line += f", {len(generation.born) - stopped} of {len(generation.born)} to the end" if stopped else ""
         line += f", {failed} of {len(generation.born)} failed" if failed else ""
-        if not generation.front and any(one.ok for one in generation.population):
-            least = min(one.violation for one in generation.population if one.ok)
+        if not generation.front and any(individual.ok for individual in generation.population):
+            least = min(individual.violation for individual in generation.population if individual.ok)
             line += f": none meets the constraints (at best {units.percent(least)} over), the nearest survive"
         with self._lock:
             self.front = len(generation.front)
@@ -118,7 +118,7 @@ class Display:
         self.note(self.known(generation))
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Keeps a line for the history; without a terminal, prints it."""
         with self._lock:
             self.history.append(text)
         self._say(text)

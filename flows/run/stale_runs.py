@@ -30,7 +30,7 @@ WORKING = ("evolve", "generation", "comparison")
 def end_abandoned(where: Where) -> None:
     """Ends flow runs of this run and machine (a tag) that cannot be alive, since the caller holds its lock.
 
-    So are the flow runs of a deployment that they were part of.
+    The flow runs of a deployment that they were part of are ended too.
     """
     running = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
@@ -42,19 +42,19 @@ def end_abandoned(where: Where) -> None:
         found = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=list(WORKING))), flow_run_filter=running
         )
-        for one in found:
-            if str(one.id) == flow_run.id or not _is_of(one, where):
+        for prefect_run in found:
+            if str(prefect_run.id) == flow_run.id or not _is_of(prefect_run, where):
                 continue
-            client.set_flow_run_state(one.id, state, force=True)
-            ended.add(one.name)
-            if one.name.startswith("evolve ") and one.parent_task_run_id:
-                above = client.read_task_run(one.parent_task_run_id).flow_run_id
+            client.set_flow_run_state(prefect_run.id, state, force=True)
+            ended.add(prefect_run.name)
+            if prefect_run.name.startswith("evolve ") and prefect_run.parent_task_run_id:
+                above = client.read_task_run(prefect_run.parent_task_run_id).flow_run_id
                 if above and str(above) != flow_run.parent_flow_run_id:
                     client.set_flow_run_state(above, state, force=True)
     if ended:
         display.note(f"{' and '.join(sorted(ended))}: killed before the end; what was finished is kept")
 
 
-def _is_of(one: FlowRun, where: Where) -> bool:
-    told = one.parameters.get("where")
+def _is_of(prefect_run: FlowRun, where: Where) -> bool:
+    told = prefect_run.parameters.get("where")
     return isinstance(told, dict) and (told.get("root"), told.get("run")) == (where.root, where.run)

@@ -76,11 +76,11 @@ def api(console: Console, own: bool) -> Iterator[str]:
     """A Prefect server, its API's URL known to Prefect: the configured one, or one on this machine.
 
     Args:
-        console: Told what is used.
+        console: Where it is printed which server is used.
         own: Whether one may be started here, for as long as the block runs.
 
     Raises:
-        StarError: None answers.
+        StarError: No server answers.
     """
     from prefect.settings import get_current_settings
 

@@ -84,7 +84,7 @@ def registered(wanted: Deployment) -> DeploymentResponse | None:
     """The deployment of this name, if there is one.
 
     Raises:
-        ConfigError: It is another run's.
+        ConfigError: A deployment of this name belongs to another run.
     """
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound

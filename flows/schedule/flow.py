@@ -56,7 +56,7 @@ def last_generation(where: Where, generations: int) -> int:
     """The index that ``generations`` more generations lead to.
 
     Raises:
-        ConfigError: That is none.
+        ConfigError: ``generations`` is less than 1.
         StoreError: The run has generations that are not here.
     """
     if generations < 1:

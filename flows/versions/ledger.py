@@ -86,7 +86,7 @@ class Ledger(_Record):
     scaled: dict[str, Scaled] = Field(default_factory=dict)
 
     def complete(self) -> Ledger:
-        """With founders for the runs of ledgers that were written before there were forks."""
+        """The ledger with founders for every run that is no fork; those of old versions lack them."""
         missing = {
             name: Founders(params=run.params)
             for name, run in self.runs.items()
@@ -157,8 +157,10 @@ def enter(where: Where, index: int) -> None:
             for number in range(first + 1, last + 1)
         }
         scaled = {
-            name: one.model_copy(update={"newest": run.newest}) if one.run == where.run else one
-            for name, one in before.scaled.items()
+            name: retraining.model_copy(update={"newest": run.newest})
+            if retraining.run == where.run
+            else retraining
+            for name, retraining in before.scaled.items()
         }
         after = Ledger(
             runs={**before.runs, where.run: run},

@@ -58,7 +58,7 @@ def numbered(found: Sequence[Generation], index: int, option: str) -> Generation
     Raises:
         StoreError: None has the index that ``option`` asks for.
     """
-    by_index = {one.index: one for one in found}
+    by_index = {generation.index: generation for generation in found}
     if index not in by_index:
         raise StoreError(
             f"run {found[0].run!r} has no such generation stored",

@@ -46,7 +46,7 @@ REPEATS = (1, 2, 4)
 SPARSITY, EXPANSION = (
     [gene.name for gene in FEATURIZER_GENES].index(name) for name in ("sparsity", "expansion")
 )
-"""Which of the six integers of a feature group."""
+"""Index of these two genes among the six integers of a feature group."""
 
 Alleles = tuple[int, ...]
 
@@ -187,7 +187,11 @@ def _matched(
 def _usual(operator: OperatorGenome) -> FeaturizerGenome:
     """The first featurizer class that the operator admits."""
     check = structure_of(operator.token_mixing).check
-    return next(one for one in map(FeaturizerGenome.of_class, FEATURIZERS) if _holds(check, operator, one))
+    return next(
+        featurizer
+        for featurizer in map(FeaturizerGenome.of_class, FEATURIZERS)
+        if _holds(check, operator, featurizer)
+    )
 
 
 def rule_broken(before: Alleles, allele: int, valid: Alleles) -> str:

@@ -38,7 +38,7 @@ def adopted(genome: Genome, size: int) -> Genome:
     """The genome with ``size`` classes of its own: those it uses first, then the first named ones it lacks.
 
     Raises:
-        GenomeError: It uses more.
+        GenomeError: The genome uses more than ``size`` classes.
     """
     if len(genome.table) == size:
         return genome

@@ -135,7 +135,7 @@ def probe(job: Job) -> Evaluation:
         architecture = job_architecture(job, task.vocab_size)
         scores[task.name] = learn(task, architecture, recipe)
         flops += architecture.training_flops(recipe.steps * recipe.batch_size * task.length, task.length)
-    accuracies = {f"mad_accuracy_{name.replace('-', '_')}": one.accuracy for name, one in scores.items()}
+    accuracies = {f"mad_accuracy_{name.replace('-', '_')}": score.accuracy for name, score in scores.items()}
     return Evaluation(
         key=job.key,
         digest=job.digest,
@@ -145,7 +145,10 @@ def probe(job: Job) -> Evaluation:
         detail="",
         tokens=0,
         flops=flops,
-        seconds={"total": time.perf_counter() - began, **{name: one.seconds for name, one in scores.items()}},
+        seconds={
+            "total": time.perf_counter() - began,
+            **{name: score.seconds for name, score in scores.items()},
+        },
         limits={},
         machine=machine_fingerprint(recipe.accelerator),
         finished_at=now(),

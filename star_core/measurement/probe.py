@@ -82,23 +82,23 @@ def _times(session: Session, most: int) -> dict[str, float]:
         before = Load.now()
         times = {"prefill_seconds": session.prefill_time(), "decode_seconds_per_token": session.decode_time()}
         load = before.of_others()
-        disturbed = max(one.disturbed for one in times.values())
+        disturbed = max(timing.disturbed for timing in times.values())
         rounds.append((disturbed, load, times))
         if not disturbed and load <= OTHERS * (os.cpu_count() or 1):
             break
-    disturbed, load, times = min(rounds, key=lambda one: one[:2])
+    disturbed, load, times = min(rounds, key=lambda measured: measured[:2])
     metrics = {"disturbed": disturbed, "other_load": load}
-    for name, one in times.items():
-        metrics.update(_statistics(name, one))
+    for name, timing in times.items():
+        metrics.update(_statistics(name, timing))
     return metrics
 
 
-def _statistics(name: str, one: Timing) -> dict[str, float]:
+def _statistics(name: str, timing: Timing) -> dict[str, float]:
     return {
-        name: one.median,
-        f"{name}_spread": one.spread,
-        f"{name}_low": one.low,
-        f"{name}_high": one.high,
+        name: timing.median,
+        f"{name}_spread": timing.spread,
+        f"{name}_low": timing.low,
+        f"{name}_high": timing.high,
     }
 
 

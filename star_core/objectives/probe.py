@@ -68,7 +68,7 @@ def probed(metrics: Mapping[str, float], name: str) -> float:
     """A metric that a probe has measured.
 
     Raises:
-        StarError: It has not run.
+        StarError: The probe has not run for this candidate.
     """
     if name not in metrics:
         raise StarError(

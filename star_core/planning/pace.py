@@ -60,7 +60,7 @@ class Load:
     @classmethod
     def mean(cls, loads: Sequence[Load]) -> Load:
         """The load that so many candidates have on average."""
-        rows = np.array([(one.steps, one.flops, *one.livs) for one in loads], dtype=float)
+        rows = np.array([(load.steps, load.flops, *load.livs) for load in loads], dtype=float)
         steps, flops, *livs = (float(value) for value in rows.mean(axis=0))
         return cls(steps, flops, tuple(livs))
 
@@ -90,8 +90,8 @@ class Pace:
         rates: Seconds of a LIV of each of ``FAMILIES`` at each step, beside its FLOPs.
         spread: Between which multiples of the prediction eight of ten trainings lay.
         throughput: Median FLOPs per second of the measured trainings, all told.
-        measured: How many they were.
-        source: What they were.
+        measured: Number of measured trainings.
+        source: Which trainings were measured, in words.
     """
 
     candidate: float
@@ -110,9 +110,13 @@ class Pace:
 
 def timings(evaluations: Iterable[tuple[Evaluation, Load]], machine: Mapping[str, Any]) -> Iterator[Timing]:
     """What the successful trainings among ``evaluations`` took on this type of machine."""
-    for one, load in evaluations:
-        parts = one.seconds
-        if one.status == "ok" and one.machine == machine and {"training", "total"} <= parts.keys():
+    for evaluation, load in evaluations:
+        parts = evaluation.seconds
+        if (
+            evaluation.status == "ok"
+            and evaluation.machine == machine
+            and {"training", "total"} <= parts.keys()
+        ):
             yield Timing(load, parts["training"], parts["total"] - parts["training"])
 
 
@@ -123,18 +127,18 @@ def fit(found: Sequence[Timing], source: str) -> Pace | None:
     """
     if not found:
         return None
-    typical = [one.training / (one.load.steps * sum(one.load.livs)) for one in found]
+    typical = [timing.training / (timing.load.steps * sum(timing.load.livs)) for timing in found]
     middle = median(typical)
     far = _FAR * max(median(abs(rate - middle) for rate in typical), 0.1 * middle)
-    kept = [one for one, rate in zip(found, typical, strict=True) if abs(rate - middle) <= far]
+    kept = [timing for timing, rate in zip(found, typical, strict=True) if abs(rate - middle) <= far]
     constant, flop, *rates = terms = _least_squares(kept)
-    low, high = np.quantile([one.training / _predicted(one, terms) for one in kept], (0.1, 0.9))
+    low, high = np.quantile([timing.training / _predicted(timing, terms) for timing in kept], (0.1, 0.9))
     return Pace(
-        candidate=constant + sum(one.beside for one in kept) / len(kept),
+        candidate=constant + sum(timing.beside for timing in kept) / len(kept),
         flop=flop,
         rates=tuple(rates),
         spread=(float(low), float(high)),
-        throughput=median(one.load.flops / max(one.training, 1e-9) for one in kept),
+        throughput=median(timing.load.flops / max(timing.training, 1e-9) for timing in kept),
         measured=len(kept),
         source=source,
     )
@@ -144,8 +148,8 @@ def _row(load: Load) -> tuple[float, ...]:
     return (1.0, load.flops, *(load.steps * count for count in load.livs))
 
 
-def _predicted(one: Timing, terms: Sequence[float]) -> float:
-    return max(float(np.dot(_row(one.load), terms)), 1e-9)
+def _predicted(timing: Timing, terms: Sequence[float]) -> float:
+    return max(float(np.dot(_row(timing.load), terms)), 1e-9)
 
 
 def _least_squares(found: Sequence[Timing]) -> list[float]:
@@ -154,13 +158,13 @@ def _least_squares(found: Sequence[Timing]) -> list[float]:
     Each family's rate is drawn a little to the mean of all, so that one that was hardly measured is not
     free. Trainings of one length say nothing about a constant, and few say nothing about FLOPs beside.
     """
-    rows: npt.NDArray[np.float64] = np.array([_row(one.load) for one in found])
-    seconds = np.array([one.training for one in found])
-    one_length = len({one.load.steps for one in found}) == 1
-    few = len({(one.load.flops, one.load.livs) for one in found}) < 2 * rows.shape[1]
+    rows: npt.NDArray[np.float64] = np.array([_row(timing.load) for timing in found])
+    seconds = np.array([timing.training for timing in found])
+    one_length = len({timing.load.steps for timing in found}) == 1
+    few = len({(timing.load.flops, timing.load.livs) for timing in found}) < 2 * rows.shape[1]
     rows[:, 0] *= not one_length
     rows[:, 1] *= not few
-    steps = sum(one.load.steps for one in found) / len(found)
+    steps = sum(timing.load.steps for timing in found) / len(found)
     mean = float(seconds.sum() / max(rows[:, 2:].sum(), 1.0))
     prior = np.eye(rows.shape[1])[2:] * steps * _PRIOR
     scale = rows.max(axis=0)

@@ -14,13 +14,13 @@ from star_core.evolution.halving import rung_steps
 from star_core.planning.pace import Load, Pace
 
 GENERATION_SECONDS = 1.1
-"""Of a generation beside its trainings: variation, selection, storing, DVC. Measured on two cores."""
+"""Seconds of a generation beside its trainings: variation, selection, storing, DVC. Measured on two cores."""
 SERVER_SECONDS, START_SECONDS = 12.0, 6.0
-"""Before the first training: with an embedded Prefect server, or with one at hand. Measured likewise."""
+"""Seconds before the first training if a Prefect server is started, and if one is at hand; measured too."""
 EVALUATION_BYTES, INDIVIDUAL_BYTES, REPORT_BYTES = 4096, 1024, 131_072
 """On disk: a block for each evaluation, and what each individual takes in a generation file."""
 _WEIGHT_BYTES = 16
-"""Of a parameter in training: itself, its gradient and Adam's two moments, float32."""
+"""Bytes of a parameter in training: itself, its gradient and Adam's two moments, float32."""
 _LIVE, _BASE_BYTES = 3.5, 20 << 20
 """Copies of a layer's features that training holds, and what it takes in any case: fitted to the memory
 that 16 random genomes of width 64 to 256 took, all within a quarter."""
@@ -31,7 +31,7 @@ class Stage:
     """Candidates that are trained together: the baselines, a generation, a retraining.
 
     Attributes:
-        title: What they are.
+        title: Name of the stage, for people.
         candidates: How many belong to it.
         loads: Of each that is still to be trained, in the order of training: the most FLOPs first.
         tokens: Tokens of each.
@@ -64,7 +64,7 @@ class Stage:
     @property
     def left_flops(self) -> float:
         """FLOPs to spend."""
-        return sum(one.flops for one in self.loads)
+        return sum(load.flops for load in self.loads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Plan:
         budget: The limits.
         trained: Tokens that count against the budget so far.
         expected: Training FLOPs of genomes like those to come.
-        source: What those genomes are.
+        source: Which genomes ``expected`` is of, in words.
         memory: Bytes that training the largest expected candidate takes.
         checkpoint: Bytes of a retrained candidate's weights.
         probed: Titles of objectives that are measured besides, which no time is counted for.
@@ -120,7 +120,7 @@ class Plan:
 
     def part(self, retraining: bool) -> tuple[Stage, ...]:
         """The stages of ``star evolve``, or of ``star retrain``."""
-        return tuple(one for one in self.stages if one.retraining == retraining)
+        return tuple(stage for stage in self.stages if stage.retraining == retraining)
 
     @property
     def left(self) -> int:
@@ -131,8 +131,8 @@ class Plan:
     def disk(self) -> int:
         """Bytes that what is ahead will take, DVC's copy of generations and weights included."""
         evaluations = self.left * EVALUATION_BYTES
-        generations = sum(one.candidates for one in self.part(retraining=False)) * 2 * INDIVIDUAL_BYTES
-        weights = sum(one.left for one in self.part(retraining=True)) * self.checkpoint
+        generations = sum(stage.candidates for stage in self.part(retraining=False)) * 2 * INDIVIDUAL_BYTES
+        weights = sum(stage.left for stage in self.part(retraining=True)) * self.checkpoint
         return evaluations + 2 * (generations + weights) + (REPORT_BYTES if self.left else 0)
 
     def passages(self, retraining: bool = False, budget: Budget | None = None) -> Iterator[Passage]:
@@ -142,7 +142,7 @@ class Plan:
         the seconds, unless there are none.
 
         Args:
-            retraining: Of ``star retrain`` instead of ``star evolve``.
+            retraining: Whether the command is ``star retrain`` instead of ``star evolve``.
             budget: The limits; the plan's by default.
         """
         limits = self.budget if budget is None else budget
@@ -165,7 +165,7 @@ class Plan:
     def seconds(self, retraining: bool = False, budget: Budget | None = None) -> float | None:
         """Wall time of a command, its start included; ``None`` if no pace is known."""
         found = list(self.passages(retraining, budget))
-        return None if self.pace is None else self.start + sum(one.seconds or 0.0 for one in found)
+        return None if self.pace is None else self.start + sum(passage.seconds or 0.0 for passage in found)
 
 
 def _end(free: Sequence[float], began: float, candidates: int) -> float:

@@ -51,7 +51,7 @@ def _table(plan: Plan) -> Table:
             continue
         groups = list(_grouped(passages))
         for group in groups:
-            table.add_row(_title([one.stage for one in group]), *_cells(group))
+            table.add_row(_title([passage.stage for passage in group]), *_cells(group))
         whole = plan.seconds(retraining, Budget())
         table.add_row(command, *_cells(passages)[:-1], units.duration(whole), style="bold", end_section=True)
     return table
@@ -60,11 +60,11 @@ def _table(plan: Plan) -> Table:
 def _grouped(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
     """Passages as rows: those of generations whose candidates are not known yet are one."""
     later: list[Passage] = []
-    for one in passages:
-        if one.stage.known or one.stage.retraining:
-            yield [one]
+    for passage in passages:
+        if passage.stage.known or passage.stage.retraining:
+            yield [passage]
         else:
-            later.append(one)
+            later.append(passage)
     if later:
         yield later
 
@@ -75,15 +75,15 @@ def _title(stages: Sequence[Stage]) -> str:
 
 
 def _cells(passages: Sequence[Passage]) -> list[str]:
-    stages = [one.stage for one in passages]
-    seconds = [one.seconds for one in passages]
+    stages = [passage.stage for passage in passages]
+    seconds = [passage.seconds for passage in passages]
     known = [value for value in seconds if value is not None]
     return [
-        f"{sum(one.candidates for one in stages):,}",
-        f"{sum(one.stored for one in stages):,}",
-        f"{sum(one.left for one in stages):,}",
-        units.count(sum(one.left_tokens for one in stages)),
-        units.flops(sum(one.left_flops for one in stages)),
+        f"{sum(stage.candidates for stage in stages):,}",
+        f"{sum(stage.stored for stage in stages):,}",
+        f"{sum(stage.left for stage in stages):,}",
+        units.count(sum(stage.left_tokens for stage in stages)),
+        units.flops(sum(stage.left_flops for stage in stages)),
         units.duration(sum(known) if len(known) == len(seconds) else None),
     ]
 

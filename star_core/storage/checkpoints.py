@@ -28,7 +28,7 @@ class CheckpointStore:
         location: As of the evaluation store.
         endpoint: URL of the S3 server; ``None``: the environment's.
         patience: Seconds to wait for storage that is away.
-        note: Told, in one line, what is being waited for.
+        note: Called with one line about what is being waited for.
     """
 
     def __init__(

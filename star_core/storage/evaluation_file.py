@@ -29,8 +29,8 @@ def from_bytes(content: bytes, key: str, place: str) -> Evaluation:
 
     Args:
         content: The file.
-        key: Whose it must be.
-        place: Of the file, for the message.
+        key: Key that the evaluation must have.
+        place: Where the file is, for the message.
 
     Raises:
         StoreError: It is malformed, was changed, is of another format version, or another key's.

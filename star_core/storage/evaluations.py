@@ -41,7 +41,7 @@ class EvaluationStore:
             AWS program looks for them, never from here.
         endpoint: URL of the S3 server; ``None``: the environment's.
         patience: Seconds to wait for storage that is away or full before giving up.
-        note: Told, in one line, what is being waited for and what was found damaged.
+        note: Called with one line about what is being waited for, or was found damaged.
 
     Raises:
         StoreError: The location is malformed or has credentials in it.
@@ -71,12 +71,12 @@ class EvaluationStore:
         """The stored evaluation, or ``None``.
 
         Args:
-            key: Whose.
-            digest: Of the architecture it must be of, if that is known.
+            key: Key of the evaluation.
+            digest: Digest that its architecture must have, if that is known.
 
         Raises:
             StorageAway: The storage does not answer.
-            StoreError: What is stored is malformed, or not what was asked for; or the storage is wrong.
+            StoreError: What is stored is malformed, or not what was asked for; or the storage refuses.
         """
         evaluation, damage = self._examine(key, digest)
         if damage is not None:
@@ -84,13 +84,13 @@ class EvaluationStore:
         return evaluation
 
     def find(self, key: str, digest: str | None = None) -> Evaluation | None:
-        """The stored evaluation; ``None`` if there is none, or if what is stored is none.
+        """The stored evaluation; ``None`` if there is none, or if what is stored is malformed.
 
-        That is moved aside (``corrupt/`` in the storage), so that the candidate can be trained again.
+        What is malformed is moved aside (``corrupt/`` in the storage); the candidate can be trained again.
 
         Raises:
             StorageAway: The storage does not answer.
-            StoreError: The storage is wrong, or what is malformed cannot be moved.
+            StoreError: The storage refuses, or what is malformed cannot be moved.
         """
         evaluation, damage = self._examine(key, digest)
         if damage is not None:
@@ -102,7 +102,7 @@ class EvaluationStore:
 
         Raises:
             StorageAway: The storage does not answer, or is full.
-            StoreError: It cannot be written.
+            StoreError: The evaluation cannot be written.
         """
         name, content = self._name(evaluation.key), to_bytes(evaluation)
         self._patiently(lambda: self._storage.write(name, content))
@@ -163,7 +163,7 @@ class EvaluationStore:
         """Moves a malformed object away, so that its place is free and the evidence kept."""
         targets = (f"corrupt/{key}-{number}.json" for number in count(1))
         try:
-            target = next(one for one in targets if self._moved(self._name(key), one, damage.tag))
+            target = next(target for target in targets if self._moved(self._name(key), target, damage.tag))
         except StoreError:
             raise damage.fault from None
         self._note(

@@ -54,9 +54,9 @@ def failure(
     """The error to raise for what a file system or a server said.
 
     Args:
-        error: What it said.
+        error: The error that was raised there.
         action: What was tried: ``read``, ``written``, ….
-        place: Of what.
+        place: What could not be read or written.
         away: Whether that may go away by itself; ``None``: as far as ``is_away`` knows.
         rule: What is wrong, if that is known better than ``error`` says it.
         fix: What to do about it.

@@ -33,7 +33,7 @@ class Patience:
         Even without patience it is tried twice: a connection kept open is closed by its server at times.
 
         Raises:
-            StorageAway: It was away all the time.
+            StorageAway: The storage did not answer as long as it was waited for.
             StoreError: Something is wrong that waiting cannot mend.
         """
         until, pause, has_word, failures = 0.0, _FIRST, False, 0

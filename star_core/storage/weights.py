@@ -15,7 +15,7 @@ def read_metadata(header: Mapping[str, str] | None) -> dict[str, str]:
     """What a checkpoint says of itself: the JSON object in its header's one entry, or nothing.
 
     Raises:
-        ValueError: That entry is not JSON.
+        ValueError: The entry is not JSON.
     """
     found = json.loads((header or {}).get(FORMAT, "{}"))
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}

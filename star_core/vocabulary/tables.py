@@ -73,7 +73,7 @@ class Gene:
         """The error of a value below ``low`` or above ``high``, with the nearest allele as the fix.
 
         Args:
-            value: It.
+            value: The value that is out of range.
             place: Where it stands, for people.
             position: Where it stands in a vector, if it does.
             write: How alleles are written there.

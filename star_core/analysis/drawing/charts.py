@@ -181,7 +181,7 @@ def class_mix(
     right = WIDTH - 92
     x = generation_axis(generations, right)
     y = Axis(0, 1, HEIGHT - BOTTOM, TOP, False, (0, 0.25, 0.5, 0.75, 1), units.percent)
-    shares = class_shares(populations, [one.name for one in classes])
+    shares = class_shares(populations, [liv_class.name for liv_class in classes])
     parts, floor, free = [], [0.0] * len(populations), HEIGHT
     places = [x(index) for index in generations] if len(generations) > 1 else [x.start, x.end]
     for kind, share in zip(classes, shares, strict=True):
@@ -208,8 +208,8 @@ def sharing(populations: Sequence[Motifs], generations: Sequence[int]) -> Markup
     right = WIDTH - 92
     x = generation_axis(generations, right)
     lines = {
-        "weights": [one.featurizer_sharing for one in populations],
-        "features": [one.feature_sharing for one in populations],
+        "weights": [population.featurizer_sharing for population in populations],
+        "features": [population.feature_sharing for population in populations],
     }
     most = max(value for line in lines.values() for value in line)
     top = next(top for top in (0.25, 0.5, 0.8, 1.0) if most <= top)

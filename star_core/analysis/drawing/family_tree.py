@@ -38,15 +38,15 @@ def family_tree(lineage: Lineage, architectures: Mapping[str, Architecture], spa
     parts: list[Markup] = []
     for level, row in enumerate(lineage.generations):
         parts.append(tag("text", f"gen {row[0].born}", x=0, y=_height(level) + 4, class_="tick"))
-    for one in lineage.members.values():
-        for parent in one.parents:
+    for individual in lineage.members.values():
+        for parent in individual.parents:
             if parent in placed.level:
-                parts.append(_line(parent, one.id, placed))
-    for name, one in lineage.members.items():
+                parts.append(_line(parent, individual.id, placed))
+    for name, individual in lineage.members.items():
         x = MARGIN + placed.x[name, placed.level[name]]
         y = _height(placed.level[name])
-        changed = mutated_livs(one.origin, space.layout)
-        parts.append(_node(one, architectures[name], changed, x, y, name in lineage.winners))
+        changed = mutated_livs(individual.origin, space.layout)
+        parts.append(_node(individual, architectures[name], changed, x, y, name in lineage.winners))
     width, height = placed.width + MARGIN, len(placed.rows) * ROW - 10
     return tag(
         "svg",
@@ -81,7 +81,12 @@ def _bend(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _node(
-    one: Individual, architecture: Architecture, mutated: Sequence[int], x: float, y: float, winner: bool
+    individual: Individual,
+    architecture: Architecture,
+    mutated: Sequence[int],
+    x: float,
+    y: float,
+    winner: bool,
 ) -> Markup:
     depth = len(architecture.layers)
     pitch = min(CELL, (NODE - 24) / depth)
@@ -91,12 +96,12 @@ def _node(
         for index in mutated
         if index < depth  # it may have lost that LIV
     ]
-    made = made_by(one.origin, len(one.parents))
+    made = made_by(individual.origin, len(individual.parents))
     short = made.replace("crossover", "cross").replace("mutation", "mut").replace(" + ", "+")
-    label = tag("tspan", one.id, class_="id winner-id" if winner else "id")
+    label = tag("tspan", individual.id, class_="id winner-id" if winner else "id")
     return tag(
         "g",
-        tag("title", f"{one.id}: {made}"),
+        tag("title", f"{individual.id}: {made}"),
         tag("text", label, tag("tspan", f" {short}", class_="made"), x=x, y=y - 14, class_="node-label"),
         cell_row(architecture.layers, left, y - 8, pitch, 15, labels=False),
         *changed,

@@ -69,7 +69,7 @@ def forest(found: Sequence[Effect], title: str) -> Markup:
     """Differences with their intervals, one row a gene; filled where the interval leaves 0 out."""
     left, top = 176.0, TOP + 4
     height = top + _ROW * len(found) + 44
-    ends = [value for one in found for value in (one.low, one.high, 0.0)]
+    ends = [value for effect in found for value in (effect.low, effect.high, 0.0)]
     low, high = min(ends), max(ends)
     room = 0.05 * (high - low) or 0.01
     low, high = low - room, high + room
@@ -88,27 +88,27 @@ def forest(found: Sequence[Effect], title: str) -> Markup:
             )
         )
     parts.append(tag("line", x1=x(0), x2=x(0), y1=top, y2=height - 44, class_="axis"))
-    for row, one in enumerate(found):
-        parts.append(_interval(one, x, top + _ROW * (row + 0.5), left))
+    for row, effect in enumerate(found):
+        parts.append(_interval(effect, x, top + _ROW * (row + 0.5), left))
     parts.append(tag("text", title, x=left, y=top - 14, class_="title"))
     parts.append(tag("text", "← better", x=left, y=height - 8, class_="tick"))
     parts.append(tag("text", "worse →", x=x.end, y=height - 8, class_="tick", text_anchor="end"))
     return picture(WIDTH, height, *parts, label=title)
 
 
-def _interval(one: Effect, x: Axis, y: float, left: float) -> Markup:
-    kind = "clear" if one.clear else "unclear"
-    value = _signed(one.difference)
+def _interval(effect: Effect, x: Axis, y: float, left: float) -> Markup:
+    kind = "clear" if effect.clear else "unclear"
+    value = _signed(effect.difference)
     said = (
-        f"{gene_name(one.gene)}: {value} [{_signed(one.low)}, {_signed(one.high)}], "
-        f"{one.holders} candidates with it, {one.others} without"
+        f"{gene_name(effect.gene)}: {value} [{_signed(effect.low)}, {_signed(effect.high)}], "
+        f"{effect.holders} candidates with it, {effect.others} without"
     )
     return tag(
         "g",
         tag("title", said),
-        tag("text", gene_name(one.gene), x=left - 12, y=y + 4, class_="tick", text_anchor="end"),
-        tag("line", x1=x(one.low), x2=x(one.high), y1=y, y2=y, class_=f"whisker {kind}"),
-        tag("circle", cx=x(one.difference), cy=y, r=4, class_=f"whisker-dot {kind}"),
+        tag("text", gene_name(effect.gene), x=left - 12, y=y + 4, class_="tick", text_anchor="end"),
+        tag("line", x1=x(effect.low), x2=x(effect.high), y1=y, y2=y, class_=f"whisker {kind}"),
+        tag("circle", cx=x(effect.difference), cy=y, r=4, class_=f"whisker-dot {kind}"),
         tag("text", value, x=WIDTH, y=y + 4, class_=f"tick {kind}", text_anchor="end"),
         class_="effect",
     )

@@ -25,9 +25,9 @@ class Layout:
 
     Attributes:
         rows: Per generation that contributed, the individuals and passing trunks from left to right.
-        x: Centre of each.
+        x: Spot → its centre, in pixels.
         level: Name → row of the individual.
-        width: Of the whole.
+        width: Width of the whole tree, in pixels.
     """
 
     rows: tuple[tuple[Spot, ...], ...]
@@ -42,15 +42,17 @@ class Layout:
 
 def layout(lineage: Lineage, width: float) -> Layout:
     """Places a lineage in ``width`` pixels, or more if its widest row needs more."""
-    level = {one.id: row for row, members in enumerate(lineage.generations) for one in members}
+    level = {individual.id: row for row, members in enumerate(lineage.generations) for individual in members}
     last = {name: level[name] + 1 for name in level}
     above: dict[Spot, list[Spot]] = {}
     below: dict[Spot, list[Spot]] = {}
-    for one in lineage.members.values():
-        for parent in one.parents:
+    for individual in lineage.members.values():
+        for parent in individual.parents:
             if parent in level:
-                last[parent] = max(last[parent], level[one.id])
-                _connect((parent, level[one.id] - 1), (one.id, level[one.id]), above, below)
+                last[parent] = max(last[parent], level[individual.id])
+                _connect(
+                    (parent, level[individual.id] - 1), (individual.id, level[individual.id]), above, below
+                )
     for name, end in last.items():
         for row in range(level[name] + 1, end):
             _connect((name, row - 1), (name, row), above, below)

@@ -17,7 +17,7 @@ ENOUGH = 5
 """Candidates with a gene, and without it, below which a difference is not shown."""
 GENES = ("class", "link")
 SEED = 12
-"""Of the resampling."""
+"""Seed of the resampling."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Effect:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves no difference out."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -55,19 +55,19 @@ def effects(results: Results) -> dict[str, list[Effect]]:
     many reasons. The difference is the mean of those within generations, each with the weight n₁n₀/(n₁+n₀)
     that n₁ candidates with and n₀ without give it.
     """
-    known = [one for one in results.individuals.values() if one.ok]
+    known = [individual for individual in results.individuals.values() if individual.ok]
     if not known:
         return {}
-    architectures = [results.candidates[one.id].architecture for one in known]
+    architectures = [results.candidates[individual.id].architecture for individual in known]
     encoding = Encoding.of(architectures)
     held = motifs_of(encoding, encoding.encode(architectures))
-    genes = sorted({gene for one in held for gene in one if gene.kind in GENES})
-    has = np.array([[gene in one for gene in genes] for one in held], dtype=float)
-    born = np.array([one.born for one in known])
+    genes = sorted({gene for motifs in held for gene in motifs if gene.kind in GENES})
+    has = np.array([[gene in motifs for gene in genes] for motifs in held], dtype=float)
+    born = np.array([individual.born for individual in known])
     weights = _resamplings(born)
     found: dict[str, list[Effect]] = {}
     for name in results.names:
-        values = np.array([one.objectives[name] for one in known], dtype=float)
+        values = np.array([individual.objectives[name] for individual in known], dtype=float)
         whole = float(np.mean(values))
         if not whole:
             continue
@@ -83,7 +83,7 @@ def effects(results: Results) -> dict[str, list[Effect]]:
             low, high = np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
             difference = float(differences[0, column])
             listed.append(Effect(gene, name, holders, others, difference, float(low), float(high)))
-        found[name] = sorted(listed, key=lambda one: (one.difference, one.gene))
+        found[name] = sorted(listed, key=lambda effect: (effect.difference, effect.gene))
     return found
 
 
@@ -117,5 +117,5 @@ def _differences(has: Floats, values: Floats, born: npt.NDArray[np.int64], weigh
 
 def strongest(found: Sequence[Effect], most: int) -> list[Effect]:
     """The ``most`` largest differences either way, in their order."""
-    kept = set(sorted(found, key=lambda one: (-abs(one.difference), one.gene))[:most])
-    return [one for one in found if one in kept]
+    kept = set(sorted(found, key=lambda effect: (-abs(effect.difference), effect.gene))[:most])
+    return [effect for effect in found if effect in kept]

@@ -47,7 +47,7 @@ class Joined:
 
     @property
     def columns(self) -> tuple[Numbers, ...]:
-        """All of it, in the order of the attributes."""
+        """All attributes, in their order."""
         return (self.genome, self.tied, self.follower, self.roles, self.distance)
 
 
@@ -56,8 +56,8 @@ class Encoding:
     """What the integers of encoded genomes mean.
 
     Attributes:
-        classes: By index.
-        depth: Of the deepest genome.
+        classes: The LIV classes, by index.
+        depth: LIVs of the deepest genome.
         roles: Feature groups, by bit.
         has: (classes,) roles a class has, as bits.
         reused: (classes, strategies) roles a strategy reuses, as bits; 0 where the class lacks it.
@@ -73,12 +73,14 @@ class Encoding:
 
     @classmethod
     def of(cls, architectures: Iterable[Architecture]) -> Encoding:
-        """The encoding of these and of all genomes of the same classes."""
+        """The encoding of these architectures, and of all genomes of the same classes."""
         known = list(architectures)
-        names = {layer.liv_class.name: layer.liv_class for one in known for layer in one.layers}
+        names = {
+            layer.liv_class.name: layer.liv_class for architecture in known for layer in architecture.layers
+        }
         classes = tuple(names[name] for name in sorted(names))
-        strategies = [structure_of(one.operator.token_mixing).strategies for one in classes]
-        roles = tuple(sorted({role for one in classes for role in one.featurizer.roles}))
+        strategies = [structure_of(liv_class.operator.token_mixing).strategies for liv_class in classes]
+        roles = tuple(sorted({role for liv_class in classes for role in liv_class.featurizer.roles}))
         most = 1 + max(max(alphabet) for alphabet in strategies)
 
         def bits(members: Iterable[str]) -> int:
@@ -86,24 +88,26 @@ class Encoding:
 
         reused = np.zeros((len(classes), most), dtype=np.int64)
         fits = np.zeros((len(classes), len(classes), most), dtype=bool)
-        for index, (one, alphabet) in enumerate(zip(classes, strategies, strict=True)):
+        for index, (liv_class, alphabet) in enumerate(zip(classes, strategies, strict=True)):
             for strategy, meaning in alphabet.items():
                 if strategy == NOTHING_SHARED:
                     continue
                 reused[index, strategy] = bits(meaning.roles)
                 for owner, other in enumerate(classes):
-                    fits[owner, index, strategy] = can_reuse(other, one, meaning.roles)
-        has = np.array([bits(one.featurizer.roles) for one in classes], dtype=np.int64)
-        return cls(classes, max(len(one.layers) for one in known), roles, has, reused, fits)
+                    fits[owner, index, strategy] = can_reuse(other, liv_class, meaning.roles)
+        has = np.array([bits(liv_class.featurizer.roles) for liv_class in classes], dtype=np.int64)
+        return cls(classes, max(len(architecture.layers) for architecture in known), roles, has, reused, fits)
 
     def encode(self, architectures: Iterable[Architecture]) -> Genes:
         """Compiled genomes as an array."""
-        index = {one.name: at for at, one in enumerate(self.classes)}
+        index = {liv_class.name: at for at, liv_class in enumerate(self.classes)}
         known = list(architectures)
         genes = np.full((len(known), self.depth, GENES_PER_LIV), NOTHING_SHARED, dtype=np.int16)
         genes[:, :, 0] = ABSENT
-        for row, one in enumerate(known):
-            for at, (layer, liv) in enumerate(zip(one.layers, one.genome.livs, strict=True)):
+        for row, architecture in enumerate(known):
+            for at, (layer, liv) in enumerate(
+                zip(architecture.layers, architecture.genome.livs, strict=True)
+            ):
                 genes[row, at] = (index[layer.liv_class.name], *list(liv)[1:])
         return genes
 

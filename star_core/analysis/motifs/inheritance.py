@@ -30,7 +30,7 @@ class Birth:
     """How one individual came by its genes.
 
     Attributes:
-        row: Its own, in the encoded genomes.
+        row: Row of the individual in the encoded genomes.
         parents: Rows of its parents.
         source: (LIVs, 5) which of the parents each gene came from, or ``NEW``.
         places: (LIVs,) per parent, at which depth of the parent.
@@ -63,7 +63,7 @@ class Inheritance:
     Attributes:
         genes: Everyone's genomes, in order of birth.
         roots: Rows of those without known parents: founders, and who was sampled later.
-        births: Everyone else.
+        births: Births of everyone else.
         alleles: Gene → what mutation and repair made of it anywhere in the run, before any selection.
     """
 
@@ -78,11 +78,11 @@ class Inheritance:
 
         ``scattered``: offspring take alleles from their parents one by one, and not segments between cuts.
         """
-        rows = {one.id: row for row, one in enumerate(everyone)}
+        rows = {individual.id: row for row, individual in enumerate(everyone)}
         roots, births = [], []
-        for row, one in enumerate(everyone):
-            if one.parents and all(rows.get(name, row) < row for name in one.parents):
-                births.append(_birth(one, row, rows, genes, scattered))
+        for row, individual in enumerate(everyone):
+            if individual.parents and all(rows.get(name, row) < row for name in individual.parents):
+                births.append(_birth(individual, row, rows, genes, scattered))
             else:
                 roots.append(row)
         alleles: list[list[int]] = [[] for _ in range(GENES_PER_LIV)]
@@ -124,12 +124,12 @@ class Inheritance:
         return child
 
 
-def _birth(one: Individual, row: int, rows: Mapping[str, int], genes: Genes, scattered: bool) -> Birth:
+def _birth(individual: Individual, row: int, rows: Mapping[str, int], genes: Genes, scattered: bool) -> Birth:
     """Finds where each gene came from: of the parents that have its allele, by segments between cuts.
 
     Mutated and repaired positions are new even where the allele is a parent's.
     """
-    parents = tuple(rows[name] for name in one.parents)
+    parents = tuple(rows[name] for name in individual.parents)
     child, depth = genes[row], int((genes[row, :, 0] != ABSENT).sum())
     places = tuple(_places(genes[parent], child) for parent in parents)
     agree = np.array(
@@ -137,13 +137,13 @@ def _birth(one: Individual, row: int, rows: Mapping[str, int], genes: Genes, sca
     ).reshape(len(parents), -1)
     end = depth * GENES_PER_LIV
     shifted = any((genes[p, :, 0] != ABSENT).sum() != depth for p in parents)
-    changed = {*one.origin.mutations, *(repair.position for repair in one.origin.repairs)}
+    changed = {*individual.origin.mutations, *(repair.position for repair in individual.origin.repairs)}
     recorded = sorted(position for position in changed if position < end)
     if not shifted:
         agree[:, recorded] = False
     source = np.full(agree.shape[1], NEW)
     before = NEW
-    cuts = [0, *(point for point in one.origin.crossover_points if point < end), end]
+    cuts = [0, *(point for point in individual.origin.crossover_points if point < end), end]
     for start, stop in pairwise(cuts):
         matches = agree[:, start:stop].sum(axis=1)
         best = np.flatnonzero(matches == matches.max())

@@ -127,7 +127,11 @@ class Motifs:
 
 def class_order(architectures: Iterable[Architecture]) -> list[LIVClass]:
     """The classes that occur, family by family, differential variants last in each."""
-    found = {layer.liv_class.name: layer.liv_class for one in architectures for layer in one.layers}
+    found = {
+        layer.liv_class.name: layer.liv_class
+        for architecture in architectures
+        for layer in architecture.layers
+    }
     families = list(Family)
     return sorted(found.values(), key=lambda c: (families.index(Family.of(c)), c.differential, c.name))
 

@@ -51,8 +51,8 @@ class Motif:
 
 def motifs_of(encoding: Encoding, genes: Genes) -> list[Counter[Motif]]:
     """Every motif of each genome, with how often it occurs."""
-    names = [one.name for one in encoding.classes]
-    families = [Family.of(one).value for one in encoding.classes]
+    names = [liv_class.name for liv_class in encoding.classes]
+    families = [Family.of(liv_class).value for liv_class in encoding.classes]
     held: list[Counter[Motif]] = []
     for classes in genes[:, :, 0].tolist():
         order = tuple(names[kind] for kind in classes if kind != ABSENT)
@@ -79,7 +79,7 @@ class Codebook:
 
     @cached_property
     def _index(self) -> dict[str, int]:
-        return {one.name: at for at, one in enumerate(self.encoding.classes)}
+        return {liv_class.name: at for at, liv_class in enumerate(self.encoding.classes)}
 
     def code(self, motif: Motif) -> int:
         """The number of a motif, unique in its group."""
@@ -100,7 +100,9 @@ class Codebook:
         """For each group of motifs the genomes they are in and their codes, as often as they occur."""
         classes = genes[:, :, 0].astype(np.int64)
         present = classes != ABSENT
-        families = np.array([_FAMILIES.index(Family.of(one).value) for one in self.encoding.classes])
+        families = np.array(
+            [_FAMILIES.index(Family.of(liv_class).value) for liv_class in self.encoding.classes]
+        )
         yield "class", np.nonzero(present)[0], classes[present]
         yield "family", np.nonzero(present)[0], families[classes[present]]
         for length in LENGTHS:

@@ -39,12 +39,12 @@ def false_discoveries(
     Motifs are compared within their group, rises and falls apart, and all of them share one rate.
 
     Args:
-        motifs: Those to be judged.
-        book: Their numbers.
-        descent: Of the run.
+        motifs: The motifs to judge.
+        book: The numbers of motifs.
+        descent: Descent of the run's individuals.
         founders: Rows of the first population.
-        last: Rows of the last.
-        rng: The luck of the re-enactments.
+        last: Rows of the last population.
+        rng: The random numbers of the re-enactments.
     """
     start = {group: _Rates(*rest) for group, *rest in _counted(book, descent.genes[list(founders)][None])}
     end = {group: _Rates(*rest) for group, *rest in _counted(book, descent.genes[list(last)][None])}
@@ -75,7 +75,7 @@ class Tail:
     """How many motifs of a group changed at least so much, in the run and in its re-enactments.
 
     Args:
-        changes: Of the run; those that are not positive belong to the other tail.
+        changes: Changes in the run; those that are not positive belong to the other tail.
     """
 
     def __init__(self, changes: Iterable[float]) -> None:
@@ -89,7 +89,7 @@ class Tail:
         self.met += np.bincount(reached, minlength=len(self.met))
 
     def place(self, change: float) -> int:
-        """Which of the levels a change of the run is."""
+        """Index of the level that a change in the run is at."""
         return int(np.searchsorted(self.levels, change + _TINY)) - 1
 
     def expected(self, replays: int) -> Floats:
@@ -102,7 +102,7 @@ def _joint(expected: Sequence[Floats], seen: Sequence[Numbers]) -> Callable[[flo
     levels = np.concatenate(expected)
     order = np.argsort(levels)
     levels, counts = levels[order], np.cumsum(np.concatenate(seen)[order])
-    tails = sum(len(one) > 0 for one in expected)
+    tails = sum(len(tail) > 0 for tail in expected)
     rates = np.minimum.accumulate((tails * levels / counts)[::-1])[::-1]
 
     def rate(value: float) -> float:
@@ -119,7 +119,7 @@ class _Rates:
         self.codes, self.rates = codes, rates
 
     def of(self, codes: Numbers) -> Floats:
-        """Rates of these; 0 of what is not there."""
+        """Rates of the motifs with these codes; 0 for a motif that does not occur."""
         at, known = self._places(codes)
         return np.where(known, np.append(self.rates, 0.0)[at], 0.0)
 
@@ -131,7 +131,7 @@ class _Rates:
         return found
 
     def changes(self, later: _Rates) -> Mapping[int, float]:
-        """Code → rate there less rate here, of everything in one of them."""
+        """Code → rate in ``later`` less rate here, for every motif that occurs in either."""
         codes = np.union1d(self.codes, later.codes)
         return dict(zip(codes.tolist(), (later.of(codes) - self.of(codes)).tolist(), strict=True))
 

@@ -15,7 +15,7 @@ from star_core.analysis.motifs.significance import false_discoveries
 from star_core.analysis.run.results import Results
 
 SEED = 11
-"""Of the re-enactments, so that a report made again says the same."""
+"""Seed of the re-enactments, so that a report made again says the same."""
 FREQUENT = 0.25
 """Share of the founders or of the last population that holds a motif worth showing."""
 FEWEST = 3
@@ -51,7 +51,7 @@ class Trend:
     Attributes:
         motif: The motif.
         founders, last, front: Among those evaluated first, in the last population, and on its front.
-        course: In the population of each generation.
+        course: The same in the population of each generation.
         q: False discovery rate (``significance``).
     """
 
@@ -87,15 +87,18 @@ def trends(results: Results) -> list[Trend]:
     if len(results.generations) < 2:
         return []
     everyone = list(results.individuals.values())
-    rows = {one.id: row for row, one in enumerate(everyone)}
-    architectures = [results.candidates[one.id].architecture for one in everyone]
+    rows = {individual.id: row for row, individual in enumerate(everyone)}
+    architectures = [results.candidates[individual.id].architecture for individual in everyone]
     encoding = Encoding.of(architectures)
     genes = encoding.encode(architectures)
     groups = [
-        [rows[one.id] for one in results.generations[0].born],
-        [rows[one.id] for one in results.last.population],
-        [rows[one.name] for one in results.front],
-        *([rows[one.id] for one in generation.population] for generation in results.generations),
+        [rows[individual.id] for individual in results.generations[0].born],
+        [rows[individual.id] for individual in results.last.population],
+        [rows[candidate.name] for candidate in results.front],
+        *(
+            [rows[individual.id] for individual in generation.population]
+            for generation in results.generations
+        ),
     ]
     held = motifs_of(encoding, genes)
     pools = [[held[row] for row in group] for group in groups]
@@ -112,7 +115,7 @@ def trends(results: Results) -> list[Trend]:
     for motif, rate in zip(shown, q, strict=True):
         first, last, front, *course = (_presence(motif, pool) for pool in pools)
         found.append(Trend(motif, first, last, front, tuple(course), rate))
-    return sorted(_longest(found), key=lambda one: (one.q, -abs(one.change), one.motif))
+    return sorted(_longest(found), key=lambda trend: (trend.q, -abs(trend.change), trend.motif))
 
 
 def _frequent(pool: Sequence[Counter[Motif]]) -> Iterable[Motif]:
@@ -133,7 +136,7 @@ def _presence(motif: Motif, pool: Sequence[Counter[Motif]]) -> Presence:
 
 def _longest(found: Sequence[Trend]) -> Iterable[Trend]:
     """Without sequences that a longer one explains."""
-    for one in found:
-        same = (other for other in found if (other.founders, other.last) == (one.founders, one.last))
-        if not any(other.motif.holds(one.motif) for other in same):
-            yield one
+    for trend in found:
+        same = (other for other in found if (other.founders, other.last) == (trend.founders, trend.last))
+        if not any(other.motif.holds(trend.motif) for other in same):
+            yield trend

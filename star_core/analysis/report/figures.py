@@ -30,7 +30,7 @@ def figure(picture: Markup, caption: object) -> Markup:
 
 def fronts(results: Results) -> Markup:
     """Quality against parameters and against cache, by generation."""
-    winners = {one.name for one in results.front}
+    winners = {candidate.name for candidate in results.front}
     pictures = []
     for name in ("parameters", "cache_bytes"):
         if name == results.quality:
@@ -43,10 +43,10 @@ def fronts(results: Results) -> Markup:
             and (y := results.value(candidate, results.quality)) is not None
         ]
         marks = [
-            charts.Mark(shown_name(one.name), x, y, "diamond" if index == 0 else "square")
-            for index, one in enumerate(results.baselines)
-            if (x := results.value(one, name)) is not None
-            and (y := results.value(one, results.quality)) is not None
+            charts.Mark(shown_name(baseline.name), x, y, "diamond" if index == 0 else "square")
+            for index, baseline in enumerate(results.baselines)
+            if (x := results.value(baseline, name)) is not None
+            and (y := results.value(baseline, results.quality)) is not None
         ]
         if not dots:
             continue
@@ -75,17 +75,19 @@ def fronts(results: Results) -> Markup:
     return section("Fronts", caption, tag("div", join(pictures), class_="pair"))
 
 
-def _hover(results: Results, one: Candidate) -> str:
-    measured = units.value_of(results.quality, results.value(one, results.quality))
-    parameters = units.count(results.value(one, "parameters"))
-    cache = units.size(results.value(one, "cache_bytes"))
-    return f"{one.name}: {title_of(results.quality)} {measured}, {parameters} parameters, {cache} cache"
+def _hover(results: Results, candidate: Candidate) -> str:
+    measured = units.value_of(results.quality, results.value(candidate, results.quality))
+    parameters = units.count(results.value(candidate, "parameters"))
+    cache = units.size(results.value(candidate, "cache_bytes"))
+    return f"{candidate.name}: {title_of(results.quality)} {measured}, {parameters} parameters, {cache} cache"
 
 
 def hypervolume(results: Results) -> Markup:
     """Hypervolume over generations and over trained tokens."""
     points = [
-        pareto.point_of(one.objectives, results.names) for one in results.baselines if results.feasible(one)
+        pareto.point_of(baseline.objectives, results.names)
+        for baseline in results.baselines
+        if results.feasible(baseline)
     ]
     reference = results.frame.hypervolume([point for point in points if point is not None])
     line = ("baselines together", reference) if reference > 0 else None
@@ -108,7 +110,7 @@ def hypervolume(results: Results) -> Markup:
     return section(
         "Hypervolume",
         tag("p", lead, class_="lead"),
-        tag("div", join(tag("figure", one) for one in pictures), class_="pair"),
+        tag("div", join(tag("figure", picture) for picture in pictures), class_="pair"),
     )
 
 
@@ -117,7 +119,7 @@ def genomes(results: Results) -> Markup:
     single = len(results.names) == 1
     title = "Genomes of the last population" if single else "Genomes of the front"
     shown = [*results.shown, *results.baselines]
-    rows = [_genome(results, one) for one in shown]
+    rows = [_genome(results, candidate) for candidate in shown]
     lead = (
         "One cell per LIV, input on the left. Arcs above: featurizer weights are tied. Arcs below: computed "
         "feature groups are reused. The dot is at the owner, the arrow at the LIV that takes."
@@ -130,22 +132,22 @@ def genomes(results: Results) -> Markup:
     return section(title, tag("p", lead + short, class_="lead"), legend(), *rows)
 
 
-def _genome(results: Results, one: Candidate) -> Markup:
-    measured = results.value(one, results.quality)
+def _genome(results: Results, candidate: Candidate) -> Markup:
+    measured = results.value(candidate, results.quality)
     lines = [f"{title_of(results.quality)} {units.value_of(results.quality, measured)}"]
     if results.quality == "perplexity" and measured is not None:
         lines.append(f"{units.quality(bits_per_byte(measured))} {token_unit(results)}")
-    parameters = units.count(results.value(one, "parameters"))
-    lines.append(f"{parameters} parameters · {units.size(results.value(one, 'cache_bytes'))}")
-    said = join((tag("b", shown_name(one.name)), *(tag("small", line) for line in lines)))
-    return tag("div", tag("div", said), strip(one.architecture, one.name), class_="genome")
+    parameters = units.count(results.value(candidate, "parameters"))
+    lines.append(f"{parameters} parameters · {units.size(results.value(candidate, 'cache_bytes'))}")
+    said = join((tag("b", shown_name(candidate.name)), *(tag("small", line) for line in lines)))
+    return tag("div", tag("div", said), strip(candidate.architecture, candidate.name), class_="genome")
 
 
 def descent(results: Results) -> Markup:
     """Where the best come from."""
     if not results.front:
         return Markup()
-    lineage = readable_lineage([one.name for one in results.front], results.individuals)
+    lineage = readable_lineage([candidate.name for candidate in results.front], results.individuals)
     architectures = {name: results.candidates[name].architecture for name in lineage.members}
     tree = family_tree(lineage, architectures, results.space)
     several = "the best of the front" if len(lineage.winners) == 1 else "the best of the front (bold)"
@@ -165,16 +167,16 @@ def _steps(results: Results, lineage: Lineage) -> Markup:
     def place(position: int) -> str:
         return position_name(position, layout)
 
-    for one in lineage.members.values():
-        value = results.value(results.candidates[one.id], results.quality)
+    for individual in lineage.members.values():
+        value = results.value(results.candidates[individual.id], results.quality)
         rows.append(
             (
-                one.id,
-                made_by(one.origin, len(one.parents)),
-                ", ".join(one.parents) or units.MISSING,
-                ", ".join(f"before {place(p)}" for p in one.origin.crossover_points) or units.MISSING,
-                ", ".join(map(place, one.origin.mutations)) or units.MISSING,
-                ", ".join(place(repair.position) for repair in one.origin.repairs) or units.MISSING,
+                individual.id,
+                made_by(individual.origin, len(individual.parents)),
+                ", ".join(individual.parents) or units.MISSING,
+                ", ".join(f"before {place(p)}" for p in individual.origin.crossover_points) or units.MISSING,
+                ", ".join(map(place, individual.origin.mutations)) or units.MISSING,
+                ", ".join(place(repair.position) for repair in individual.origin.repairs) or units.MISSING,
                 units.value_of(results.quality, value),
             )
         )

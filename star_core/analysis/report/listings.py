@@ -57,7 +57,7 @@ def front_listing(results: Results) -> Markup:
     ]
     shown = [*results.shown, *results.baselines]
     table = listing(
-        columns, [_front_row(results, one, others) for one in shown], quiet=len(results.baselines)
+        columns, [_front_row(results, candidate, others) for candidate in shown], quiet=len(results.baselines)
     )
     single = len(results.names) == 1
     note = "vs T++: relative to Transformer++ of the same depth and width."
@@ -71,17 +71,17 @@ def front_listing(results: Results) -> Markup:
     )
 
 
-def _front_row(results: Results, one: Candidate, others: Sequence[str]) -> list[object]:
-    perplexity = results.value(one, "perplexity")
+def _front_row(results: Results, candidate: Candidate, others: Sequence[str]) -> list[object]:
+    perplexity = results.value(candidate, "perplexity")
     row: list[object] = [
-        shown_name(one.name),
-        tag("code", str(one.architecture.genome)),
+        shown_name(candidate.name),
+        tag("code", str(candidate.architecture.genome)),
         units.quality(perplexity),
         units.quality(None if perplexity is None else bits_per_byte(perplexity)),
-        *(units.value_of(name, results.value(one, name)) for name in others),
+        *(units.value_of(name, results.value(candidate, name)) for name in others),
     ]
     for name in ("parameters", "cache_bytes"):
-        value = results.value(one, name)
+        value = results.value(candidate, name)
         row += [units.value_of(name, value), units.change(value, results.value(results.transformer, name))]
     return row
 
@@ -90,22 +90,22 @@ def retraining(results: Results) -> Markup:
     """The best trained longer, beside the baselines."""
     if not results.retrained:
         return Markup()
-    briefly = {one.name: one for one in results.baselines} | results.candidates
-    long = {one.name: results.value(one, results.quality) for one in results.retrained}
+    briefly = {baseline.name: baseline for baseline in results.baselines} | results.candidates
+    long = {candidate.name: results.value(candidate, results.quality) for candidate in results.retrained}
     reference = long.get(TRANSFORMER)
     rows = []
-    for one in results.retrained:
-        value = long[one.name]
-        short = results.value(briefly[one.name], results.quality) if one.name in briefly else None
+    for candidate in results.retrained:
+        value = long[candidate.name]
+        short = results.value(briefly[candidate.name], results.quality) if candidate.name in briefly else None
         rows.append(
             (
-                shown_name(one.name),
-                f"{one.tokens:,}",
+                shown_name(candidate.name),
+                f"{candidate.tokens:,}",
                 units.value_of(results.quality, short),
-                units.value_of(results.quality, value) if one.ok else "failed",
+                units.value_of(results.quality, value) if candidate.ok else "failed",
                 units.change(value, reference),
-                units.count(results.value(one, "parameters")),
-                units.size(results.value(one, "cache_bytes")),
+                units.count(results.value(candidate, "parameters")),
+                units.size(results.value(candidate, "cache_bytes")),
             )
         )
     measure = title_of(results.quality)
@@ -130,19 +130,19 @@ def endings(results: Results) -> Markup:
     ]
     columns = [Column("outcome"), Column("candidates", True), Column("share", True)]
     states = tag("div", listing(columns, rows), class_="narrow")
-    if any(one.status == outcomes.STOPPED for one in everyone):
+    if any(individual.status == outcomes.STOPPED for individual in everyone):
         note = (
             "Stopped: measured at a rung of successive halving and not continued, because others did better. "
             "That is no failure, but what they reached is of fewer tokens and is compared with nothing here."
         )
         states = join((states, tag("p", note, class_="soft")))
-    failed = [one for one in everyone if outcomes.has_failed(one)]
+    failed = [individual for individual in everyone if outcomes.has_failed(individual)]
     if failed:
         named = []
-        for one in failed:
-            evaluation = results.evaluations.get(one.key)
+        for individual in failed:
+            evaluation = results.evaluations.get(individual.key)
             why = evaluation.detail if evaluation else units.MISSING
-            named.append((one.id, _words(one.status), why, tag("code", one.genome)))
+            named.append((individual.id, _words(individual.status), why, tag("code", individual.genome)))
         columns = [Column("individual"), Column("outcome"), Column("why"), Column("genome")]
         which = tag("div", listing(columns, named), class_="wide")
         states = join((states, tag("details", tag("summary", "Which failed"), which)))
@@ -156,11 +156,11 @@ def _words(status: str) -> str:
 def cost(results: Results) -> Markup:
     """Tokens and FLOPs from the files; seconds where the evaluation store still has them."""
     paid: dict[str, tuple[int, int]] = {}
-    for one in results.individuals.values():
-        paid.setdefault(one.key, (one.cost.tokens, one.cost.flops))
+    for individual in results.individuals.values():
+        paid.setdefault(individual.key, (individual.cost.tokens, individual.cost.flops))
     groups: list[tuple[str, dict[str, tuple[int, int]]]] = [("search", paid)]
     length = results.params.training.sequence_length
-    larger = tuple(one for scaled in results.scaled for one in scaled.candidates)
+    larger = tuple(candidate for scaled in results.scaled for candidate in scaled.candidates)
     for title, members in (
         ("baselines", results.baselines),
         ("longer training", results.retrained),
@@ -168,7 +168,11 @@ def cost(results: Results) -> Markup:
     ):
         if members:
             spent = {
-                one.key: (one.tokens, one.architecture.training_flops(one.tokens, length)) for one in members
+                candidate.key: (
+                    candidate.tokens,
+                    candidate.architecture.training_flops(candidate.tokens, length),
+                )
+                for candidate in members
             }
             groups.append((title, spent))
     if len(groups) > 1:

@@ -29,12 +29,12 @@ CLASSES = 20
 def motifs(results: Results) -> Markup:
     """Class mix and sharing over the generations, and the motifs that changed."""
     populations = [
-        [results.candidates[one.id].architecture for one in generation.population]
+        [results.candidates[individual.id].architecture for individual in generation.population]
         for generation in results.generations
     ]
     indices = [generation.index for generation in results.generations]
     counted = [Motifs.of(architectures) for architectures in populations]
-    classes = class_order(one for architectures in populations for one in architectures)
+    classes = class_order(architecture for architectures in populations for architecture in architectures)
     mix = charts.class_mix(counted, classes, indices)
     said = "Only sharing that takes effect counts: a sharing group of one is none."
     distance = counted[-1].mean_distance
@@ -56,12 +56,15 @@ def _distances(populations: Sequence[Sequence[Architecture]], indices: Sequence[
         ("features", "Reused features"),
     ]
     drawn = []
-    farthest = max(len(one.layers) for one in populations[0]) - 1
+    farthest = max(len(architecture.layers) for architecture in populations[0]) - 1
     for sharing, title in kinds:
         rates: list[Mapping[int, float]] = []
         for architectures in populations:
             found = Counter(
-                link.distance for one in architectures for link in links(one) if link.sharing == sharing
+                link.distance
+                for architecture in architectures
+                for link in links(architecture)
+                if link.sharing == sharing
             )
             rates.append({distance: count / len(architectures) for distance, count in found.items()})
         if any(rates):
@@ -83,11 +86,11 @@ def _changed(results: Results, classes: Sequence[LIVClass]) -> Markup:
         "founders in each other’s places and mutations with each other’s outcomes, over how many did. "
         "A whole population descends from few founders, so a motif that everybody has may well be luck."
     )
-    sure = sum(one.significant for one in found)
+    sure = sum(trend.significant for trend in found)
     verdict = f"{units.plural(sure, 'motif')} shown here changed more than that explains (q ≤ 0.05, in bold)."
     if not sure:
         verdict = "None changed more than that explains (q ≤ 0.05): this run alone proves no motif better."
-    known = {one.name: one for one in classes}
+    known = {liv_class.name: liv_class for liv_class in classes}
     tables = []
     for title, kinds in (
         ("Families", ("family",)),
@@ -95,8 +98,8 @@ def _changed(results: Results, classes: Sequence[LIVClass]) -> Markup:
         ("Sharing", ("link", "distance")),
         ("Sequences", ("sequence",)),
     ):
-        chosen = [one for one in found if one.motif.kind in kinds]
-        rows = [_row(one, known) for one in chosen[: CLASSES if title == "Classes" else MOST]]
+        chosen = [trend for trend in found if trend.motif.kind in kinds]
+        rows = [_row(trend, known) for trend in chosen[: CLASSES if title == "Classes" else MOST]]
         if rows:
             said = (
                 title if len(rows) == len(chosen) else f"{title}: {len(rows)} of {len(chosen)} frequent ones"
@@ -125,18 +128,18 @@ def _columns(results: Results, unit: str) -> list[Column]:
     return [Column("motif"), *counts, *rates, Column("course"), Column("q", True)]
 
 
-def _row(one: Trend, classes: Mapping[str, LIVClass]) -> list[object]:
-    ratio = "new" if one.ratio is None else "gone" if not one.last.holders else _times(one.ratio)
-    q = "< 0.001" if one.q < 0.001 else f"{one.q:.2f}" if one.q >= 0.0995 else f"{one.q:.3f}"
-    rates = [_rate(one.motif, presence) for presence in (one.founders, one.last)]
-    course = [_rate(one.motif, presence) for presence in one.course]
+def _row(trend: Trend, classes: Mapping[str, LIVClass]) -> list[object]:
+    ratio = "new" if trend.ratio is None else "gone" if not trend.last.holders else _times(trend.ratio)
+    q = "< 0.001" if trend.q < 0.001 else f"{trend.q:.2f}" if trend.q >= 0.0995 else f"{trend.q:.3f}"
+    rates = [_rate(trend.motif, presence) for presence in (trend.founders, trend.last)]
+    course = [_rate(trend.motif, presence) for presence in trend.course]
     return [
-        _shown(one.motif, classes),
-        *(f"{presence.holders:,}" for presence in (one.founders, one.last, one.front)),
+        _shown(trend.motif, classes),
+        *(f"{presence.holders:,}" for presence in (trend.founders, trend.last, trend.front)),
         *rates,
         ratio,
-        motif_charts.spark([presence.rate for presence in one.course], " → ".join(course)),
-        tag("b", q) if one.significant else q,
+        motif_charts.spark([presence.rate for presence in trend.course], " → ".join(course)),
+        tag("b", q) if trend.significant else q,
     ]
 
 

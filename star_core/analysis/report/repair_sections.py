@@ -47,9 +47,9 @@ def guard_rails(results: Results) -> Markup:
     )
     if not whole.invalid:
         return section("Guard rails", tag("p", lead, class_="lead"))
-    shares = {"all": [one.share or 0.0 for one in broke]}
+    shares = {"all": [breakage.share or 0.0 for breakage in broke]}
     for name in sorted(names, key=lambda name: -whole.genes[name][1])[:DRAWN]:
-        shares[name] = [_share(one, one.genes.get(name)) for one in broke]
+        shares[name] = [_share(breakage, breakage.genes.get(name)) for breakage in broke]
     caption = "Share of offspring that were invalid before repair, and by kind of position"
     caption += "." if len(names) <= DRAWN else f" (the {DRAWN} that broke most)."
     chart = figure(_lines(shares, indices), caption)
@@ -92,10 +92,10 @@ def _together(parts: Sequence[Breakage]) -> Breakage:
         return dict(sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0])))
 
     return Breakage(
-        children=sum(one.children for one in parts),
-        invalid=sum(one.invalid for one in parts),
-        genes=summed([one.genes for one in parts]),
-        rules=summed([one.rules for one in parts]),
+        children=sum(part.children for part in parts),
+        invalid=sum(part.invalid for part in parts),
+        genes=summed([part.genes for part in parts]),
+        rules=summed([part.rules for part in parts]),
     )
 
 
@@ -124,10 +124,10 @@ def _each(
     columns += [Column(_words(name), True) for name in names]
     columns += [Column(f"rule {number}", True) for number, _ in enumerate(rules, 1)]
     rows = []
-    for index, one in zip(indices, broke, strict=True):
-        parts = [*(one.genes.get(name) for name in names), *(one.rules.get(rule) for rule in rules)]
-        shares = [units.percent(_share(one, part)) for part in parts]
-        rows.append([str(index), f"{one.children:,}", units.percent(one.share), *shares])
+    for index, breakage in zip(indices, broke, strict=True):
+        parts = [*(breakage.genes.get(name) for name in names), *(breakage.rules.get(rule) for rule in rules)]
+        shares = [units.percent(_share(breakage, part)) for part in parts]
+        rows.append([str(index), f"{breakage.children:,}", units.percent(breakage.share), *shares])
     key = tag(
         "p", join((f"rule {number}: {rule}" for number, rule in enumerate(rules, 1)), "; "), class_="soft"
     )

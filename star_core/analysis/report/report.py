@@ -80,9 +80,9 @@ def metrics(results: Results, studies: Sequence[transfer.Study]) -> dict[str, An
     """
     last = results.progress[-1]
     space = Problem(results.params, results.vocab_size).space
-    known = [v for one in results.front if (v := results.value(one, "perplexity")) is not None]
+    known = [v for candidate in results.front if (v := results.value(candidate, "perplexity")) is not None]
     best = min(known, default=None)
-    longer = {one.name: results.value(one, "perplexity") for one in results.retrained}
+    longer = {candidate.name: results.value(candidate, "perplexity") for candidate in results.retrained}
     return {
         "generations": results.last.index,
         "best_perplexity": best,
@@ -96,7 +96,7 @@ def metrics(results: Results, studies: Sequence[transfer.Study]) -> dict[str, An
         "repaired_share": repairs.repaired(space, results.individuals.values()).share,
         "tokens": last.tokens,
         "flops": last.flops,
-        "baselines": {one.name: results.value(one, "perplexity") for one in results.baselines},
+        "baselines": {baseline.name: results.value(baseline, "perplexity") for baseline in results.baselines},
         "retrained": longer,
         "transfer": transfer.metrics(studies),
     }
@@ -107,11 +107,14 @@ def front_rows(results: Results) -> tuple[list[str], list[list[object]]]:
     columns = list(dict.fromkeys(("perplexity", "parameters", "cache_bytes", *results.names)))
     rows: list[list[object]] = []
     for generation in results.generations:
-        members = [results.candidates[one.id] for one in pareto.front(generation.population, results.names)]
-        members.sort(key=lambda one: (results.value(one, results.quality) or 0.0, one.name))
-        for one in members:
-            values = [results.value(one, name) for name in columns]
-            rows.append([generation.index, one.name, str(one.architecture.genome), *values])
+        members = [
+            results.candidates[individual.id]
+            for individual in pareto.front(generation.population, results.names)
+        ]
+        members.sort(key=lambda candidate: (results.value(candidate, results.quality) or 0.0, candidate.name))
+        for candidate in members:
+            values = [results.value(candidate, name) for name in columns]
+            rows.append([generation.index, candidate.name, str(candidate.architecture.genome), *values])
     return ["generation", "individual", "genome", *columns], rows
 
 

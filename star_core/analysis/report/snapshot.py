@@ -63,17 +63,21 @@ def _framed(drawn: Markup) -> Markup:
 
 
 def _scatter(generation: Generation, baselines: Sequence[Entry], name: str, quality: str) -> Markup | None:
-    front = {one.id for one in generation.front}
-    everyone = sorted((*generation.population, *generation.born), key=lambda one: one.id not in front)
+    front = {individual.id for individual in generation.front}
+    everyone = sorted(
+        (*generation.population, *generation.born), key=lambda individual: individual.id not in front
+    )
     dots = [
-        charts.Dot(one.id, x, y, int(one.born == generation.index), one.id in front)
-        for one in list({one.id: one for one in everyone}.values())[:SHOWN]
-        if one.ok and (x := one.objectives.get(name)) and (y := one.objectives.get(quality))
+        charts.Dot(individual.id, x, y, int(individual.born == generation.index), individual.id in front)
+        for individual in list({individual.id: individual for individual in everyone}.values())[:SHOWN]
+        if individual.ok
+        and (x := individual.objectives.get(name))
+        and (y := individual.objectives.get(quality))
     ]
     marks = [
-        charts.Mark(shown_name(one.name), x, y, "diamond" if at == 0 else "square")
-        for at, one in enumerate(baselines)
-        if (x := one.objectives.get(name)) and (y := one.objectives.get(quality))
+        charts.Mark(shown_name(baseline.name), x, y, "diamond" if at == 0 else "square")
+        for at, baseline in enumerate(baselines)
+        if (x := baseline.objectives.get(name)) and (y := baseline.objectives.get(quality))
     ]
     if not dots:
         return None

@@ -57,7 +57,12 @@ def transfer(results: Results, found: Sequence[Study]) -> Markup:
         "Transfer",
         tag("p", lead, class_="lead"),
         tag("div", listing(columns, rows), class_="wide"),
-        tag("p", " ".join([f"The proxy is {proxy}, {_size(results)}.", *(one for one in said if one)])),
+        tag(
+            "p",
+            " ".join(
+                [f"The proxy is {proxy}, {_size(results)}.", *(sentence for sentence in said if sentence)]
+            ),
+        ),
         _key(results) if any(pictures) else "",
         *pictures,
     )
@@ -66,8 +71,8 @@ def transfer(results: Results, found: Sequence[Study]) -> Markup:
 def _key(results: Results) -> Markup:
     """What the shapes of the pictures mean."""
     shapes = [("dot", "individual")]
-    for index, one in enumerate(results.baselines):
-        shapes.append(("square" if index else "diamond", shown_name(one.name)))
+    for index, baseline in enumerate(results.baselines):
+        shapes.append(("square" if index else "diamond", shown_name(baseline.name)))
     entries = [
         tag(
             "span",
@@ -94,14 +99,14 @@ def _against(study: Study) -> str:
     return f"{title_of(study.measure)}, {study.title}"
 
 
-def _cell(one: Correlation | None) -> str:
-    if one is None:
+def _cell(correlation: Correlation | None) -> str:
+    if correlation is None:
         return units.MISSING
-    if one.too_few:
+    if correlation.too_few:
         return "too few"
-    if one.tau is None or one.low is None or one.high is None:
+    if correlation.tau is None or correlation.low is None or correlation.high is None:
         return "all tied"
-    return f"{_plain(one.tau)} [{_plain(one.low)}, {_plain(one.high)}]"
+    return f"{_plain(correlation.tau)} [{_plain(correlation.low)}, {_plain(correlation.high)}]"
 
 
 def _plain(value: float) -> str:
@@ -117,7 +122,7 @@ def _verdict(results: Results, study: Study) -> str:
     word = "no better than"
     if proxy.tau != trivial.tau:
         word = "better than" if proxy.tau > trivial.tau else "worse than"
-    lows, highs = ([one.low or 0.0, one.high or 0.0] for one in (proxy, trivial))
+    lows, highs = ([correlation.low or 0.0, correlation.high or 0.0] for correlation in (proxy, trivial))
     overlap = max(lows[0], highs[0]) <= min(lows[1], highs[1])
     unsure = ", but the intervals overlap" if overlap and proxy.tau != trivial.tau else ""
     return (
@@ -132,7 +137,9 @@ def _selection(results: Results, found: Sequence[Study]) -> str:
     spans = []
     for members in (names & results.candidates.keys(), results.candidates):
         known = (results.candidates[name] for name in members)
-        values = [value for one in known if (value := results.value(one, results.quality)) is not None]
+        values = [
+            value for candidate in known if (value := results.value(candidate, results.quality)) is not None
+        ]
         if not values:
             return ""
         low, high = (units.value_of(results.quality, end) for end in (min(values), max(values)))
@@ -146,10 +153,10 @@ def _selection(results: Results, found: Sequence[Study]) -> str:
 def _certainty(found: Sequence[Study]) -> str:
     """A warning where an interval has no width."""
     perfect = [
-        one.candidates
+        correlation.candidates
         for study in found
-        for one in study.correlations.values()
-        if one.tau is not None and abs(one.tau) == 1
+        for correlation in study.correlations.values()
+        if correlation.tau is not None and abs(correlation.tau) == 1
     ]
     if not perfect:
         return ""
@@ -182,14 +189,14 @@ def _point(x: float, y: float, said: str, shape: str, radius: float = 4.0) -> Ma
     return tag("path", title, d=corners, class_="mark")
 
 
-def _sparse(one: Axis) -> Axis:
+def _sparse(dense: Axis) -> Axis:
     """With as many ticks as fit a small picture."""
     ticks: list[float] = []
-    for value in one.ticks:
-        room = 8.0 * len(one.label(value)) if one.start < one.end else 20.0
-        if not ticks or abs(one(value) - one(ticks[-1])) >= room:
+    for value in dense.ticks:
+        room = 8.0 * len(dense.label(value)) if dense.start < dense.end else 20.0
+        if not ticks or abs(dense(value) - dense(ticks[-1])) >= room:
             ticks.append(value)
-    return replace(one, ticks=tuple(ticks))
+    return replace(dense, ticks=tuple(ticks))
 
 
 def _scatter(results: Results, study: Study, name: str) -> Markup:
@@ -200,7 +207,7 @@ def _scatter(results: Results, study: Study, name: str) -> Markup:
     x = axis([at for _, at, _ in points], LEFT, WIDTH - RIGHT, label, base=base)
     base = 2 if study.measure.endswith("bytes") else 10
     y = axis([up for *_, up in points], HEIGHT - BOTTOM, TOP, value_label(study.measure), base=base)
-    baselines = [one.name for one in results.baselines]
+    baselines = [baseline.name for baseline in results.baselines]
     parts = [frame(_sparse(x), _sparse(y), _estimate(results, name), "")]
     radius = 4.0 if len(points) <= CROWDED else 2.4
     for point, at, up in sorted(points, key=lambda entry: entry[0].name in baselines):

@@ -46,16 +46,20 @@ def headline(results: Results) -> str:
     if value is None:
         return f"{best.name} is the best of the population, but its {measure} is not known."
     said = units.value_of(results.quality, value)
-    rivals = [(one, reached) for one in results.baselines if (reached := results.value(one, results.quality))]
+    rivals = [
+        (baseline, reached)
+        for baseline in results.baselines
+        if (reached := results.value(baseline, results.quality))
+    ]
     start = _stage(results)
     if not rivals:
         return (
             f"{start}, the best architecture, {best.name}, reaches {measure} {said} "
             f"with {_sizes(results, best)}; no baseline has been trained to compare it with."
         )
-    beaten = [one for one, reached in rivals if value < reached]
-    matched = [one for one, reached in rivals if value == reached]
-    lost = [one for one, reached in rivals if value > reached]
+    beaten = [baseline for baseline, reached in rivals if value < reached]
+    matched = [baseline for baseline, reached in rivals if value == reached]
+    lost = [baseline for baseline, reached in rivals if value > reached]
     if not lost and not matched:
         everyone = {1: "the baseline", 2: "both baselines"}.get(len(rivals), "every baseline")
         verdict = f"the best architecture, {best.name}, beats {everyone} at equal training"
@@ -63,13 +67,16 @@ def headline(results: Results) -> str:
         verdict = f"nothing beats the baselines yet: the best, {best.name}, falls short at equal training"
     else:
         clauses = [
-            f"{verb} {enumeration([shown_name(one.name) for one in group])}"
+            f"{verb} {enumeration([shown_name(baseline.name) for baseline in group])}"
             for verb, group in (("beats", beaten), ("equals", matched), ("does not beat", lost))
             if group
         ]
         verdict = f"the best architecture, {best.name}, {enumeration(clauses, 'but')} at equal training"
     against = enumeration(
-        [f"{units.value_of(results.quality, reached)} for {shown_name(one.name)}" for one, reached in rivals]
+        [
+            f"{units.value_of(results.quality, reached)} for {shown_name(baseline.name)}"
+            for baseline, reached in rivals
+        ]
     )
     return f"{start}, {verdict}: {measure} {said} against {against}, with {_compared(results, best)}."
 
@@ -81,18 +88,18 @@ def _stage(results: Results) -> str:
     return f"After {units.plural(results.last.index, 'generation')} and {evaluated}"
 
 
-def _sizes(results: Results, one: Candidate) -> str:
-    parameters = units.count(results.value(one, "parameters"))
-    cache = units.size(results.value(one, "cache_bytes"))
+def _sizes(results: Results, candidate: Candidate) -> str:
+    parameters = units.count(results.value(candidate, "parameters"))
+    cache = units.size(results.value(candidate, "cache_bytes"))
     return f"{parameters} parameters and {cache} of inference cache at {results.cache_length:,} tokens"
 
 
-def _compared(results: Results, one: Candidate) -> str:
+def _compared(results: Results, candidate: Candidate) -> str:
     """Sizes against Transformer++: ``30 % fewer parameters than Transformer++ but 2.5 times its cache``."""
     rival, length = results.transformer, f"{results.cache_length:,} tokens"
     ratios = []
     for name in ("parameters", "cache_bytes"):
-        value, reference = results.value(one, name), results.value(rival, name)
+        value, reference = results.value(candidate, name), results.value(rival, name)
         ratios.append(value / reference if value is not None and reference else 1.0)
     parameters, cache = ratios
     many = _amount(parameters, "{} fewer parameters than", "{} more parameters than", "as many parameters as")
@@ -121,13 +128,13 @@ def trade_off(results: Results) -> str:
     if level is None or not results.front:
         return ""
     measure = title_of(results.quality)
-    reached = [(one, results.value(one, results.quality)) for one in results.front]
-    as_good = [one for one, value in reached if value is not None and value <= level]
+    reached = [(candidate, results.value(candidate, results.quality)) for candidate in results.front]
+    as_good = [candidate for candidate, value in reached if value is not None and value <= level]
     if not as_good:
         return f"No member of the front reaches the {measure} of {shown_name(TRANSFORMER)}."
     offers = []
     for name, singular in (("parameters", "parameters"), ("cache_bytes", "inference cache")):
-        least = min(as_good, key=lambda one: (results.value(one, name) or 0.0, one.name))
+        least = min(as_good, key=lambda candidate: (results.value(candidate, name) or 0.0, candidate.name))
         value, reference = results.value(least, name), results.value(rival, name)
         if value is not None and reference and value < reference:
             saved = units.change(value, reference).lstrip("−")

@@ -45,10 +45,17 @@ class Candidate:
         return self.objectives.get(name) if self.ok else None
 
 
-def candidate_of(one: Individual, params: Params, vocab_size: int) -> Candidate:
+def candidate_of(individual: Individual, params: Params, vocab_size: int) -> Candidate:
     """An individual with its architecture."""
-    architecture = compiled(Genome.parse(one.genome), params, vocab_size)
-    return Candidate(one.id, architecture, one.ok, one.objectives, one.cost.tokens, one.key)
+    architecture = compiled(Genome.parse(individual.genome), params, vocab_size)
+    return Candidate(
+        individual.id,
+        architecture,
+        individual.ok,
+        individual.objectives,
+        individual.cost.tokens,
+        individual.key,
+    )
 
 
 def candidates_of(comparison: Comparison, params: Params, vocab_size: int) -> tuple[Candidate, ...]:
@@ -77,12 +84,15 @@ def vocab_size_of(generation: Generation) -> int:
     Raises:
         StoreError: A genome of this generation compiles to another architecture than it did then.
     """
-    one = generation.population[0]
-    if compiled(Genome.parse(one.genome), generation.params(), generation.vocab_size).digest != one.digest:
+    individual = generation.population[0]
+    if (
+        compiled(Genome.parse(individual.genome), generation.params(), generation.vocab_size).digest
+        != individual.digest
+    ):
         raise StoreError(
             "the stored digest is not that of this genome",
-            value=one.digest[:12],
-            place=f"{generation.run}, generation {generation.index}, individual {one.id}",
+            value=individual.digest[:12],
+            place=f"{generation.run}, generation {generation.index}, individual {individual.id}",
             fix="evolve the run again: it was made by another version of the compiler",
         )
     return generation.vocab_size

@@ -12,7 +12,7 @@ from star_core.population.individual import Individual, Origin
 
 def individuals(generations: Iterable[Generation]) -> dict[str, Individual]:
     """Everyone ever evaluated in these generations, by name, in order of birth."""
-    return {one.id: one for generation in generations for one in generation.born}
+    return {individual.id: individual for generation in generations for individual in generation.born}
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Lineage:
     def generations(self) -> tuple[tuple[Individual, ...], ...]:
         """The members by generation of birth; generations that contributed nobody are left out."""
         born: dict[int, list[Individual]] = {}
-        for one in self.members.values():
-            born.setdefault(one.born, []).append(one)
+        for individual in self.members.values():
+            born.setdefault(individual.born, []).append(individual)
         return tuple(tuple(born[index]) for index in sorted(born))
 
 
@@ -52,7 +52,7 @@ def ancestry(winners: Sequence[str], everyone: Mapping[str, Individual]) -> Line
             continue
         found.add(name)
         waiting += everyone[name].parents
-    members = {name: one for name, one in everyone.items() if name in found}
+    members = {name: individual for name, individual in everyone.items() if name in found}
     known = tuple(name for name in winners if name in found)
     return Lineage(members, known, tuple(sorted(unknown)))
 

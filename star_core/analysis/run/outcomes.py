@@ -18,14 +18,14 @@ STOPPED = "stopped"
 
 def statuses(individuals: Iterable[Individual]) -> dict[str, int]:
     """Status → candidates in a fixed order, zeros included; ``stopped`` and unknown ones only if met."""
-    counted = Counter[str](one.status for one in individuals)
+    counted = Counter[str](individual.status for individual in individuals)
     others = [status for status in (STOPPED, *sorted(counted)) if counted[status]]
     return {status: counted[status] for status in dict.fromkeys(("ok", *others, *STATUSES))}
 
 
-def has_failed(one: Individual) -> bool:
+def has_failed(individual: Individual) -> bool:
     """Whether its training failed; one that was stopped early did not."""
-    return one.status not in ("ok", STOPPED)
+    return individual.status not in ("ok", STOPPED)
 
 
 def general_rule(rule: str) -> str:
@@ -55,5 +55,5 @@ def evaluations(keys: Sequence[str], store: EvaluationStore | None) -> dict[str,
 
 def total_seconds(found: Iterable[Evaluation]) -> float | None:
     """Wall time of all evaluations together; ``None`` if none states any."""
-    known = [one.seconds["total"] for one in found if "total" in one.seconds]
+    known = [evaluation.seconds["total"] for evaluation in found if "total" in evaluation.seconds]
     return sum(known) if known else None

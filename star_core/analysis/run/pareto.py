@@ -53,7 +53,11 @@ def point_of(objectives: Mapping[str, float | None], names: Sequence[str]) -> Po
 
 def front(individuals: Iterable[Individual], names: Sequence[str]) -> tuple[Individual, ...]:
     """The feasible, successfully trained individuals that no other such individual dominates."""
-    known = [(one, point) for one in individuals if (point := values_of(one, names)) is not None]
+    known = [
+        (individual, point)
+        for individual in individuals
+        if (point := values_of(individual, names)) is not None
+    ]
     return tuple(known[index][0] for index in non_dominated([point for _, point in known]))
 
 
@@ -109,7 +113,7 @@ class Normalisation:
         Raises:
             StarError: No founder was trained.
         """
-        trained = [one for one in founders if one.ok]
+        trained = [founder for founder in founders if founder.ok]
         if not trained:
             raise StarError(
                 "no founder was trained, so objectives have no scale",
@@ -117,7 +121,8 @@ class Normalisation:
                 fix="evolve the run again with a lower training.learning_rate",
             )
         return cls(
-            tuple(names), tuple(_scale([one.objectives.get(name) for one in trained]) for name in names)
+            tuple(names),
+            tuple(_scale([founder.objectives.get(name) for founder in trained]) for name in names),
         )
 
     @property
@@ -135,7 +140,7 @@ class Normalisation:
 
     def hypervolume_of(self, individuals: Iterable[Individual]) -> float:
         """As ``hypervolume``, of the feasible, trained ones among these."""
-        points = (values_of(one, self.names) for one in individuals)
+        points = (values_of(individual, self.names) for individual in individuals)
         return self.hypervolume([point for point in points if point is not None])
 
 
@@ -162,8 +167,8 @@ class Progress:
         tokens: Tokens trained on so far, over all of them.
         flops: Training FLOPs so far.
         front_size: Members of the population's front.
-        hypervolume: Of the population.
-        hypervolume_all: Of everything evaluated so far; never falls.
+        hypervolume: Hypervolume of the population.
+        hypervolume_all: Hypervolume of everything evaluated so far; never falls.
     """
 
     generation: int
@@ -184,8 +189,8 @@ def fresh(generations: Sequence[Generation]) -> Iterator[tuple[Generation, tuple
     """
     paid: set[str] = set()
     for generation in generations:
-        born = tuple(one for one in generation.born if one.key not in paid)
-        paid |= {one.key for one in born}
+        born = tuple(individual for individual in generation.born if individual.key not in paid)
+        paid |= {individual.key for individual in born}
         yield generation, born
 
 
@@ -210,10 +215,10 @@ def progress(
             Progress(
                 generation=generation.index,
                 evaluated=len(seen),
-                failed=sum(has_failed(one) for one in seen),
-                stopped=sum(one.status == STOPPED for one in seen),
-                tokens=sum(one.cost.tokens for one in seen),
-                flops=sum(one.cost.flops for one in seen),
+                failed=sum(has_failed(individual) for individual in seen),
+                stopped=sum(individual.status == STOPPED for individual in seen),
+                tokens=sum(individual.cost.tokens for individual in seen),
+                flops=sum(individual.cost.flops for individual in seen),
                 front_size=len(front(generation.population, names)),
                 hypervolume=frame.hypervolume_of(generation.population),
                 hypervolume_all=frame.hypervolume_of(best),

@@ -50,12 +50,12 @@ class Breakage:
     @classmethod
     def of(cls, layout: Layout, faults: Sequence[Sequence[Fault]]) -> Breakage:
         """Counts over children, each given by its faults; the layout says what stands at a position."""
-        genes = [[layout.gene(position) for position, _ in one] for one in faults]
-        rules = [[general_rule(rule) for _, rule in one] for one in faults]
+        genes = [[layout.gene(position) for position, _ in child] for child in faults]
+        rules = [[general_rule(rule) for _, rule in child] for child in faults]
         by_gene, by_rule = _counted(genes), _counted(rules)
         return cls(
             children=len(faults),
-            invalid=sum(bool(one) for one in faults),
+            invalid=sum(bool(child) for child in faults),
             genes={gene: by_gene[gene] for gene in _names(layout) if gene in by_gene},
             rules={
                 rule: by_rule[rule] for rule in sorted(by_rule, key=lambda rule: (-by_rule[rule][0], rule))
@@ -65,9 +65,10 @@ class Breakage:
 
 def repaired(space: SearchSpace, individuals: Iterable[Individual]) -> Breakage:
     """What the guard rails repaired, as stored with the individuals that variation made."""
-    varied = [one for one in individuals if one.origin.operator == "variation"]
+    varied = [individual for individual in individuals if individual.origin.operator == "variation"]
     return Breakage.of(
-        space.layout, [[(fix.position, fix.rule) for fix in one.origin.repairs] for one in varied]
+        space.layout,
+        [[(fix.position, fix.rule) for fix in individual.origin.repairs] for individual in varied],
     )
 
 
@@ -99,6 +100,6 @@ def _names(layout: Layout) -> tuple[str, ...]:
 
 
 def _counted(found: Sequence[Sequence[T]]) -> dict[T, tuple[int, int]]:
-    positions = Counter(one for each in found for one in each)
-    concerned = Counter(one for each in found for one in set(each))
-    return {one: (positions[one], concerned[one]) for one in positions}
+    positions = Counter(kind for each in found for kind in each)
+    concerned = Counter(kind for each in found for kind in set(each))
+    return {kind: (positions[kind], concerned[kind]) for kind in positions}

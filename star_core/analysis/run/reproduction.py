@@ -33,8 +33,8 @@ class Difference:
     """One field that is not the same.
 
     Attributes:
-        place: Where, e.g. ``g007-03, objectives.perplexity``.
-        stored, made: Both values.
+        place: Where the field is, e.g. ``g007-03, objectives.perplexity``.
+        stored, made: Its value in the stored generation, and in the one made again.
         tolerated: Whether another machine type may round so.
     """
 
@@ -61,7 +61,7 @@ class Reproduction:
         """``EXACT`` only if every byte is the same."""
         if not self.differences:
             return Agreement.EXACT
-        within = all(one.tolerated for one in self.differences)
+        within = all(difference.tolerated for difference in self.differences)
         return Agreement.WITHIN_TOLERANCE if within else Agreement.DIFFERENT
 
 
@@ -74,22 +74,25 @@ def compare(stored: Generation, made: Generation, tolerance: float) -> Reproduct
         tolerance: Largest relative difference of a measured value that another type of machine may
             make. On one type of machine every difference counts, but for what was measured with noise.
     """
-    theirs, ours = ({one.id: one for one in each.born} for each in (stored, made))
+    theirs, ours = ({individual.id: individual for individual in each.born} for each in (stored, made))
     other_machine = any(theirs[name].key != ours[name].key for name in theirs.keys() & ours.keys())
-    inexact = other_machine or any(one.noise for one in (*theirs.values(), *ours.values()))
+    inexact = other_machine or any(individual.noise for individual in (*theirs.values(), *ours.values()))
     allowed = tolerance if other_machine else 0.0
     found: list[Difference] = []
     for field in ("run", "index", "parent", "parameters", "data_digest", "vocab_size", "semantics"):
-        one, other = _plain(getattr(stored, field)), _plain(getattr(made, field))
-        if one != other:
-            found.append(Difference(field, one, other, tolerated=False))
+        kept, other = _plain(getattr(stored, field)), _plain(getattr(made, field))
+        if kept != other:
+            found.append(Difference(field, kept, other, tolerated=False))
     for group in ("population", "rejected", "evicted"):
-        one, other = (_names(getattr(each, group)) for each in (stored, made))
-        if one != other:
+        kept, other = (_names(getattr(each, group)) for each in (stored, made))
+        if kept != other:
             # Another order of the same survivors follows from values that differ by rounding.
-            same = set(one) == set(other) and inexact
-            found.append(Difference(group, one, other, tolerated=same))
-    everyone = [{one.id: one for one in (*each.population, *each.rejected)} for each in (stored, made)]
+            same = set(kept) == set(other) and inexact
+            found.append(Difference(group, kept, other, tolerated=same))
+    everyone = [
+        {individual.id: individual for individual in (*each.population, *each.rejected)}
+        for each in (stored, made)
+    ]
     for name in sorted(everyone[0].keys() & everyone[1].keys()):
         found += _individuals(everyone[0][name], everyone[1][name], allowed)
     return Reproduction(tuple(found), other_machine)
@@ -100,14 +103,14 @@ def _plain(value: Any) -> Any:
 
 
 def _names(group: Sequence[Individual | str]) -> list[str]:
-    return [one if isinstance(one, str) else one.id for one in group]
+    return [member if isinstance(member, str) else member.id for member in group]
 
 
 def _individuals(stored: Individual, made: Individual, tolerance: float) -> Iterator[Difference]:
-    one, other = dotted(stored.model_dump(mode="json")), dotted(made.model_dump(mode="json"))
+    kept, other = dotted(stored.model_dump(mode="json")), dotted(made.model_dump(mode="json"))
     noise = {**(stored.noise or {}), **(made.noise or {})}
-    for key in sorted(one.keys() | other.keys()):
-        a, b = one.get(key), other.get(key)
+    for key in sorted(kept.keys() | other.keys()):
+        a, b = kept.get(key), other.get(key)
         if a == b:
             continue
         field, _, name = key.partition(".")

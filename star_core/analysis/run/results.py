@@ -35,7 +35,7 @@ class Results:
         vocab_size: Of the corpus (256: bytes).
         baselines, retrained: By one recipe each; empty if they were not trained.
         scaled: Candidates trained at other sizes.
-        evaluations: What the store holds of them, by key.
+        evaluations: Those of all these candidates that the store holds, by key.
         notes: What had to be left out, and why.
     """
 
@@ -66,9 +66,9 @@ class Results:
         params = generations[0].params()
         vocab_size = vocab_size_of(generations[0])
         beside = Comparisons.load(generations, vocab_size, root)
-        keys = [one.key for generation in generations for one in generation.born]
-        larger = (one for scaled in beside.scaled for one in scaled.candidates)
-        keys += [one.key for one in (*beside.baselines, *beside.retrained, *larger)]
+        keys = [individual.key for generation in generations for individual in generation.born]
+        larger = (candidate for scaled in beside.scaled for candidate in scaled.candidates)
+        keys += [candidate.key for candidate in (*beside.baselines, *beside.retrained, *larger)]
         return cls(
             generations=generations,
             params=params,
@@ -108,8 +108,12 @@ class Results:
     @property
     def quality(self) -> str:
         """The objective that candidates are ordered by: perplexity, if it was measured at all."""
-        measured = (one for one in self.individuals.values() if one.ok)
-        return "perplexity" if any("perplexity" in one.objectives for one in measured) else self.names[0]
+        measured = (individual for individual in self.individuals.values() if individual.ok)
+        return (
+            "perplexity"
+            if any("perplexity" in individual.objectives for individual in measured)
+            else self.names[0]
+        )
 
     @cached_property
     def individuals(self) -> dict[str, Individual]:
@@ -118,8 +122,11 @@ class Results:
 
     @cached_property
     def candidates(self) -> dict[str, Candidate]:
-        """The same with their architectures."""
-        return {one.id: candidate_of(one, self.params, self.vocab_size) for one in self.individuals.values()}
+        """All individuals with their architectures, by name."""
+        return {
+            individual.id: candidate_of(individual, self.params, self.vocab_size)
+            for individual in self.individuals.values()
+        }
 
     @cached_property
     def frame(self) -> pareto.Normalisation:
@@ -141,12 +148,18 @@ class Results:
         """The front; with one objective, where that is one individual, the whole last population."""
         if len(self.names) > 1:
             return self.front
-        feasible = (one for one in self.last.population if one.ok and one.violation == 0)
+        feasible = (
+            individual for individual in self.last.population if individual.ok and individual.violation == 0
+        )
         return self._ordered(feasible)
 
     def _ordered(self, individuals: Iterable[Individual]) -> tuple[Candidate, ...]:
-        found = [self.candidates[one.id] for one in individuals]
-        return tuple(sorted(found, key=lambda one: (self.value(one, self.quality) or math.inf, one.name)))
+        found = [self.candidates[individual.id] for individual in individuals]
+        return tuple(
+            sorted(
+                found, key=lambda candidate: (self.value(candidate, self.quality) or math.inf, candidate.name)
+            )
+        )
 
     @property
     def best(self) -> Candidate | None:
@@ -156,9 +169,9 @@ class Results:
     @cached_property
     def transformer(self) -> Candidate:
         """Transformer++ at the run's size: trained, if the baselines were, else its sizes alone."""
-        for one in self.baselines:
-            if one.name == TRANSFORMER:
-                return one
+        for candidate in self.baselines:
+            if candidate.name == TRANSFORMER:
+                return candidate
         genome = baseline(TRANSFORMER, self.params.space.depth)
         return Candidate(TRANSFORMER, compiled(genome, self.params, self.vocab_size), False, {}, 0, "")
 

@@ -27,9 +27,9 @@ class Point:
     """One candidate of a study.
 
     Attributes:
-        name: An individual's or a baseline's.
-        estimates: What was known of it before, by name.
-        reached: What it came to.
+        name: Name of the individual or baseline.
+        estimates: Name → value that was known before.
+        reached: Value that was found later.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Study:
     Attributes:
         name: ``retrain``, ``scaled/NAME`` or a measured objective.
         measure: The objective that was reached.
-        title: What the candidates were put to, in words.
+        title: How the later value was found, in words.
         points: The candidates.
         selected: Whether they were chosen for their proxy, not as they came.
     """
@@ -87,8 +87,8 @@ def metrics(found: Sequence[Study]) -> dict[str, dict[str, object]]:
         study.name: {
             "candidates": len(study.points),
             **{
-                name: {"tau": one.tau, "low": one.low, "high": one.high}
-                for name, one in study.correlations.items()
+                name: {"tau": correlation.tau, "low": correlation.low, "high": correlation.high}
+                for name, correlation in study.correlations.items()
             },
         }
         for study in found
@@ -99,11 +99,12 @@ def _longer(results: Results) -> Study:
     """The stored retraining, of those that it shares with the search or the baselines."""
     brief = _brief(results)
     same = [
-        one
-        for one in results.retrained
-        if one.name in brief and brief[one.name].architecture.digest == one.architecture.digest
+        candidate
+        for candidate in results.retrained
+        if candidate.name in brief
+        and brief[candidate.name].architecture.digest == candidate.architecture.digest
     ]
-    tokens = max((one.tokens for one in same), default=0)
+    tokens = max((candidate.tokens for candidate in same), default=0)
     title = f"longer training ({units.count(tokens)} tokens)"
     return _quality(results, "retrain", title, same, brief)
 
@@ -125,9 +126,9 @@ def _larger(results: Results) -> list[Study]:
 def _brief(results: Results) -> dict[str, Candidate]:
     """Who was trained to the end of the search's short training."""
     return {
-        one.name: one
-        for one in (*results.baselines, *results.candidates.values())
-        if results.value(one, results.quality) is not None
+        candidate.name: candidate
+        for candidate in (*results.baselines, *results.candidates.values())
+        if results.value(candidate, results.quality) is not None
     }
 
 
@@ -135,27 +136,27 @@ def _quality(
     results: Results, name: str, title: str, reached: Sequence[Candidate], brief: Mapping[str, Candidate]
 ) -> Study:
     points = []
-    for one in reached:
-        value, known = results.value(one, results.quality), brief.get(one.name)
+    for candidate in reached:
+        value, known = results.value(candidate, results.quality), brief.get(candidate.name)
         proxy = None if known is None else results.value(known, results.quality)
         if value is not None and known is not None and proxy is not None:
             estimates = {results.quality: proxy, **sizes(known, results.params.objectives)}
-            points.append(Point(one.name, estimates, value))
+            points.append(Point(candidate.name, estimates, value))
     return Study(name, results.quality, title, tuple(points), selected=True)
 
 
 def _on_device(results: Results, measured: str) -> Study:
     points = [
-        Point(one.name, sizes(one, results.params.objectives, measured == MEASURED[0]), value)
-        for one in (*results.baselines, *results.candidates.values())
-        if (value := one.objectives.get(measured)) is not None
+        Point(candidate.name, sizes(candidate, results.params.objectives, measured == MEASURED[0]), value)
+        for candidate in (*results.baselines, *results.candidates.values())
+        if (value := candidate.objectives.get(measured)) is not None
     ]
     return Study(measured, measured, "measured on the device", tuple(points), selected=False)
 
 
-def sizes(one: Candidate, section: Objectives, prompt: bool = False) -> dict[str, float]:
+def sizes(candidate: Candidate, section: Objectives, prompt: bool = False) -> dict[str, float]:
     """What an architecture's spec says of it, its FLOPs behind a context, or of the tokens of a prompt."""
-    spec, length = one.architecture, section.cache_length
+    spec, length = candidate.architecture, section.cache_length
     return {
         PARAMETERS: float(spec.num_parameters),
         CACHE: float(spec.cache_bytes(length)),

@@ -44,9 +44,13 @@ def front_table(generation: Generation, baselines: Comparison | None = None, wid
     single = len(names) == 1
     members = pareto.front(generation.population, names)
     if single:
-        members = tuple(one for one in generation.population if pareto.values_of(one, names) is not None)
-    shown = [candidate_of(one, params, vocab_size) for one in members]
-    shown.sort(key=lambda one: (_key(one, names[0], length), one.name))
+        members = tuple(
+            individual
+            for individual in generation.population
+            if pareto.values_of(individual, names) is not None
+        )
+    shown = [candidate_of(individual, params, vocab_size) for individual in members]
+    shown.sort(key=lambda candidate: (_key(candidate, names[0], length), candidate.name))
     compared = candidates_of(baselines, params, vocab_size) if baselines is not None else ()
     subject = "population" if single else "front"
     table = Table(
@@ -69,13 +73,15 @@ def front_table(generation: Generation, baselines: Comparison | None = None, wid
         table.add_column("classes", no_wrap=True)
     everyone = [*shown, *compared]
     least = {
-        name: min((v for one in everyone if (v := one.value(name, length)) is not None), default=None)
+        name: min(
+            (v for candidate in everyone if (v := candidate.value(name, length)) is not None), default=None
+        )
         for name in columns
     }
-    for index, one in enumerate(everyone):
+    for index, candidate in enumerate(everyone):
         if index == len(shown) and shown:
             table.add_section()
-        cells = _row(one, length, least)[: len(table.columns)]
+        cells = _row(candidate, length, least)[: len(table.columns)]
         table.add_row(*cells, style="dim" if index >= len(shown) else None)
     return table
 
@@ -90,26 +96,26 @@ def heading_of(name: str) -> str:
     return HEADINGS.get(name) or objective(name).title.removeprefix("validation ").replace(" ", "\n")
 
 
-def _key(one: Candidate, first: str, length: int) -> float:
-    value = one.value("perplexity", length)
-    value = one.value(first, length) if value is None else value
+def _key(candidate: Candidate, first: str, length: int) -> float:
+    value = candidate.value("perplexity", length)
+    value = candidate.value(first, length) if value is None else value
     return math.inf if value is None else value
 
 
-def _row(one: Candidate, length: int, least: dict[str, float | None]) -> list[Text]:
+def _row(candidate: Candidate, length: int, least: dict[str, float | None]) -> list[Text]:
     def measured(name: str) -> Text:
         if name == BITS:
-            perplexity = one.value("perplexity", length)
+            perplexity = candidate.value("perplexity", length)
             return Text(units.quality(None if perplexity is None else bits_per_byte(perplexity)))
-        value = one.value(name, length)
+        value = candidate.value(name, length)
         smallest = value is not None and value == least[name]
         return Text(units.value_of(name, value), style="bold" if smallest else "")
 
     return [
-        Text(shown_name(one.name)),
-        _folded(str(one.architecture.genome).split("-"), "-"),
+        Text(shown_name(candidate.name)),
+        _folded(str(candidate.architecture.genome).split("-"), "-"),
         *map(measured, least),
-        _folded([f"{short_name(layer.liv_class):<3}" for layer in one.architecture.layers], " "),
+        _folded([f"{short_name(layer.liv_class):<3}" for layer in candidate.architecture.layers], " "),
     ]
 
 

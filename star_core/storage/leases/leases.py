@@ -52,7 +52,7 @@ class Leases:
         endpoint: URL of the S3 server; ``None``: the environment's.
         seconds: How long a lease in a bucket lives without being renewed; renewed three times as often.
         patience: Seconds to wait for storage that is away.
-        note: Told, in one line, what is being waited for.
+        note: Called with one line about what is being waited for.
 
     Raises:
         StoreError: The location is malformed.
@@ -80,7 +80,7 @@ class Leases:
 
         Raises:
             StorageAway: The storage does not answer.
-            StoreError: It is wrong.
+            StoreError: The key is malformed, or the storage refuses.
         """
         self._check(key)
         return self._patiently(lambda: self._leases.take(key))
@@ -90,7 +90,7 @@ class Leases:
 
         Raises:
             StorageAway: The storage does not answer.
-            StoreError: It is wrong.
+            StoreError: The key is malformed, or the storage refuses.
         """
         self._check(key)
         return self._patiently(lambda: self._leases.is_free(key))

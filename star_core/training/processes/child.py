@@ -169,7 +169,7 @@ def _checked(evaluation: Evaluation) -> Evaluation:
     """The evaluation, if it can be stored and read again.
 
     Raises:
-        ValueError: It is none: a loss that is not a number, say.
+        ValueError: It cannot: a loss is not a number, say.
     """
     try:
         from_bytes(to_bytes(evaluation), evaluation.key, "the result")

@@ -89,7 +89,7 @@ class ForkServer:
         """Starts the server if it is not running, without waiting for its imports.
 
         Raises:
-            ServerDied: This was closed.
+            ServerDied: The server was closed.
         """
         with self._lock:
             self._started()
