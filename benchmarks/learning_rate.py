@@ -20,9 +20,9 @@ from star_core.machine import default_workers
 from star_core.training import CandidatePool
 
 
-def cell(one: Finished) -> str:
+def cell(finished: Finished) -> str:
     """The loss, or how the training failed."""
-    return f"{one.evaluation.status:>11}" if one.loss is None else f"{one.loss:11.3f}"
+    return f"{finished.evaluation.status:>11}" if finished.loss is None else f"{finished.loss:11.3f}"
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
             for label, params in recipes.items():
                 made = make_jobs([candidate], params, data, Path(folder) / "evaluations")
                 jobs[label] = made[candidate.name]
-            row = {one.name: cell(one) for one in run_jobs(pool, jobs, workers)}
+            row = {finished.name: cell(finished) for finished in run_jobs(pool, jobs, workers)}
             print(f"{candidate.name:<16}" + "".join(row[label] for label in rates), flush=True)
 
 

@@ -48,17 +48,21 @@ class Trained:
         self, problem: Problem, offspring: Sequence[Offspring], stop: int | None, before: int | None
     ) -> list[Evaluation]:
         """Outcomes in the order of ``offspring``, trained until ``stop`` on from ``before``."""
-        candidates = [Candidate(one.id, Genome.parse(one.genome), EVERY_CLASS) for one in offspring]
+        candidates = [Candidate(child.id, Genome.parse(child.genome), EVERY_CLASS) for child in offspring]
         jobs = make_jobs(candidates, problem.params, self.data, self.storage)
         if stop is not None or before is not None:
             jobs = {name: self._part(job, problem.params, stop, before) for name, job in jobs.items()}
         store = EvaluationStore(str(self.storage))
         stored = {name: store.get(job.key) for name, job in jobs.items()}
-        known = {name: one for name, one in stored.items() if one is not None and is_final(one, self.limits)}
+        known = {
+            name: evaluation
+            for name, evaluation in stored.items()
+            if evaluation is not None and is_final(evaluation, self.limits)
+        }
         missing = {name: job for name, job in jobs.items() if name not in known}
         for finished in run_jobs(self.pool, missing, self.workers):
             known[finished.name] = finished.evaluation
-        return [known[one.id] for one in offspring]
+        return [known[child.id] for child in offspring]
 
     def _part(self, job: Job, params: Params, stop: int | None, before: int | None) -> Job:
         def key(step: int | None) -> str:

@@ -22,7 +22,7 @@ def family():
 def test_ancestors_are_found_even_if_they_did_not_survive(family):
     lineage = ancestry(["g002-00"], family)
     assert list(lineage.members) == ["g000-00", "g000-01", "g001-00", "g002-00"]
-    assert [[one.id for one in row] for row in lineage.generations] == [
+    assert [[member.id for member in row] for row in lineage.generations] == [
         ["g000-00", "g000-01"],
         ["g001-00"],
         ["g002-00"],

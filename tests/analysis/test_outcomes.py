@@ -41,7 +41,7 @@ def test_an_unknown_rule_is_kept():
 def test_seconds_come_from_the_store_and_may_be_missing(tmp_path):
     problem = experiment(evolution={"population": 4})
     generations = evolve(problem, 1)
-    keys = [one.key for each in generations for one in each.born]
+    keys = [member.key for each in generations for member in each.born]
     assert evaluations(keys, None) == {}
     assert evaluations(keys, EvaluationStore(str(tmp_path / "absent"))) == {}
     store = fill_store(tmp_path, problem, generations[:1])

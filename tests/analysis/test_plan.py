@@ -28,9 +28,9 @@ def load(livs=(2, 2, 2, 2), flops=1e11, steps=100):
     return Load(steps, flops, tuple(livs))
 
 
-def took(one, constant=0.0, flop=0.0, rates=RATES, beside=0.3):
+def took(mix, constant=0.0, flop=0.0, rates=RATES, beside=0.3):
     exact = Pace(constant, flop, rates, (1.0, 1.0), 1.0, 1, "")
-    return Timing(one, exact.seconds(one), beside)
+    return Timing(mix, exact.seconds(mix), beside)
 
 
 def mixes(seed=0, count=1000, steps=100):
@@ -39,7 +39,7 @@ def mixes(seed=0, count=1000, steps=100):
 
 
 def test_families_are_told_apart_and_so_are_flops():
-    found = fit([took(one, flop=2e-11) for one in mixes()], "x")
+    found = fit([took(mix, flop=2e-11) for mix in mixes()], "x")
     assert found is not None
     assert found.rates == pytest.approx(RATES, rel=0.03)
     assert found.flop == pytest.approx(2e-11, rel=0.02)
@@ -48,14 +48,14 @@ def test_families_are_told_apart_and_so_are_flops():
 
 
 def test_what_is_fitted_holds_for_mixes_that_were_not_measured():
-    pace = fit([took(one, flop=2e-11) for one in mixes()], "x")
+    pace = fit([took(mix, flop=2e-11) for mix in mixes()], "x")
     assert pace is not None
-    for one in mixes(seed=1, steps=300):
-        assert pace.seconds(one) == pytest.approx(took(one, flop=2e-11).training + 0.3, rel=0.02)
+    for mix in mixes(seed=1, steps=300):
+        assert pace.seconds(mix) == pytest.approx(took(mix, flop=2e-11).training + 0.3, rel=0.02)
 
 
 def test_two_lengths_tell_the_first_step_from_the_others():
-    found = fit([took(replace(one, steps=n), constant=0.8) for one in mixes() for n in (2, 12)], "x")
+    found = fit([took(replace(mix, steps=n), constant=0.8) for mix in mixes() for n in (2, 12)], "x")
     assert found is not None
     assert found.candidate == pytest.approx(1.1, abs=0.02)
     assert found.rates == pytest.approx(RATES, rel=0.05)
@@ -73,12 +73,12 @@ def test_no_term_is_negative():
     pace = fit(found, "x")
     assert pace is not None
     assert min(pace.candidate, pace.flop, *pace.rates) >= 0
-    predicted = sum(pace.seconds(one.load) for one in found)
-    assert predicted == pytest.approx(sum(one.training + one.beside for one in found), rel=0.02)
+    predicted = sum(pace.seconds(timing.load) for timing in found)
+    assert predicted == pytest.approx(sum(timing.training + timing.beside for timing in found), rel=0.02)
 
 
 def test_one_training_during_which_the_machine_slept_says_nothing():
-    usual = [took(one) for one in mixes()]
+    usual = [took(mix) for mix in mixes()]
     found = fit([*usual, Timing(load(), 3600.0, 0.3)], "x")
     assert found == fit(usual, "x")
 
@@ -95,7 +95,7 @@ def test_only_successful_trainings_of_this_type_of_machine_are_timed():
         replace(good, machine={**MACHINE, "instruction_set": "avx512"}),
         replace(good, seconds={"total": 5.0}),
     ]
-    found = list(timings([(one, load()) for one in (good, *others)], MACHINE))
+    found = list(timings([(evaluation, load()) for evaluation in (good, *others)], MACHINE))
     assert found == [Timing(load(), 4.0, 1.0)]
 
 
@@ -139,17 +139,17 @@ def plan(stages, workers=1, pace=EVEN, trained=0, **budget):
 
 
 def stage(title, gigaflops, tokens=100, **more):
-    loads = tuple(load(flops=1e9 * one) for one in sorted(gigaflops, reverse=True))
+    loads = tuple(load(flops=1e9 * count) for count in sorted(gigaflops, reverse=True))
     return Stage(title, len(loads), loads, tokens, **more)
 
 
 def test_a_stage_ends_with_its_last_candidate():
     made = plan([stage("founders", [4, 4, 4])], workers=2)
-    assert [one.seconds for one in made.passages()] == [pytest.approx(8 + GENERATION_SECONDS)]
+    assert [passage.seconds for passage in made.passages()] == [pytest.approx(8 + GENERATION_SECONDS)]
     assert made.seconds() == pytest.approx(10 + 8 + GENERATION_SECONDS)
     # Where all would end at once, they will not: two workers wait a quarter of a training.
     even = plan([stage("founders", [4, 4])], workers=2)
-    assert [one.seconds for one in even.passages()] == [pytest.approx(5 + GENERATION_SECONDS)]
+    assert [passage.seconds for passage in even.passages()] == [pytest.approx(5 + GENERATION_SECONDS)]
 
 
 @given(
@@ -159,14 +159,14 @@ def test_a_stage_ends_with_its_last_candidate():
     st.none() | st.integers(0, 60),
 )
 def test_no_candidate_is_begun_without_room_and_none_is_missed(stages, workers, tokens, seconds):
-    made = plan([stage(f"generation {i}", one) for i, one in enumerate(stages)], workers, None, 50)
+    made = plan([stage(f"generation {i}", lengths) for i, lengths in enumerate(stages)], workers, None, 50)
     made = replace(made, pace=EVEN, budget=Budget(tokens=tokens, seconds=seconds))
     passages = list(made.passages())
-    begun = sum(one.begun for one in passages)
+    begun = sum(passage.begun for passage in passages)
     clock, spent, expected = 10.0, 50, 0
-    for one in stages:
+    for lengths in stages:
         free = [clock] * workers
-        for length in sorted(one, reverse=True):
+        for length in sorted(lengths, reverse=True):
             late = seconds is not None and free[0] >= seconds and (expected > 0 or seconds == 0)
             if late or (tokens is not None and spent + 100 > tokens):
                 assert begun == expected
@@ -174,8 +174,8 @@ def test_no_candidate_is_begun_without_room_and_none_is_missed(stages, workers, 
                 return
             heapq.heapreplace(free, free[0] + length)
             spent, expected = spent + 100, expected + 1
-        idle = sum(one) / max(1, len(one)) * (workers - 1) / (2 * workers)
-        clock = max(*free, clock + sum(one) / workers + idle) + GENERATION_SECONDS
+        idle = sum(lengths) / max(1, len(lengths)) * (workers - 1) / (2 * workers)
+        clock = max(*free, clock + sum(lengths) / workers + idle) + GENERATION_SECONDS
     assert begun == expected
     assert len(passages) == len(stages)
     assert passages[-1].limit is None
@@ -184,10 +184,10 @@ def test_no_candidate_is_begun_without_room_and_none_is_missed(stages, workers, 
 def test_retraining_takes_no_tokens_and_has_seconds_of_its_own():
     search, longer = stage("founders", [1, 1]), stage("retraining", [5, 5], retraining=True)
     made = plan([search, longer], tokens=200, seconds=16)
-    assert [one.limit for one in made.passages()] == [None]
-    assert [(one.begun, one.limit) for one in made.passages(retraining=True)] == [(2, None)]
+    assert [passage.limit for passage in made.passages()] == [None]
+    assert [(passage.begun, passage.limit) for passage in made.passages(retraining=True)] == [(2, None)]
     made = replace(made, budget=Budget(seconds=12))
-    assert [(one.begun, one.limit) for one in made.passages(retraining=True)] == [(1, "seconds")]
+    assert [(passage.begun, passage.limit) for passage in made.passages(retraining=True)] == [(1, "seconds")]
 
 
 def test_candidates_that_are_stopped_at_rungs_cost_their_share():

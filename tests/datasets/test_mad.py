@@ -66,17 +66,17 @@ def solve_copying(tokens, blank, signal):
     return dict(enumerate((token for token in tokens[:at] if token != blank), at + 1))
 
 
-def solutions(name, instances, one):
+def solutions(name, instances, mad_task):
     """The answers of a short program that reads an instance as a model does; by position, per instance."""
     for tokens in instances.inputs.tolist():
         if name in ("in-context-recall", "noisy-recall"):
-            yield solve_recall(tokens, one.answers, range(one.answers.stop, one.vocab_size))
+            yield solve_recall(tokens, mad_task.answers, range(mad_task.answers.stop, mad_task.vocab_size))
         elif name == "fuzzy-recall":
-            yield solve_fuzzy_recall(tokens, one.answers)
+            yield solve_fuzzy_recall(tokens, mad_task.answers)
         elif name == "selective-copying":
-            yield solve_copying(tokens, one.vocab_size - 2, one.vocab_size - 1)
+            yield solve_copying(tokens, mad_task.vocab_size - 2, mad_task.vocab_size - 1)
         elif name == "compression":
-            assert tokens[-1] == one.vocab_size - 1
+            assert tokens[-1] == mad_task.vocab_size - 1
             yield dict(enumerate(tokens[:-1]))
         else:
             yield None
@@ -84,37 +84,39 @@ def solutions(name, instances, one):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_baseline_settings_and_tokens(name):
-    one = task(name)
-    assert (one.vocab_size, one.length) == BASELINES[name]
-    assert one.training_size == (256 if name == "memorisation" else 12_800)
-    found = one.validation(300)
-    assert found.inputs.shape == found.targets.shape == (300, one.length)
+    mad_task = task(name)
+    assert (mad_task.vocab_size, mad_task.length) == BASELINES[name]
+    assert mad_task.training_size == (256 if name == "memorisation" else 12_800)
+    found = mad_task.validation(300)
+    assert found.inputs.shape == found.targets.shape == (300, mad_task.length)
     assert found.inputs.dtype == found.targets.dtype == np.int64
     assert found.inputs.min() >= 0
-    assert found.inputs.max() < one.vocab_size
-    assert set(np.unique(found.targets[asked(found)])) == set(one.answers)
+    assert found.inputs.max() < mad_task.vocab_size
+    assert set(np.unique(found.targets[asked(found)])) == set(mad_task.answers)
     assert asked(found).any(1).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_instances_follow_from_the_seed(name):
-    one = task(name)
-    first, again, other = one.validation(40), one.validation(40), one.validation(40, seed=1)
+    mad_task = task(name)
+    first, again, other = mad_task.validation(40), mad_task.validation(40), mad_task.validation(40, seed=1)
     for field in ("inputs", "targets"):
         assert (getattr(first, field) == getattr(again, field)).all()
     assert (first.inputs != other.inputs).any()
-    training = one.training(200, first)
-    assert (training.inputs == one.training(200, first).inputs).all()
-    assert len(one.training(10**6, first)) == one.training_size
+    training = mad_task.training(200, first)
+    assert (training.inputs == mad_task.training(200, first).inputs).all()
+    assert len(mad_task.training(10**6, first)) == mad_task.training_size
     held_out = {row.tobytes() for row in first.inputs}
     assert not held_out & {row.tobytes() for row in training.inputs}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "memorisation"])
 def test_a_short_program_answers_every_question(name):
-    one = task(name)
-    instances = one.validation(200)
-    for answers, targets in zip(solutions(name, instances, one), instances.targets.tolist(), strict=True):
+    mad_task = task(name)
+    instances = mad_task.validation(200)
+    for answers, targets in zip(
+        solutions(name, instances, mad_task), instances.targets.tolist(), strict=True
+    ):
         wanted = {at: target for at, target in enumerate(targets) if target != IGNORE}
         assert wanted
         assert {at: answers.get(at) for at in wanted} == wanted
@@ -123,44 +125,44 @@ def test_a_short_program_answers_every_question(name):
 
 
 def test_memorisation_has_one_dictionary_that_training_shows():
-    one = task("memorisation")
-    held_out = one.validation(300)
-    training = one.training(256, held_out)
+    mad_task = task("memorisation")
+    held_out = mad_task.validation(300)
+    training = mad_task.training(256, held_out)
     known = {}
     for instances in (training, held_out):
         keys, questions = instances.inputs[:, ::2], instances.inputs[:, 1::2]
-        assert (questions == one.vocab_size - 1).all()
+        assert (questions == mad_task.vocab_size - 1).all()
         assert (instances.targets[:, ::2] == IGNORE).all()
         for key, value in zip(
             keys.ravel().tolist(), instances.targets[:, 1::2].ravel().tolist(), strict=True
         ):
             assert known.setdefault(key, value) == value
         if instances is training:
-            assert len(known) == len(one.answers) == 127, "every key is shown"
+            assert len(known) == len(mad_task.answers) == 127, "every key is shown"
     values = [known[key] for key in sorted(known)]
     assert len(set(values)) == len(values)
     assert values != sorted(values), "the values follow no rule"
-    assert (one.validation(20, seed=1).targets != one.validation(20).targets).any()
+    assert (mad_task.validation(20, seed=1).targets != mad_task.validation(20).targets).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("clue", ["position", "position and token"])
 def test_neither_position_nor_the_token_itself_tells_the_answer(name, clue):
     """The best guess from the clue, learnt on half of many instances, is right by chance on the others."""
-    one = task(name)
+    mad_task = task(name)
     if name == "compression" and clue != "position":
         return  # there the token is the answer, and the last output is all that may be read
-    instances = one.validation(4000)
+    instances = mad_task.validation(4000)
     here = asked(instances)
-    position = np.broadcast_to(np.arange(one.length), here.shape)
+    position = np.broadcast_to(np.arange(mad_task.length), here.shape)
     token = instances.inputs if clue != "position" else np.zeros_like(instances.inputs)
-    seen = (position * one.vocab_size + token)[here]
+    seen = (position * mad_task.vocab_size + token)[here]
     answer = instances.targets[here]
     half = len(answer) // 2
-    counts = np.zeros((one.length * one.vocab_size, one.vocab_size), int)
+    counts = np.zeros((mad_task.length * mad_task.vocab_size, mad_task.vocab_size), int)
     np.add.at(counts, (seen[:half], answer[:half]), 1)
     right = (counts.argmax(1)[seen[half:]] == answer[half:]).mean()
-    assert right == pytest.approx(one.chance, rel=0.15, abs=0.004)
+    assert right == pytest.approx(mad_task.chance, rel=0.15, abs=0.004)
 
 
 def test_noise_is_a_fifth_of_the_pairs_and_asks_nothing():
@@ -189,7 +191,7 @@ def test_motifs_have_one_to_three_tokens():
 
 
 def test_other_settings():
-    for one in (
+    for mad_task in (
         recall(vocab_size=4, length=6),
         recall(vocab_size=40, length=64, noise_tokens=8, noise=0.5),
         fuzzy_recall(vocab_size=8, length=40, keys=4),
@@ -197,20 +199,20 @@ def test_other_settings():
         compression(vocab_size=3, length=2),
         selective_copying(vocab_size=5, length=12, copied=3),
     ):
-        found = one.validation(30)
-        assert found.inputs.shape == (30, one.length)
-        assert found.inputs.max() < one.vocab_size
-        assert set(np.unique(found.targets[asked(found)])) <= set(one.answers)
+        found = mad_task.validation(30)
+        assert found.inputs.shape == (30, mad_task.length)
+        assert found.inputs.max() < mad_task.vocab_size
+        assert set(np.unique(found.targets[asked(found)])) <= set(mad_task.answers)
 
 
 def test_training_avoids_what_is_held_out_even_where_instances_are_few():
-    one = recall(vocab_size=4, length=4)
-    held_out = one.validation(5)
+    mad_task = recall(vocab_size=4, length=4)
+    held_out = mad_task.validation(5)
     known = {row.tobytes() for row in held_out.inputs}
-    assert not known & {row.tobytes() for row in one.training(500, held_out).inputs}
-    crowded = dataclasses.replace(one, length=4)
+    assert not known & {row.tobytes() for row in mad_task.training(500, held_out).inputs}
+    crowded = dataclasses.replace(mad_task, length=4)
     with pytest.raises(DataError, match="length"):
-        crowded.training(500, one.validation(2000))
+        crowded.training(500, mad_task.validation(2000))
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def found(check: Check, place: Project) -> list[Finding]:
 
 
 def only(check: Check, place: Project) -> Finding:
-    (one,) = found(check, place)
-    return one
+    (finding,) = found(check, place)
+    return finding
 
 
 def secret_file(path: Path, content: str, mode: int) -> Path:

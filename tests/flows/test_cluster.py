@@ -63,7 +63,7 @@ def crashed(environment):
     """Trainings that the Prefect server knows to have crashed."""
     wanted = {"name": {"like_": "train "}, "state": {"type": {"any_": ["CRASHED"]}}}
     found = Api(environment["PREFECT_API_URL"]).post("/task_runs/filter", task_runs=wanted)
-    return {one["id"] for one in found}
+    return {task_run["id"] for task_run in found}
 
 
 def test_on_ray_a_killed_worker_costs_one_candidate_and_changes_nothing(finished, environment, tmp_path):
@@ -75,7 +75,7 @@ def test_on_ray_a_killed_worker_costs_one_candidate_and_changes_nothing(finished
         [folder] = scratch_of(process.pid)
         [server] = fork_servers(process.pid)
         candidate = stop_candidate(server, 60)
-        [worker] = [one for one in everything if server in children(one)]
+        [worker] = [pid for pid in everything if server in children(pid)]
         assert command(worker).startswith("ray::")
         seen = project.evaluations()
         os.kill(worker, signal.SIGKILL)
@@ -103,7 +103,7 @@ def test_on_dask_without_a_prefect_server_all_share_one(finished, environment, t
     process, everything = started(project, "--generations", "1")
     try:
         [folder] = scratch_of(process.pid)
-        commands, trainers = [command(one) for one in everything], fork_servers(process.pid)
+        commands, trainers = [command(pid) for pid in everything], fork_servers(process.pid)
         output, _ = process.communicate(timeout=200)
     finally:
         process.kill()

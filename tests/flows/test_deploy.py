@@ -99,7 +99,7 @@ def test_a_served_run_is_never_started_twice_and_survives_a_kill(finished, quick
         assert wait_until(lambda: not any(map(is_alive, below)), 20), "training went on without its server"
     seen = project.evaluations()
     assert 0 < len(seen) < len(finished.evaluations())
-    assert [one["state"]["name"] for one in api.flow_runs(key, any_=["RUNNING"])] == ["Running"]
+    assert [run["state"]["name"] for run in api.flow_runs(key, any_=["RUNNING"])] == ["Running"]
     with served(project):
         made = api.post(f"/deployments/{key}/create_flow_run")["id"]
         done = wait_until(lambda: api.get(f"/flow_runs/{made}")["state_type"] == "COMPLETED", SECONDS)
@@ -107,7 +107,7 @@ def test_a_served_run_is_never_started_twice_and_survives_a_kill(finished, quick
         assert done, state
         assert state["message"] == "run main goes to generation 2"
         crashed = api.flow_runs(key, any_=["CRASHED"])
-        assert [one["state"]["message"] for one in crashed] == [
+        assert [run["state"]["message"] for run in crashed] == [
             "its process was killed; what it had finished is kept"
         ]
         assert not api.get(f"/deployments/{key}")["paused"]

@@ -176,8 +176,8 @@ def test_a_class_without_faults_is_one_the_rules_admit_and_the_space_bounds(entr
 @settings(max_examples=200)
 @given(any_class, seeds)
 def test_what_is_admitted_at_once_is_what_is_admitted_gene_by_gene(entry, seed):
-    for one in (entry, sampled_class(np.random.default_rng(seed))):
-        alleles, wrong = alleles_of(one), []
+    for candidate in (entry, sampled_class(np.random.default_rng(seed))):
+        alleles, wrong = alleles_of(candidate), []
 
         def choose(drawn, offset, valid, alleles=alleles, wrong=wrong):
             wrong += [offset] if alleles[offset] not in valid else []

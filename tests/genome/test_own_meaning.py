@@ -125,8 +125,8 @@ def test_sharing_joins_own_classes_by_the_rules_of_all_classes():
 def test_scaling_keeps_the_classes():
     genome = Genome.parse("11112-21111-11112_12123_02143-111211-111211-114211")
     assert str(at_depth(genome, 6)).endswith("_12123_02143-111211-111211-114211")
-    one, two = (compile_genome(g, FULL, 64).cache_bytes(64) for g in (genome, at_depth(genome, 6)))
-    assert two == 2 * one
+    single, doubled = (compile_genome(g, FULL, 64).cache_bytes(64) for g in (genome, at_depth(genome, 6)))
+    assert doubled == 2 * single
 
 
 def test_a_repeat_factor_that_does_not_divide_the_heads_is_refused_when_it_is_built():

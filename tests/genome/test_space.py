@@ -80,9 +80,9 @@ def test_features_come_from_the_earliest_member_not_from_the_latest():
 
 
 def test_the_owners_own_strategy_names_nothing_and_is_not_told_apart():
-    one, other = Genome.parse("11112-11113"), Genome.parse("11114-11113")
-    assert canonical(one) == canonical(other) == one
-    assert compile_genome(one, PAPER, 64).digest == compile_genome(other, PAPER, 64).digest
+    genome, other = Genome.parse("11112-11113"), Genome.parse("11114-11113")
+    assert canonical(genome) == canonical(other) == genome
+    assert compile_genome(genome, PAPER, 64).digest == compile_genome(other, PAPER, 64).digest
 
 
 def test_unknown_presets_and_sizes_are_errors_with_a_choice():

@@ -41,8 +41,8 @@ def test_blocks_of_rows_are_the_reference_in_values_and_gradients(name, generato
         torch.autograd.grad((y_BLE * pull_BLE).sum(), list(features.values()))
         for y_BLE in (expected_BLE, computed_BLE)
     )
-    for one, other in zip(computed, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    for actual, wanted in zip(computed, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-9, atol=1e-9)
 
 
 @pointwise

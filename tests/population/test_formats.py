@@ -29,7 +29,7 @@ def test_generations(path):
 @pytest.mark.parametrize("path", kept("comparison", Comparison.VERSION), ids=lambda path: path.stem)
 def test_comparisons(path):
     found = read_comparison(path, "main", "baselines")
-    assert [one.name for one in found.entries] == ["transformer++", "striped-hybrid"]
+    assert [entry.name for entry in found.entries] == ["transformer++", "striped-hybrid"]
     assert found.to_bytes() == path.read_bytes()
 
 

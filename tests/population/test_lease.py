@@ -95,18 +95,18 @@ def test_no_two_are_ever_inside(location):
 def test_of_two_processes_one_wins_each_key(request, kind):
     location = str(request.getfixturevalue(kind))
     with Holding(location, 60) as first, Holding(location, 60, "elsewhere") as second:
-        for one in (first, second):
-            one.take(f"{one.process.pid:064x}")  # both are up
+        for holder in (first, second):
+            holder.take(f"{holder.process.pid:064x}")  # both are up
         first.ask(*KEYS)
         second.ask(*reversed(KEYS))
-        won = [set(one.taken()) for one in (first, second)]
+        won = [set(holder.taken()) for holder in (first, second)]
         assert won[0] | won[1] == set(KEYS)
         assert not won[0] & won[1]
         mine = Leases(location, None, 60)
         assert not any(map(mine.is_free, KEYS))
-        for one in (first, second):
-            one.process.stdin.close()
-            one.process.wait()
+        for holder in (first, second):
+            holder.process.stdin.close()
+            holder.process.wait()
         assert all(map(mine.is_free, KEYS))
 
 

@@ -113,10 +113,10 @@ def test_of_many_who_take_over_one_wins(objects_location, clock):
         held_elsewhere(objects_location)
         takers = [Leases(objects_location, None, 60) for _ in range(8)]
         for _ in range(4):
-            assert not any(one.is_free(KEY) for one in takers) or clock.now >= 60
+            assert not any(taker.is_free(KEY) for taker in takers) or clock.now >= 60
             clock.now += 20
         with ThreadPoolExecutor(8) as threads:
-            won = [lease for lease in threads.map(lambda one: one.take(KEY), takers) if lease is not None]
+            won = [lease for lease in threads.map(lambda taker: taker.take(KEY), takers) if lease is not None]
         assert len(won) == 1
         won[0].__exit__(None, None, None)
         clock.now = 0
@@ -130,7 +130,7 @@ def test_a_lease_is_renewed_in_the_background(objects_location):
         assert json.loads(storage.read(NAME, 1 << 16).content)["token"] == first["token"]
         assert not lease.lost
     assert storage.read(NAME, 1 << 16) is None
-    wait_until(lambda: not any(one.name == "lease renewal" for one in threading.enumerate()))
+    wait_until(lambda: not any(thread.name == "lease renewal" for thread in threading.enumerate()))
 
 
 def test_a_forked_child_renews_its_own_leases(objects_location):

@@ -106,7 +106,7 @@ def test_many_threads_and_forked_processes_use_one_store(location):
             except BaseException as error:
                 os.write(2, f"{error!r}\n".encode())
             os._exit(2)
-        assert [one.key for one in threads.map(store.find, keys)] == keys
+        assert [evaluation.key for evaluation in threads.map(store.find, keys)] == keys
         assert os.waitpid(pid, 0)[1] == 0
     if not location.startswith("memory"):
         assert store.get(keys[0]).tokens == 7

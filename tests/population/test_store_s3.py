@@ -113,7 +113,7 @@ def test_however_many_threads_wait_one_speaks(mortal):
     mortal.kill()
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda key: store.put(replace(EVALUATION, key=key)), keys))
-        assert [one.key for one in threads.map(store.get, keys)] == keys
+        assert [evaluation.key for evaluation in threads.map(store.get, keys)] == keys
     assert len(notes) == 2
 
 

@@ -35,17 +35,19 @@ def test_attention_learns_to_recall_and_gated_units_cannot():
 
 
 def test_a_dictionary_is_learnt_by_what_reads_one_token_back():
-    one = memorisation(vocab_size=32, length=16)
-    able, unable = (learn(one, spec(genome, 32), RECIPE) for genome in ("71111-91111", MEMORYLESS))
+    task = memorisation(vocab_size=32, length=16)
+    able, unable = (learn(task, spec(genome, 32), RECIPE) for genome in ("71111-91111", MEMORYLESS))
     assert able.accuracy > 0.9
-    assert unable.accuracy == pytest.approx(one.chance, abs=0.04)
+    assert unable.accuracy == pytest.approx(task.chance, abs=0.04)
 
 
 def test_a_sequence_is_gathered_by_what_has_memory():
-    one = compression(vocab_size=5, length=6)
-    able, unable = (learn(one, spec(genome, 5), RECIPE) for genome in ("21111-91111-21111-91111", MEMORYLESS))
+    task = compression(vocab_size=5, length=6)
+    able, unable = (
+        learn(task, spec(genome, 5), RECIPE) for genome in ("21111-91111-21111-91111", MEMORYLESS)
+    )
     assert able.accuracy > 0.6
-    assert unable.accuracy == pytest.approx(one.chance, abs=0.05)
+    assert unable.accuracy == pytest.approx(task.chance, abs=0.05)
 
 
 def test_the_result_follows_from_the_recipe_alone():
