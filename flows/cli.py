@@ -204,6 +204,6 @@ def doctor(
     params: ParamsFile = "params.yaml",
 ) -> None:
     """Looks at what is installed, reachable, writable, scheduled and safe, and says what to mend."""
-    from .commands.doctor import doctor_command
+    from .doctor.command import doctor_command
 
     doctor_command(Path.cwd(), run, params)

@@ -23,7 +23,6 @@ from prefect.settings import (
     temporary_settings,
 )
 from rich.console import Console
-from star_flows.commands.doctor import SUBJECT_WIDTH, doctor_command, table
 from star_flows.doctor import (
     checks,
     cluster,
@@ -34,6 +33,7 @@ from star_flows.doctor import (
     server,
     storage,
 )
+from star_flows.doctor.command import SUBJECT_WIDTH, doctor_command, table
 from star_flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
 
 from tests.flows.checkups import SECRET, answering, empty_project, found, only, secret_file
@@ -335,6 +335,6 @@ def test_the_command_says_it_all_and_ends_with_1_if_something_does_not_work(fini
 
 
 def test_a_healthy_project_ends_normally(copied, monkeypatch, capsys):
-    monkeypatch.setattr("star_flows.commands.doctor.examine", lambda _: iter([("All", [ok("a", "b")])]))
+    monkeypatch.setattr("star_flows.doctor.command.examine", lambda _: iter([("All", [ok("a", "b")])]))
     doctor_command(copied.root, None, "params.yaml")
     assert "1 ok, 0 warnings, 0 problems" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from star_core.population.generation import (
 from star_core.storage.evaluation_file import VERSION, from_bytes, to_bytes
 from star_core.storage.files import parse_json, write_atomically
 from tests.evolution.experiments import evolve, experiment
-from tests.population.evaluations import EVALUATION
+from tests.storage.evaluations import EVALUATION
 
 GENERATIONS = evolve(experiment(), 2)
 json_values = st.recursive(

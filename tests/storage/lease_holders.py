@@ -15,7 +15,7 @@ class Holding:
 
     def __init__(self, location, seconds, *options):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.population.lease_holder", location, str(seconds), *options],
+            [sys.executable, "-m", "tests.storage.lease_holder", location, str(seconds), *options],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from star_core.storage.leases import object_lease as lease_object
 from star_core.storage.leases.holder import Holder
 from star_core.storage.leases.leases import Leases
 from star_core.storage.open import open_storage
-from tests.population.lease_holders import KEY, NAME, wait_until
+from tests.storage.lease_holders import KEY, NAME, wait_until
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""A process that takes leases and obeys: python -m tests.population.lease_holder LOCATION SECONDS [OPTION…].
+"""A process that takes leases and obeys: python -m tests.storage.lease_holder LOCATION SECONDS [OPTION…].
 
 It reads a line of keys, tries to take each, and prints those it got, until its input ends. Options:
 ``elsewhere``: as if on another machine; ``clock``: its wall clock jumps; ``forks``: it leaves children that

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..doctor.checks import examine
-from ..doctor.finding import Finding, Level, Project
+from .checks import examine
+from .finding import Finding, Level, Project
 
 MARKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.PROBLEM: ("✗", "red")}
 SUBJECT_WIDTH = 16

@@ -15,7 +15,7 @@ from star_core.errors import StoreError
 from star_core.storage.leases.holder import Holder
 from star_core.storage.leases.leases import Leases
 from star_core.storage.open import open_storage
-from tests.population.lease_holders import KEY, NAME, Holding, start_of, wait_until
+from tests.storage.lease_holders import KEY, NAME, Holding, start_of, wait_until
 
 KEYS = [f"{number:064x}" for number in range(30)]
 

@@ -13,7 +13,7 @@ from star_core.errors import StorageAway, StoreError
 from star_core.storage.evaluations import EvaluationStore
 from star_core.storage.failures import cause, is_away, redact
 from star_core.storage.files import discard_unfinished, write_atomically
-from tests.population.evaluations import EVALUATION
+from tests.storage.evaluations import EVALUATION
 
 NAME = f"aa/{EVALUATION.key}.json"
 

@@ -11,7 +11,7 @@ from star_core.storage import s3 as bucket
 from star_core.storage.evaluations import EvaluationStore
 from star_core.storage.open import open_storage
 from tests.object_store import KEY, SECRET
-from tests.population.evaluations import EVALUATION, GOOD, MALFORMED
+from tests.storage.evaluations import EVALUATION, GOOD, MALFORMED
 
 NAME = f"aa/{EVALUATION.key}.json"
 

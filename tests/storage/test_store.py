@@ -10,7 +10,7 @@ import pytest
 from star_core.errors import StorageAway, StoreError
 from star_core.storage.evaluations import EvaluationStore
 from star_core.storage.open import open_storage
-from tests.population.evaluations import EVALUATION, GOOD, MALFORMED
+from tests.storage.evaluations import EVALUATION, GOOD, MALFORMED
 
 NAME = f"aa/{EVALUATION.key}.json"
 SECRET = "wJalrXUtnFEMI/K7MDENG"
