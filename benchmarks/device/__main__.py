@@ -9,7 +9,7 @@ compiled (speed again through torch.compile). Every finished measurement is in t
 made again; --retry measures again what failed. What does not fit into the time is left out and named. On a
 CPU all of it runs at toy sizes, which says whether it runs and nothing else.
 
-Each section has a process of its own: after an error that takes the device along, or a crash, the next
+All is measured in a process of its own: after an error that takes the device along, or a crash, the next
 process goes on behind it.
 """
 
@@ -32,7 +32,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.device.results import DEVICE_FAILED, Measured, Record, Results, Task, Value, take
+from benchmarks.device.results import DEVICE_FAILED, Measured, Record, Results, Task, Value, measure
 
 SECTIONS = {
     "machine": "The machine",
@@ -46,8 +46,8 @@ SECTIONS = {
 }
 MODULES = {"compiled": ("speed", "compiled_tasks")}
 """Where a section's tasks are, if not in ``tasks`` of the module of its name."""
-WIDTH, LEFT_OUT = 100, 75
-"""Columns of the table; exit code of a section's process that left something out."""
+WIDTH, DEVICE_LOST = 100, 75
+"""Columns of the table; exit code of a process whose device failed."""
 START_SECONDS, END_SECONDS = 8.0, 5.0
 
 
@@ -57,14 +57,39 @@ def main() -> int:
         return child(arguments)
     deadline = time.time() + 60 * arguments.minutes
     results = Results(arguments.out)
+    results.left_out = []
     if arguments.retry:
         results.forget_failures()
-    left_out = []
-    for section in ("machine", *(name for name in SECTIONS if name in arguments.sections)):
-        if deadline - time.time() < START_SECONDS or supervise(section, arguments, deadline):
-            left_out.append(section)
-    print_tables(Results(arguments.out), left_out)
+    results.write()
+    while deadline - time.time() > START_SECONDS and not is_finished(arguments.out, deadline):
+        pass
+    print_tables(Results(arguments.out))
     return 0
+
+
+def is_finished(out: Path, deadline: float) -> bool:
+    """Runs a process that measures; whether it came to its end, or the time did.
+
+    What a process was at when it died counts as failed.
+    """
+    command = [sys.executable, "-m", "benchmarks.device", *sys.argv[1:], "--child", str(deadline)]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        code = process.wait(timeout=max(1.0, deadline - time.time() + END_SECONDS))
+    except subprocess.TimeoutExpired:
+        code = None
+    finally:
+        # Also what it has started: candidates, servers.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    results = Results(out)
+    if results.begun:
+        why = "the time was over" if code is None else f"its process died with {code}"
+        results.end(Record(*results.begun, 0.0, error=why))
+    elif code not in (0, None, DEVICE_LOST):
+        raise SystemExit(f"the process that measures ended with {code} before it began")
+    return code in (0, None)
 
 
 def parse() -> argparse.Namespace:
@@ -77,8 +102,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sections", default=",".join(list(SECTIONS)[1:]))
     parser.add_argument("--retry", action="store_true", help="measure again what failed")
     parser.add_argument("--corpus", type=Path, help="text to train on; by default kjv, or made text")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--child", type=float, metavar="DEADLINE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.sections = arguments.sections.split(",")
     if unknown := set(arguments.sections) - set(SECTIONS):
@@ -88,32 +112,10 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def supervise(section: str, arguments: argparse.Namespace, deadline: float) -> bool:
-    """Runs a section in processes of its own, as long as each gets further; whether something is left out."""
-    command = [sys.executable, "-m", "benchmarks.device", *sys.argv[1:]]
-    command += ["--child", section, "--deadline", str(deadline)]
-    done = len(Results(arguments.out).records)
-    while True:
-        process = subprocess.Popen(command, start_new_session=True)
-        try:
-            code = process.wait(timeout=max(1.0, deadline - time.time() + END_SECONDS))
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            # Also what it has started: candidates, servers.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if code in (0, LEFT_OUT):
-            return code == LEFT_OUT
-        before, done = done, len(Results(arguments.out).records)
-        print(f"{section}: its process ended with {code}", flush=True)
-        if code is None or done == before or deadline - time.time() < START_SECONDS:
-            return True
-
-
 def child(arguments: argparse.Namespace) -> int:
-    """One section: measures what is not in the file yet."""
+    """Measures what is not in the file yet."""
+    # As the project sets it for its candidates; read when the first matrix product is made.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
     from benchmarks.device.setting import GPU, TOY, device_name
@@ -122,21 +124,19 @@ def child(arguments: argparse.Namespace) -> int:
     if kind == "auto":
         kind = "gpu" if torch.cuda.is_available() else "cpu"
     setting = replace(GPU if kind == "gpu" else TOY, corpus=arguments.corpus)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(True)
     torch.set_num_threads(setting.threads)
-    section, device, results = arguments.child, device_name(kind), Results(arguments.out)
-    left_out = False
-    for outcome in take(results, device, section, tasks_of(section, setting), arguments.deadline):
-        if isinstance(outcome, Task):
-            print(f"{section}: no time left for {outcome.name} ({outcome.seconds:.0f} s)", flush=True)
-            left_out = True
-            continue
-        last = outcome.error.splitlines()[-1][:80] if outcome.error else "done"
-        print(f"{section}: {outcome.name}, {outcome.seconds:.1f} s: {last}", flush=True)
-        if DEVICE_FAILED in outcome.error:
-            return 1  # nothing more can be had of this device in this process
-    return LEFT_OUT if left_out else 0
+    device, results = device_name(kind), Results(arguments.out)
+    for section in ("machine", *(name for name in SECTIONS if name in arguments.sections)):
+        for task in tasks_of(section, setting):
+            record = measure(results, device, section, task, arguments.child)
+            if record is None:
+                continue
+            last = record.error.splitlines()[-1][:80] if record.error else "done"
+            print(f"{section}: {record.name}, {record.seconds:.1f} s: {last}", flush=True)
+            if DEVICE_FAILED in record.error:
+                return DEVICE_LOST
+    return 0
 
 
 def tasks_of(section: str, setting: Any) -> Iterator[Task]:
@@ -180,28 +180,32 @@ def machine(setting: Any) -> Measured:
     return Measured(shown)
 
 
-def print_tables(results: Results, left_out: list[str]) -> None:
+def print_tables(results: Results) -> None:
     """One table a section and device, at most ``WIDTH`` columns wide, and the failures below it."""
     order = list(SECTIONS)
     records = sorted(results.records, key=lambda r: (r.device, order.index(r.section)))
     for (device, section), group in groupby(records, key=lambda r: (r.device, r.section)):
         rows = list(group)
         print(f"\n{SECTIONS[section]} ({device})")
-        good = [record for record in rows if not record.error]
-        for _, alike in groupby(good, key=lambda r: tuple(r.shown)):
-            for line in table(list(alike)):
-                print(line)
+        alike: dict[tuple[str, ...], list[Record]] = {}
+        for record in rows:
+            if not record.error:
+                alike.setdefault(tuple(record.shown), []).append(record)
+        for same_columns in alike.values():
+            print("\n".join(table(same_columns)))
         for record in rows:
             if record.error:
                 print(textwrap.shorten(f"FAILED {record.name}: {record.error.splitlines()[-1]}", WIDTH))
     if any(record.error for record in records):
         print("\nFailures, from the last frame")
-        for error, group in groupby(sorted(r.error for r in records if r.error)):
-            print(textwrap.indent(error, "  "), f"\n  ({len(list(group))} times)")
+        by_reason = {record.error.splitlines()[-1]: record for record in records if record.error}
+        for record in by_reason.values():
+            print(f"{record.name}\n{textwrap.indent(record.error, '  ')}")
     took = sum(record.seconds for record in records)
     print(f"\n{len(records)} measurements, {took:.0f} s in all; {results.path}")
-    if left_out:
-        print(f"Not finished for want of time: {', '.join(left_out)}; the same command goes on.")
+    if results.left_out:
+        names = f"Left out for want of time; the same command goes on: {', '.join(results.left_out)}"
+        print(textwrap.fill(names, WIDTH))
 
 
 def table(rows: list[Record]) -> Iterator[str]:

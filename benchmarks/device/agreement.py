@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd import DeviceType
 from torch.nn import functional
 
 from benchmarks.device.project import GATED, build_model, classes, compiled
@@ -39,6 +40,16 @@ def tasks(setting: Setting) -> Iterator[Task]:
             yield Task(f"{name} {precision}", SECONDS, partial(measure, setting, name, precision))
 
 
+@contextlib.contextmanager
+def convolutions_in_tf32(allowed: bool) -> Iterator[None]:
+    """Torch rounds their inputs to 10 bits on a GPU unless told otherwise; matrix products it does not."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def measure(setting: Setting, name: str, precision: str) -> Measured:
     """One class in one precision."""
     size, half = setting.agreement, precision == "bf16"
@@ -51,7 +62,8 @@ def measure(setting: Setting, name: str, precision: str) -> Measured:
     errors: dict[str, dict[str, float | None]] = {}
     more: Found = {}
     for label, there in {"cpu": torch.device("cpu"), setting.kind: setting.device}.items():
-        found = attempt(model, deployed, window_BL.to(there), half)
+        with convolutions_in_tf32(False):
+            found = attempt(model, deployed, window_BL.to(there), half)
         errors[label] = compare(found, exact, cached)
         more[label] = {**errors[label], "worst weight": worst_weight(found, exact), **found["raised"]}
         if label != "cpu" and "forward" in found:
@@ -148,11 +160,8 @@ def distance(x: torch.Tensor, exact: torch.Tensor, least: float = 0.0) -> float:
 def shipped(model: nn.Module, window_BL: torch.Tensor, exact: Found, half: bool) -> Found:
     """With torch's defaults (convolutions in TF32), and the kernels of a forward and backward pass."""
     window_BL = window_BL.cuda()
-    torch.backends.cudnn.allow_tf32 = True
-    try:
+    with convolutions_in_tf32(True):
         found = trained(copy.deepcopy(model).cuda(), window_BL, half)
-    finally:
-        torch.backends.cudnn.allow_tf32 = False
     errors = gradient_errors(found, exact)
     more: Found = {
         "default tf32 forward": distance(found["forward"], exact["forward"]),
@@ -170,6 +179,6 @@ def kernels(model: nn.Module, window_BL: torch.Tensor, half: bool) -> Found:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         trained(model, window_BL, half)
         torch.cuda.synchronize()
-    names = [event.name for event in profile.events()]
+    names = [event.name for event in profile.events() if event.device_type is DeviceType.CUDA]
     told = sorted({part for part in KERNELS for name in names if part in name.lower()})
     return {"kernels": len(names), "attention kernels": told}

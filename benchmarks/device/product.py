@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.device.project import STAR
 from benchmarks.device.results import Measured, Task
-from benchmarks.device.setting import Setting
+from benchmarks.device.setting import Setting, device_name
 
 SECONDS, SERVER_SECONDS, COMMAND_SECONDS = 110.0, 60.0, 80.0
 POPULATION, LAST_LINES = 4, 12
@@ -72,7 +72,9 @@ def measure(setting: Setting) -> Measured:
             if done.returncode:
                 raise RuntimeError(f"exit code {done.returncode}: {' '.join(output.split())[-300:]}")
             named = re.search(r"Training: (.*)", done.stdout)
-            shown["trained on"] = named.group(1)[:40] if named else "not said"
+            more["trained on"] = named.group(1) if named else "not said"
+            shown["trained on"] = more["trained on"].split(",")[0]
+            shown["names the device"] = "yes" if device_name(setting.kind) in output else "no"
             shown[f"{workers}: s in all"] = seconds
             evaluations = stored(folder / ".star")
             fresh = [e for key, e in evaluations.items() if key not in more.setdefault("seen", [])]

@@ -8,14 +8,14 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 FRAMES = 6
 """Last lines of a traceback that are kept."""
-SLACK = 3.0
+SLACK = 2.0
 """Times its expected seconds that a measurement may take before it is given up."""
 
 DEVICE_FAILED = "CUDA error"
@@ -79,20 +79,34 @@ class Record:
 
 
 class Results:
-    """The file: one record for each measurement of each device, written whole after every one of them."""
+    """The file, written whole after every measurement.
+
+    Attributes:
+        records: One for each measurement of each device.
+        begun: Device, section and name of the measurement that is being made.
+        left_out: Section and name of what did not fit into the time.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = json.loads(path.read_text()) if path.exists() else []
-        self.records = [Record(**plain) for plain in found]
+        found = json.loads(path.read_text()) if path.exists() else {}
+        self.records = [Record(**plain) for plain in found.get("records", [])]
+        self.begun: list[str] = found.get("begun", [])
+        self.left_out: list[str] = found.get("left_out", [])
 
     def find(self, device: str, section: str, name: str) -> Record | None:
         """The record of a measurement, if it was made."""
         key = device, section, name
         return next((r for r in self.records if (r.device, r.section, r.name) == key), None)
 
-    def add(self, record: Record) -> None:
-        """Appends a record to the file."""
+    def begin(self, device: str, section: str, name: str) -> None:
+        """Notes that a measurement begins, for whoever finds this process dead."""
+        self.begun = [device, section, name]
+        self.write()
+
+    def end(self, record: Record) -> None:
+        """Appends the record of the measurement that began last."""
+        self.begun = []
         self.records.append(record)
         self.write()
 
@@ -103,37 +117,41 @@ class Results:
 
     def write(self) -> None:
         """Replaces the file."""
+        records = [asdict(record) for record in self.records]
+        content = {"records": records, "begun": self.begun, "left_out": self.left_out}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(f".{self.path.name}.tmp")
-        new.write_text(json.dumps([asdict(record) for record in self.records], indent=1) + "\n")
+        new.write_text(json.dumps(content, indent=1) + "\n")
         os.replace(new, self.path)
 
 
-def take(
-    results: Results, device: str, section: str, tasks: Iterable[Task], deadline: float
-) -> Iterator[Record | Task]:
-    """Makes what is not in the file yet, one after the other.
+def measure(results: Results, device: str, section: str, task: Task, deadline: float) -> Record | None:
+    """Makes one measurement, if it is not in the file yet and fits before ``deadline`` (Unix time).
 
-    Yields:
-        Each new record; each task that does not fit before ``deadline`` (Unix time) as it is.
+    Returns:
+        Its record, in the file by then; ``None`` if it was not made.
     """
-    for task in tasks:
-        if results.find(device, section, task.name):
-            continue
-        left = deadline - time.time()
-        if task.seconds > left:
-            yield task
-            continue
-        began = time.perf_counter()
-        try:
-            with at_most(min(left, SLACK * task.seconds + 10)):
-                measured = task.work()
-            record = Record(device, section, task.name, 0.0, dict(measured.shown), dict(measured.more))
-        except Exception as error:
-            record = Record(device, section, task.name, 0.0, error=told(error))
-        record = Record(**{**asdict(record), "seconds": round(time.perf_counter() - began, 2)})
-        results.add(record)
-        yield record
+    if results.find(device, section, task.name):
+        return None
+    left = deadline - time.time()
+    if task.seconds > left:
+        results.left_out.append(f"{section}: {task.name}")
+        results.write()
+        return None
+    results.begin(device, section, task.name)
+    began = time.perf_counter()
+    shown: Mapping[str, Value] = {}
+    more: Mapping[str, Any] = {}
+    error = ""
+    try:
+        with at_most(min(left, SLACK * task.seconds + 10)):
+            measured = task.work()
+        shown, more = dict(measured.shown), dict(measured.more)
+    except Exception as failure:
+        error = told(failure)
+    record = Record(device, section, task.name, round(time.perf_counter() - began, 2), shown, more, error)
+    results.end(record)
+    return record
 
 
 def told(error: BaseException) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd import DeviceType
 
 from benchmarks.device.project import Attention, BareStack, Size, Uncached, build_model, llama, millions
 from benchmarks.device.results import Measured, Task
@@ -46,28 +47,36 @@ def compiled_tasks(setting: Setting) -> Iterator[Task]:
         yield Task(f"{name}, compiled", COMPILED_SECONDS, partial(measure, setting, name, True))
 
 
-def measure_peak(setting: Setting) -> Measured:
-    """The fastest of a large square product and one of the model's shape; and copying memory."""
+@lru_cache(maxsize=1)
+def matmul_speeds(setting: Setting) -> dict[str, float]:
+    """FLOP/s in bf16 of a large square product and of one of the model's shape."""
     size, found = setting.speed, {}
-    tokens = setting.speed_batch * size.length
-    square = (setting.square,) * 3
-    for rows, inner, columns in (square, (tokens, size.width, 3 * size.width)):
-        left, right = (
-            torch.randn(*shape, device=setting.device, dtype=torch.bfloat16)
-            for shape in ((rows, inner), (inner, columns))
-        )
-        for _ in range(WARMUP):
-            left @ right
-        seconds = seconds_of(lambda x=left, y=right: [x @ y for _ in range(10)], setting.finish, REPEATS) / 10
+    shapes = [(setting.square,) * 3, (setting.speed_batch * size.length, size.width, 3 * size.width)]
+    for rows, inner, columns in shapes:
+        left = torch.randn(rows, inner, device=setting.device, dtype=torch.bfloat16)
+        right = torch.randn(inner, columns, device=setting.device, dtype=torch.bfloat16)
+        ten = partial(products, left, right, 10)
+        ten()
+        seconds = seconds_of(ten, setting.finish, REPEATS) / 10
         found[f"{rows}x{inner}x{columns}"] = 2 * rows * inner * columns / seconds
-    source = torch.randn(setting.square**2 * 4, device=setting.device)
+    return found
+
+
+def products(left: torch.Tensor, right: torch.Tensor, count: int) -> None:
+    """So many matrix products."""
+    for _ in range(count):
+        left @ right
+
+
+def measure_peak(setting: Setting) -> Measured:
+    """What the device can do at best: matrix products, and copying memory."""
+    speeds = matmul_speeds(setting)
+    source = torch.randn(4 * setting.square**2, device=setting.device)
     target = torch.empty_like(source)
-    moved = 2 * source.nbytes / seconds_of(lambda: target.copy_(source), setting.finish, REPEATS)
-    peak = datasheet_peak(device_name(setting.kind))
-    shown: dict[str, Any] = {"TFLOP/s": max(found.values()) / 1e12}
-    if peak:
-        shown["% of datasheet"] = 100 * max(found.values()) / peak
-    return Measured(shown, {"flops": found, "copied bytes per second": moved, "datasheet": peak})
+    copied = 2 * source.nbytes / seconds_of(lambda: target.copy_(source), setting.finish, REPEATS)
+    shown: dict[str, Any] = {f"{shape}, TFLOP/s": speed / 1e12 for shape, speed in speeds.items()}
+    shown["copy GB/s"] = copied / 1e9
+    return Measured(shown, {"datasheet": datasheet_peak(device_name(setting.kind))})
 
 
 def build(name: str, size: Size) -> tuple[nn.Module, float]:
@@ -94,7 +103,8 @@ def measure(setting: Setting, name: str, compiled: bool) -> Measured:
     if setting.kind == "gpu":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    torch._dynamo.reset()
+    if compiled:
+        torch._dynamo.reset()
     size = setting.speed
     model, flops = build(name, size)
     weights = millions(model)
@@ -113,6 +123,7 @@ def measure(setting: Setting, name: str, compiled: bool) -> Measured:
         "ms a step": 1e3 * seconds,
         "TFLOP/s": speed / 1e12,
         "% of datasheet": 100 * speed / peak if peak else None,
+        "% of matmul": 100 * speed / max(matmul_speeds(setting).values()),
     }
     more: dict[str, Any] = {"first step": first}
     if setting.kind == "gpu":
@@ -131,6 +142,7 @@ def kernels(step: TrainingStep, tokens_BL: torch.Tensor) -> tuple[int, list[list
         torch.cuda.synchronize()
     spent: dict[str, list[float]] = {}
     for event in profile.events():
-        spent.setdefault(event.name[:90], []).append(event.device_time_total / 1e3)
+        if event.device_type is DeviceType.CUDA:
+            spent.setdefault(event.name[:90], []).append(event.time_range.elapsed_us() / 1e3)
     slowest = sorted(spent.items(), key=lambda item: -sum(item[1]))[:12]
     return sum(map(len, spent.values())), [[name, len(ms), round(sum(ms), 3)] for name, ms in slowest]

@@ -24,6 +24,9 @@ from benchmarks.device.project import (
     Training,
     compile_genome,
 )
+from benchmarks.device.project import (
+    compiled as compile_classes,
+)
 
 ATTENTION, CONVOLUTION = "SA-3", "GConv-1"
 TRANSFORMER, HYBRID, RANDOM = "Transformer++", "LFM2-like", ("random 0", "random 1")
@@ -38,7 +41,9 @@ def architecture(stack: str, size: Size) -> Architecture:
         return compile_genome(space.sample(rng), space, size.width, size.head_dim, size.vocab_size)
     # LFM2 has two short convolutions to an attention, about.
     mixers = (CONVOLUTION, CONVOLUTION, ATTENTION) if stack == HYBRID else (ATTENTION,)
-    return compiled([name for i in range(size.blocks) for name in (mixers[i % len(mixers)], GATED)], size)
+    return compile_classes(
+        [name for i in range(size.blocks) for name in (mixers[i % len(mixers)], GATED)], size
+    )
 
 
 class TrainingStep:
@@ -53,7 +58,8 @@ class TrainingStep:
     def __init__(self, model: nn.Module, half: bool, compiled: bool = False) -> None:
         self._recipe, self._half = Training(), half
         self._device = next(model.parameters()).device
-        forward: Any = torch.compile(model) if compiled else model
+        backend = "inductor" if self._device.type == "cuda" else "aot_eager"  # toy sizes compile for minutes
+        forward: Any = torch.compile(model, backend=backend) if compiled else model
         self._module = LanguageModelTraining(forward, self._recipe, 1e-3)
         self._module.to(self._device)
         self._optimizer = self._module.configure_optimizers()["optimizer"]
