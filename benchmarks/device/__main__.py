@@ -61,14 +61,18 @@ def main() -> int:
     if arguments.retry:
         results.forget_failures()
     results.write()
-    while deadline - time.time() > START_SECONDS and not is_finished(arguments.out, deadline):
-        pass
-    print_tables(Results(arguments.out))
+    finished = False
+    while not finished and deadline - time.time() > START_SECONDS:
+        finished = is_finished(arguments.out, deadline)
+    results = Results(arguments.out)
+    if not finished:
+        results.left_out.append("all behind the last")
+    print_tables(results)
     return 0
 
 
 def is_finished(out: Path, deadline: float) -> bool:
-    """Runs a process that measures; whether it came to its end, or the time did.
+    """Runs a process that measures; whether it came to its end.
 
     What a process was at when it died counts as failed.
     """
@@ -89,7 +93,7 @@ def is_finished(out: Path, deadline: float) -> bool:
         results.end(Record(*results.begun, 0.0, error=why))
     elif code not in (0, None, DEVICE_LOST):
         raise SystemExit(f"the process that measures ended with {code} before it began")
-    return code in (0, None)
+    return code == 0
 
 
 def parse() -> argparse.Namespace:
