@@ -4,16 +4,16 @@ from benchmarks.jobs import baselines, make_jobs, random_candidates, run_jobs
 from benchmarks.peers import Attention, BareStack, Uncached, llama, transformers
 from benchmarks.stacks import GATED, Size, classes, compiled, millions, random_tokens
 from star_core import Architecture, SearchSpace, build_model, compile_genome
-from star_core.analysis.plan import training_bytes
 from star_core.config import Data, Params, Training
 from star_core.datasets import TokenData, prepare
-from star_core.evaluation import machine_fingerprint
+from star_core.machine import machine_fingerprint
 from star_core.measurement.device import Device
+from star_core.planning.plan import training_bytes
 from star_core.training import CandidatePool
 from star_core.training.module import LanguageModelTraining
 
 STAR = """
-from flows.commands import register
+from star_flows.cli import register
 from star_core import cli
 
 register(cli.app)
