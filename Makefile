@@ -23,7 +23,7 @@ docs: $(VENV)/ready-docs
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 repro: $(VENV)/ready
-	python -m flows.server dvc repro
+	python -m star_flows.server.process dvc repro
 
 bench: $(VENV)/ready-bench
 	python -m benchmarks.operators

@@ -64,7 +64,7 @@ NO_DATA = "0" * 64
 def main() -> None:
     arguments = parse()
     contenders = [contender(text) for text in arguments.contender or suite(arguments.suite)]
-    if BASELINE not in {one.name for one in contenders}:
+    if BASELINE not in {contender.name for contender in contenders}:
         contenders.append(contender(BASELINE))
     sections = sections_of(arguments)
     if arguments.train:
@@ -133,7 +133,7 @@ def pretend(
     problem: Problem, offspring: Sequence[Offspring], stop: int | None, before: int | None
 ) -> list[Evaluation]:
     """Evaluations on the made-up landscape, where a part of a training tells as much as all of it."""
-    return [landscape.evaluate(problem, one) for one in offspring]
+    return [landscape.evaluate(problem, child) for child in offspring]
 
 
 def run(
@@ -164,25 +164,27 @@ def report(courses: Sequence[Course]) -> None:
         f"{'saves (min..max)':>17} {'missed':>7} {'wins':>6} {'generations':>12} {'invalid':>8}"
     )
     print(f"\n{head}\n{'-' * len(head)}")
-    for name in sorted(groups, key=lambda name: -band([one.final for one in groups[name]])[1]):
+    for name in sorted(groups, key=lambda name: -band([course.final for course in groups[name]])[1]):
         print(row(name, groups[name], groups[BASELINE], courses[: len(groups[courses[0].name])]))
     print_causes(groups)
 
 
 def row(name: str, members: Sequence[Course], baseline: Sequence[Course], rival: Sequence[Course]) -> str:
     """One contender's line."""
-    quarter, half = (band([at(one, one.tokens[-1] * share) for one in members])[1] for share in (0.25, 0.5))
-    low, middle, high = band([one.final for one in members])
+    quarter, half = (
+        band([at(course, course.tokens[-1] * share) for course in members])[1] for share in (0.25, 0.5)
+    )
+    low, middle, high = band([course.final for course in members])
     ratios, missed = saving(members, baseline)
     least, usual, most = band(ratios)
-    wins = sum(one.final > other.final for one, other in zip(members, rival, strict=True))
-    children = sum(one.children.children for one in members)
-    invalid = sum(one.children.invalid for one in members)
+    wins = sum(course.final > other.final for course, other in zip(members, rival, strict=True))
+    children = sum(course.children.children for course in members)
+    invalid = sum(course.children.invalid for course in members)
     return (
         f"{name:<26} {quarter:>21.3f} {half:>6.3f} {f'{middle:.3f} ({low:.3f}..{high:.3f})':>21}  "
         f"{f'{usual:.2f} ({least:.2f}..{most:.2f})':>17} {f'{missed}/{len(members)}':>7} "
         f"{'' if name == rival[0].name else f'{wins}/{len(members)}':>6} "
-        f"{band([one.generations for one in members])[1]:>12g} "
+        f"{band([course.generations for course in members])[1]:>12g} "
         f"{f'{invalid / children:.1%}' if children else '–':>8}"
     )
 
@@ -191,12 +193,12 @@ def print_causes(groups: Mapping[str, Sequence[Course]]) -> None:
     """Which positions were invalid before repair, in per cent of the children."""
     print("\nchildren with an invalid position, before repair")
     for name, members in groups.items():
-        children = sum(one.children.children for one in members)
+        children = sum(course.children.children for course in members)
         if not children:
             continue
         genes: dict[str, int] = {}
-        for one in members:
-            for gene, (_, concerned) in one.children.genes.items():
+        for course in members:
+            for gene, (_, concerned) in course.children.genes.items():
                 genes[gene] = genes.get(gene, 0) + concerned
         told = ", ".join(f"{gene.replace('_', ' ')} {count / children:.1%}" for gene, count in genes.items())
         print(f"  {name:<26} {children:>7} children: {told or 'none'}")

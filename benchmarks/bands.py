@@ -12,8 +12,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.searches import Course
-from star_core.analysis.axes import axis, frame, path, picture
-from star_core.analysis.markup import Markup, tag
+from star_core.analysis.drawing.axes import axis, frame, path, picture
+from star_core.analysis.drawing.markup import Markup, tag
 
 WIDTH, HEIGHT = 760.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 190.0, 34.0, 52.0
@@ -32,14 +32,14 @@ Band = tuple[float, float, float]
 def grouped(courses: Sequence[Course]) -> dict[str, list[Course]]:
     """Contender → its courses, in the order they came."""
     groups: dict[str, list[Course]] = {}
-    for one in courses:
-        groups.setdefault(one.name, []).append(one)
+    for course in courses:
+        groups.setdefault(course.name, []).append(course)
     return groups
 
 
-def at(one: Course, tokens: float) -> float:
+def at(course: Course, tokens: float) -> float:
     """Hypervolume after so many tokens."""
-    return one.hypervolume[bisect_right(one.tokens, tokens) - 1]
+    return course.hypervolume[bisect_right(course.tokens, tokens) - 1]
 
 
 def band(values: Sequence[float]) -> Band:
@@ -52,8 +52,8 @@ def saving(courses: Sequence[Course], baseline: Sequence[Course]) -> tuple[list[
 
     Returns also how many seeds never reach it; those count as 0 times.
     """
-    targets = {one.seed: one for one in baseline}
-    needed = [one.tokens_to(targets[one.seed].final) for one in courses]
+    targets = {course.seed: course for course in baseline}
+    needed = [course.tokens_to(targets[course.seed].final) for course in courses]
     budget = baseline[0].tokens[-1]
     return [0.0 if tokens is None else budget / max(tokens, 1) for tokens in needed], needed.count(None)
 
@@ -63,17 +63,17 @@ def write_csv(courses: Sequence[Course], file: Path) -> None:
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(("contender", "seed", "candidates", "tokens", "hypervolume"))
-        for one in courses:
-            for number, (tokens, volume) in enumerate(zip(one.tokens, one.hypervolume, strict=True)):
-                writer.writerow((one.name, one.seed, number, tokens, f"{volume:.6f}"))
+        for course in courses:
+            for number, (tokens, volume) in enumerate(zip(course.tokens, course.hypervolume, strict=True)):
+                writer.writerow((course.name, course.seed, number, tokens, f"{volume:.6f}"))
 
 
 def write_svg(courses: Sequence[Course], file: Path) -> None:
     """Median hypervolume against trained tokens, with the middle half of the seeds as a band."""
-    last = max(one.tokens[-1] for one in courses)
+    last = max(course.tokens[-1] for course in courses)
     places = np.linspace(0, last, STEPS)
     quartiles = {
-        name: np.quantile([[at(one, place) for place in places] for one in members], QUARTILES, axis=0)
+        name: np.quantile([[at(course, place) for place in places] for course in members], QUARTILES, axis=0)
         for name, members in grouped(courses).items()
     }
     x = axis([0, last], LEFT, WIDTH - RIGHT, lambda value: f"{value / 1e6:g}", zero=True)

@@ -45,8 +45,8 @@ from star_core import SearchSpace
 from star_core.config import Params, load_params
 from star_core.datasets import TokenData, prepare
 from star_core.evaluation import Job
-from star_core.training import CandidatePool, default_workers
-from star_core.training.candidate import encode_job
+from star_core.training import CandidatePool
+from star_core.training.processes.wire import encode_job
 
 FASTER_GOAL = 2.0
 TOLERANCE = 0.01
@@ -92,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(params.data, Path(folder) / "tokens")
         jobs = choose(params, data, arguments.genomes)
-        setting = Setting(jobs, params, default_workers(params.training), Path(folder))
+        setting = Setting(jobs, params, params.workers, Path(folder))
         recipe = params.training
         print(f"{len(jobs)} genomes, {recipe.steps} steps of {recipe.batch_size} × {recipe.sequence_length}")
         passes: dict[str, list[Pass]] = {OURS: [], PLAIN: [], PLAIN_ONE: []}
@@ -153,11 +153,11 @@ def measure_ours(setting: Setting, number: int) -> Pass:
     with CandidatePool(setting.workers, runtime.deadline_seconds, runtime.memory_mib) as pool:
         found = list(run_jobs(pool, jobs, setting.workers))
         wall = time.perf_counter() - begin
-    for one in found:
-        if one.evaluation.status not in ("ok", "diverged"):
-            raise SystemExit(f"{one.name}: {one.evaluation.status}, {one.evaluation.detail}")
-    start = min(one.began for one in found) - begin
-    losses = {one.name: one.loss for one in found}
+    for finished in found:
+        if finished.evaluation.status not in ("ok", "diverged"):
+            raise SystemExit(f"{finished.name}: {finished.evaluation.status}, {finished.evaluation.detail}")
+    start = min(finished.began for finished in found) - begin
+    losses = {finished.name: finished.loss for finished in found}
     return Pass(wall, start, f"{setting.workers} processes × 1 thread", losses)
 
 
@@ -180,15 +180,15 @@ def foreign_seconds() -> float:
     times = psutil.cpu_times()
     own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     spent: float = times.user + times.system + getattr(times, "nice", 0.0)
-    return spent - sum(one.ru_utime + one.ru_stime for one in own)
+    return spent - sum(usage.ru_utime + usage.ru_stime for usage in own)
 
 
-def describe(one: Pass) -> str:
+def describe(run: Pass) -> str:
     """A line for a pass."""
     return (
-        f"{one.layout:<24}{one.wall:7.1f} s, start {one.start:4.1f} s"
-        f"{one.per_minute:8.2f} candidates a minute, running {one.per_minute_running:.2f};"
-        f" others used {abs(one.others):.2f} cores"
+        f"{run.layout:<24}{run.wall:7.1f} s, start {run.start:4.1f} s"
+        f"{run.per_minute:8.2f} candidates a minute, running {run.per_minute_running:.2f};"
+        f" others used {abs(run.others):.2f} cores"
     )
 
 
@@ -219,7 +219,7 @@ def report_losses(passes: Mapping[str, Sequence[Pass]]) -> None:
     """The losses of ours, and how far any pass of the others was from them."""
     ours = passes[OURS][0].losses
     furthest = {
-        way: {name: max(distance(one.losses[name], loss) for one in found) for name, loss in ours.items()}
+        way: {name: max(distance(run.losses[name], loss) for run in found) for name, loss in ours.items()}
         for way, found in passes.items()
     }
     print(f"\n{'nats per token':<18}{OURS:>10}" + "".join(f"{way:>24}" for way in (PLAIN, PLAIN_ONE)))
@@ -232,11 +232,11 @@ def report_losses(passes: Mapping[str, Sequence[Pass]]) -> None:
     print(f"{PLAIN:<29}{verdict(largest[PLAIN] <= TOLERANCE, f'within {TOLERANCE:g}')}")
 
 
-def distance(one: float | None, other: float | None) -> float:
+def distance(loss: float | None, other: float | None) -> float:
     """How far two losses are apart; infinite if only one of the two trainings failed."""
-    if one is None or other is None:
-        return 0.0 if one is other else float("inf")
-    return abs(one - other)
+    if loss is None or other is None:
+        return 0.0 if loss is other else float("inf")
+    return abs(loss - other)
 
 
 if __name__ == "__main__":

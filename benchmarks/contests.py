@@ -137,7 +137,7 @@ def measure(
     mine, product = seconds[ours.name], seconds[members[-1].name]
     # The time the same FLOPs would take as matrix products, in each round.
     flops = arch.training_flops(TOKENS, contest.length)
-    ideal = [one * flops / peak.matmul.flops for one in product]
+    ideal = [duration * flops / peak.matmul.flops for duration in product]
     of_peak = Ratio.of(mine, ideal)
     speed, gflops = TOKENS / median(mine), flops / median(mine) / 1e9
     for rival, opponent in found:

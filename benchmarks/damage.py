@@ -10,8 +10,8 @@ from benchmarks.arena import Arena, Outcome, scenario
 from benchmarks.shelves import FolderShelf
 from benchmarks.trial import Trial
 from star_core.evaluation import Evaluation
-from star_core.population.evaluation_file import to_bytes
 from star_core.population.generation import Parent, read_generation
+from star_core.storage.evaluation_file import to_bytes
 
 KEPT = r"kept as \S+/corrupt/\S+, and the candidate is trained again"
 

@@ -20,9 +20,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+from star_flows.server.process import prefect_server
+
 from benchmarks import damage, kills, lost_storage, misbehaviour  # noqa: F401 -- each registers its scenarios
 from benchmarks.arena import SCENARIOS, Arena, Outcome
-from flows.server import prefect_server
 from tests.flows.projects import environment_for
 
 WIDTHS = (33, 10, 10, 12, 11, 6, 12)
@@ -51,11 +52,12 @@ def main() -> None:
         print(f"{total} candidates in an undisturbed run; faults strike with seed {arguments.seed}\n")
         print(row("fault", "injected", "survived", "re-trained", "identical", "left", "recovery, s"))
         outcomes = [show(name, attempt(name, arena)) for name in names]
-    failed = sum(not one.survived and not one.skipped for one in outcomes)
+    failed = sum(not outcome.survived and not outcome.skipped for outcome in outcomes)
     print(
-        f"\n{sum(one.injected for one in outcomes)} faults in {sum(one.runs for one in outcomes)} runs, "
-        f"{sum(one.identical for one in outcomes)} of them identical to the undisturbed one, "
-        f"{sum(one.retrained for one in outcomes)} finished candidates re-trained; "
+        f"\n{sum(outcome.injected for outcome in outcomes)} faults in "
+        f"{sum(outcome.runs for outcome in outcomes)} runs, "
+        f"{sum(outcome.identical for outcome in outcomes)} of them identical to the undisturbed one, "
+        f"{sum(outcome.retrained for outcome in outcomes)} finished candidates re-trained; "
         f"{(time.monotonic() - began) / 60:.0f} minutes."
     )
     print(f"{failed} NOT SURVIVED" if failed else "All survived.")
@@ -86,7 +88,7 @@ def show(name: str, outcome: Outcome) -> Outcome:
 def row(first: str, *rest: object) -> str:
     """A line of the table."""
     return f"{first:<{WIDTHS[0]}}" + "".join(
-        f"{one!s:>{width}}" for one, width in zip(rest, WIDTHS[1:], strict=True)
+        f"{cell!s:>{width}}" for cell, width in zip(rest, WIDTHS[1:], strict=True)
     )
 
 

@@ -46,8 +46,8 @@ from star_core.objectives.base import objective
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool
 
 CHOOSING_SEED = 100
 """Of the training that chooses who goes into the final; the final's seeds are others."""
@@ -81,9 +81,9 @@ class Goal:
         """Of its objectives."""
         return {None: "quality", "parameters": "quality+size", "cache_bytes": "quality+cache"}[self.smaller]
 
-    def size(self, one: Individual) -> float:
+    def size(self, individual: Individual) -> float:
         """What the goal wants small; 0 where it wants quality alone."""
-        return known(one.objectives[self.smaller]) if self.smaller else 0.0
+        return known(individual.objectives[self.smaller]) if self.smaller else 0.0
 
 
 _CACHE = {"transformer++": 0.90, "striped-hybrid": 0.37}
@@ -192,7 +192,7 @@ class Final:
         self.params = load_params(folder / f"{QUALITY.run}.yaml")
         self.data: TokenData = load_tokens(folder / "data" / "tokens" / QUALITY.run)
         self.storage = folder / ".star" / "evaluations"
-        self.workers = default_workers(self.params.training)
+        self.workers = self.params.workers
         runtime = self.params.runtime
         self.pool = CandidatePool(self.workers, runtime.deadline_seconds, runtime.memory_mib)
         self.hand_designed = baselines(scale.depth)
@@ -209,7 +209,7 @@ class Final:
         print("learning rates of the baselines", flush=True)
         best: dict[str, float] = {}
         for rate in RATES:
-            rates = {one.name: rate for one in self.hand_designed}
+            rates = {candidate.name: rate for candidate in self.hand_designed}
             for name, found in self.train(self.hand_designed, CHOOSING_SEED, rates).items():
                 if perplexity(found) < best.get(name, float("inf")):
                     best[name], self.rates[name] = perplexity(found), rate
@@ -220,9 +220,9 @@ class Final:
     ) -> dict[str, Evaluation]:
         """Name → outcome of the final's training with a seed."""
         jobs: dict[str, Job] = {}
-        for one in candidates:
-            recipe = self.scale.final(self.params, seed, (rates or self.rates).get(one.name, 1.0))
-            jobs |= make_jobs([one], recipe, self.data, self.storage)
+        for candidate in candidates:
+            recipe = self.scale.final(self.params, seed, (rates or self.rates).get(candidate.name, 1.0))
+            jobs |= make_jobs([candidate], recipe, self.data, self.storage)
         store, known = EvaluationStore(str(self.storage)), {}
         for name, job in jobs.items():
             stored = store.get(job.key)
@@ -238,12 +238,12 @@ class Final:
 
     def compete(self, chosen: Mapping[Goal, Candidate]) -> list[Finalist]:
         """The baselines and the chosen ones, with every seed of the final."""
-        contestants = {one.name: one for one in (*self.hand_designed, *chosen.values())}
+        contestants = {contestant.name: contestant for contestant in (*self.hand_designed, *chosen.values())}
         print("final", flush=True)
         seeds = [self.train(list(contestants.values()), seed) for seed in self.scale.seeds]
         made = []
-        for name, one in contestants.items():
-            architecture = one.compile(self.params, self.data)
+        for name, contestant in contestants.items():
+            architecture = contestant.compile(self.params, self.data)
             made.append(
                 Finalist(
                     name=name,
@@ -260,8 +260,8 @@ class Final:
         """What it took, by the evaluations' own clocks."""
         store = EvaluationStore(str(self.storage))
         found = [store.get(path.stem) for path in self.storage.glob("*/*.json")]
-        seconds = sum(one.seconds["total"] for one in found if one is not None)
-        born = sum(len(one.born) for generations in searches.values() for one in generations)
+        seconds = sum(evaluation.seconds["total"] for evaluation in found if evaluation is not None)
+        born = sum(len(generation.born) for generations in searches.values() for generation in generations)
         return (
             f"{born} candidates of {len(searches)} searches, {len(found)} trainings in all, "
             f"{seconds / self.workers / 60:.0f} minutes on {self.workers} workers"
@@ -278,15 +278,16 @@ def choose(goal: Goal, generations: Sequence[Generation], final: Final, limit: f
         limit: Perplexity to be kept within: the better baseline's.
     """
     shortlist = shortlisted(goal, generations, final.folder)
-    print(f"choosing for {goal.title}: {', '.join(one.id for one in shortlist)}", flush=True)
+    print(f"choosing for {goal.title}: {', '.join(individual.id for individual in shortlist)}", flush=True)
     candidates = {
-        one.id: Candidate(f"{goal.run} {one.id}", Genome.parse(one.genome), EVERY_CLASS) for one in shortlist
+        individual.id: Candidate(f"{goal.run} {individual.id}", Genome.parse(individual.genome), EVERY_CLASS)
+        for individual in shortlist
     }
     found = final.train(list(candidates.values()), CHOOSING_SEED)
 
-    def standing(one: Individual) -> tuple[float, float]:
-        reached = perplexity(found[candidates[one.id].name])
-        return (goal.size(one), reached) if reached <= limit else (float("inf"), reached)
+    def standing(individual: Individual) -> tuple[float, float]:
+        reached = perplexity(found[candidates[individual.id].name])
+        return (goal.size(individual), reached) if reached <= limit else (float("inf"), reached)
 
     return candidates[min(shortlist, key=standing).id]
 
@@ -296,15 +297,15 @@ def shortlisted(goal: Goal, generations: Sequence[Generation], folder: Path) -> 
     entries = read_comparison(
         comparison_path(goal.run, "baselines", folder / "data"), goal.run, "baselines"
     ).entries
-    limit = min(known(one.objectives["perplexity"]) for one in entries)
+    limit = min(known(entry.objectives["perplexity"]) for entry in entries)
 
-    def standing(one: Individual) -> tuple[bool, float, float]:
-        reached = known(one.objectives["perplexity"])
-        return (True, reached, 0.0) if reached > limit else (False, goal.size(one), reached)
+    def standing(individual: Individual) -> tuple[bool, float, float]:
+        reached = known(individual.objectives["perplexity"])
+        return (True, reached, 0.0) if reached > limit else (False, goal.size(individual), reached)
 
     last = generations[-1]
     candidates = last.population if goal.smaller is None else last.front or last.population
-    different = {one.digest: one for one in reversed(candidates) if one.ok}
+    different = {individual.digest: individual for individual in reversed(candidates) if individual.ok}
     return sorted(different.values(), key=standing)[:SHORTLIST]
 
 
@@ -323,17 +324,17 @@ def known(value: float | None) -> float:
 def timed(finalists: Sequence[Finalist], params: Params) -> list[Finalist]:
     """The finalists with the tokens per second that they decode here."""
     print("measuring times per token", flush=True)
-    measured = measure_all([one.architecture for one in finalists], params, repeats=31)
+    measured = measure_all([finalist.architecture for finalist in finalists], params, repeats=31)
     return [
-        one.at(1 / found.metrics["decode_seconds_per_token"], found.metrics["disturbed"])
-        for one, (_, found) in zip(finalists, measured, strict=True)
+        finalist.at(1 / found.metrics["decode_seconds_per_token"], found.metrics["disturbed"])
+        for finalist, (_, found) in zip(finalists, measured, strict=True)
     ]
 
 
 def judge(goal: Goal, finalists: Sequence[Finalist]) -> Verdict:
     """Whether the goal's finalist does what it was to do."""
-    ours = next(one for one in finalists if one.name.startswith(f"{goal.run} "))
-    rivals = {one.name: one for one in finalists if one.is_baseline}
+    ours = next(finalist for finalist in finalists if finalist.name.startswith(f"{goal.run} "))
+    rivals = {finalist.name: finalist for finalist in finalists if finalist.is_baseline}
     return Verdict.of(goal.title, ours, rivals, goal.smaller, goal.margins)
 
 

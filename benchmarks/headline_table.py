@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from star_core.analysis import units
+from star_core import units
 from star_core.architecture import Architecture
 from star_core.genome.baselines import PATTERNS
 
@@ -123,24 +123,24 @@ def table(finalists: Sequence[Finalist], verdicts: Sequence[Verdict], spent: str
         *map(_row, finalists),
     ]
     judged = [("search for", "finalist", "against the baselines", "shown", "tokens/s against them")]
-    for one in verdicts:
-        speed = ", ".join(f"{ratio:.2f}× {name}" for name, ratio in one.faster.items()) or "not measured"
-        for text, holds in one.claims:
-            judged.append((one.goal, one.name, text, "yes" if holds else "**NO**", speed))
-    genomes = "\n".join(f"- {one.name}: `{one.architecture.genome}`" for one in finalists)
+    for verdict in verdicts:
+        speed = ", ".join(f"{ratio:.2f}× {name}" for name, ratio in verdict.faster.items()) or "not measured"
+        for text, holds in verdict.claims:
+            judged.append((verdict.goal, verdict.name, text, "yes" if holds else "**NO**", speed))
+    genomes = "\n".join(f"- {finalist.name}: `{finalist.architecture.genome}`" for finalist in finalists)
     return f"{_markdown(rows)}\n\n{_markdown(judged)}\n\n{genomes}\n\n{spent}"
 
 
-def _row(one: Finalist) -> tuple[str, ...]:
-    seeds = ", ".join(f"{value:.3f}" for value in one.perplexities)
-    speed = "–" if one.tokens_per_second is None else f"{one.tokens_per_second:.0f}"
-    doubt = " (disturbed)" if one.disturbed > DISTURBED else ""
+def _row(finalist: Finalist) -> tuple[str, ...]:
+    seeds = ", ".join(f"{value:.3f}" for value in finalist.perplexities)
+    speed = "–" if finalist.tokens_per_second is None else f"{finalist.tokens_per_second:.0f}"
+    doubt = " (disturbed)" if finalist.disturbed > DISTURBED else ""
     return (
-        one.name,
-        f"× {one.rate:g}",
-        f"{one.perplexity:.3f} ({seeds})",
-        f"{one.parameters:,}",
-        units.size(one.cache_bytes),
+        finalist.name,
+        f"× {finalist.rate:g}",
+        f"{finalist.perplexity:.3f} ({seeds})",
+        f"{finalist.parameters:,}",
+        units.size(finalist.cache_bytes),
         f"{speed}{doubt}",
     )
 

@@ -73,12 +73,12 @@ def make_jobs(
     candidates: Iterable[Candidate], params: Params, data: TokenData, storage: str | Path
 ) -> dict[str, Job]:
     """Name to job, the most expensive first as in a search, so that workers end together."""
-    specs = [(one, one.compile(params, data)) for one in candidates]
+    specs = [(candidate, candidate.compile(params, data)) for candidate in candidates]
     specs.sort(key=lambda pair: -pair[1].flops_per_token(params.training.sequence_length))
     return {
-        one.name: Job(
-            genome=str(one.genome),
-            space=one.space.name,
+        candidate.name: Job(
+            genome=str(candidate.genome),
+            space=candidate.space.name,
             model=params.model,
             training=params.training,
             data=str(data.folder),
@@ -87,7 +87,7 @@ def make_jobs(
             key=evaluation_key(spec.digest, params, data.digest),
             storage=str(storage),
         )
-        for one, spec in specs
+        for candidate, spec in specs
     }
 
 

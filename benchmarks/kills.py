@@ -12,10 +12,10 @@ from functools import partial
 from itertools import cycle
 
 import yaml
+from star_flows.server.process import prefect_server
 
 from benchmarks.arena import Arena, Outcome, scenario
 from benchmarks.trial import Attempt, Trial, go_on, gone, kill
-from flows.server import prefect_server
 from tests.flows.processes import (
     children,
     command,
@@ -214,11 +214,11 @@ def _is_free(port: int) -> bool:
 
 
 def _kill_servers(trial: Trial, above: int, port: int | None = None) -> None:
-    found = [one for one in descendants(above) if "server start" in command(one)]
-    for one in found:
-        if port is None or str(port) in command(one).split():
-            kill(one)
-            trial.require(gone([one]), "the server lived on")
+    found = [pid for pid in descendants(above) if "server start" in command(pid)]
+    for server in found:
+        if port is None or str(port) in command(server).split():
+            kill(server)
+            trial.require(gone([server]), "the server lived on")
             trial.strike("server of the command" if port is None else "server of others, back soon")
 
 
@@ -230,7 +230,7 @@ def kill_a_ray_worker(arena: Arena) -> Outcome:
         attempt.wait_for_more(3)
         [server] = fork_servers(attempt.pid)
         candidate = stop_candidate(server, 60)
-        workers = [one for one in descendants(attempt.pid) if server in children(one)]
+        workers = [pid for pid in descendants(attempt.pid) if server in children(pid)]
         for worker in workers:
             kill(worker)
             trial.strike("worker")
@@ -246,8 +246,8 @@ def two_at_once(arena: Arena) -> Outcome:
     """Two processes are started on one run; one works, the other says so."""
     with Trial(arena, "two") as trial:
         both = [trial.start(), trial.start()]
-        said = [one.process.communicate()[0] for one in both]
-        codes = [one.process.returncode for one in both]
+        said = [attempt.process.communicate()[0] for attempt in both]
+        codes = [attempt.process.returncode for attempt in both]
         trial.require(sorted(codes) == [0, 2], f"exit codes {codes}")
         trial.expect(said[codes.index(2) if 2 in codes else 0], r"process \d+ is working on this run")
         trial.strike("second process")

@@ -15,8 +15,8 @@ from star_core.architecture import Layer
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
 from star_core.genome import Genome
-from star_core.genome.tables import TokenMixing
 from star_core.population.individual import Offspring
+from star_core.vocabulary.tables import TokenMixing
 
 GAIN = {
     TokenMixing.LOW_RANK: 0.9,

@@ -16,12 +16,13 @@ from benchmarks.jobs import Finished, baselines, make_jobs, random_candidates, r
 from star_core import SearchSpace
 from star_core.config import Data, Model, Params, Training
 from star_core.datasets import prepare
-from star_core.training import CandidatePool, default_workers
+from star_core.machine import default_workers
+from star_core.training import CandidatePool
 
 
-def cell(one: Finished) -> str:
+def cell(finished: Finished) -> str:
     """The loss, or how the training failed."""
-    return f"{one.evaluation.status:>11}" if one.loss is None else f"{one.loss:11.3f}"
+    return f"{finished.evaluation.status:>11}" if finished.loss is None else f"{finished.loss:11.3f}"
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
         )
         for label, rate in rates.items()
     }
-    workers = default_workers(Training(accelerator="cpu"))
+    workers = default_workers("cpu", threads=1)
     with tempfile.TemporaryDirectory() as folder, CandidatePool(workers, 600, 4096) as pool:
         data = prepare(Data(), Path(folder) / "tokens")
         print(f"{'nats per byte':<16}" + "".join(f"{label:>11}" for label in rates))
@@ -49,7 +50,7 @@ def main() -> None:
             for label, params in recipes.items():
                 made = make_jobs([candidate], params, data, Path(folder) / "evaluations")
                 jobs[label] = made[candidate.name]
-            row = {one.name: cell(one) for one in run_jobs(pool, jobs, workers)}
+            row = {finished.name: cell(finished) for finished in run_jobs(pool, jobs, workers)}
             print(f"{candidate.name:<16}" + "".join(row[label] for label in rates), flush=True)
 
 

@@ -14,8 +14,8 @@ from benchmarks.stacks import Size, classes, compiled, random_tokens, training_m
 from benchmarks.timing import Clock, Work, exponent, in_turn
 from star_core import build_model
 from star_core.errors import GenomeError
-from star_core.genome.operator import LIVClass
-from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.operator import LIVClass
+from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
 
 LENGTHS = (512, 1024, 2048, 4096, 8192)
 LIMIT = 1.1

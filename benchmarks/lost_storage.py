@@ -115,7 +115,7 @@ def damaged_on_s3(arena: Arena) -> Outcome:
             trial.strike("object truncated")
         said = trial.start().end()
         trial.expect(said, *[f"{name}: .*{KEPT}" for name in contents])
-        aside = [one for one in shelf.objects() if one.startswith("corrupt/")]
+        aside = [name for name in shelf.objects() if name.startswith("corrupt/")]
         trial.require(len(aside) == len(contents), f"{len(aside)} of {len(contents)} were set aside")
         return trial.compare()
 

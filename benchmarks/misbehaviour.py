@@ -25,7 +25,7 @@ FAULTS = "BENCHMARK_FAULTS"
 """Variable of the environment: a JSON file, genome → how it misbehaves."""
 SHIM = """
 import sys
-if "star_core.training.forkserver" in " ".join(sys.orig_argv):
+if "star_core.training.processes.forkserver" in " ".join(sys.orig_argv):
     from benchmarks.misbehaviour import misbehave
     misbehave()
 """
@@ -138,12 +138,15 @@ def misbehaving_candidates(arena: Arena) -> Outcome:
     }
     twin = Project.create(arena.folder / "misbehaving", environment, **sections)
     founders = offspring_of(Problem(load_params(twin.folder / "params.yaml"), 256), None)
-    faults = dict(zip((one.genome for one in founders), KINDS, strict=False))
+    faults = dict(zip((founder.genome for founder in founders), KINDS, strict=False))
     (shim / "faults.json").write_text(json.dumps(faults))
     undisturbed = twin.run("star", "evolve")
     with Trial(arena, "killed-misbehaving", None, environment, None, twin, **sections) as trial:
         trial.expect(undisturbed, *[said for _, _, said in KINDS.values()])
-        born = {one.genome: one.status for one in stored_generations("main", twin.folder / "data")[0].born}
+        born = {
+            individual.genome: individual.status
+            for individual in stored_generations("main", twin.folder / "data")[0].born
+        }
         for genome, kind in faults.items():
             wanted = KINDS[kind][1]
             trial.require(born[genome] == wanted, f"{kind}: {born[genome]} instead of {wanted}")
@@ -174,7 +177,7 @@ def jumping_clock(arena: Arena) -> Outcome:
         attempt.die()
         trial.strike("flow killed")
         trial.finish()
-        dates = {json.loads(one)["finished_at"][:10] for one in trial.finished.values()}
+        dates = {json.loads(content)["finished_at"][:10] for content in trial.finished.values()}
         trial.require(len(dates) > 1, "the clock did not jump")
         outcome.struck["clock"] += 1
         return outcome

@@ -23,14 +23,13 @@ from pathlib import Path
 import psutil
 
 from star_core.config import load_params
-from star_core.population.store import EvaluationStore
-from star_core.training.devices import default_workers
+from star_core.storage.evaluations import EvaluationStore
 
 CACHED = """
 import sys, time
-from flows.display import display
-from flows.session import Where
-from flows.generation import generation, make_generation
+from star_flows.run.display import display
+from star_flows.run.session import Where
+from star_flows.generation import generation, make_generation
 from prefect import flow
 
 where = Where({root!r}, "main")
@@ -54,9 +53,9 @@ def held(pid: int) -> int:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.Error:
         return 0
-    for one in family:
+    for process in family:
         with suppress(psutil.Error):
-            total += getattr(one.memory_full_info(), "pss", 0)
+            total += getattr(process.memory_full_info(), "pss", 0)
     return total
 
 
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("--params", default="params.yaml")
     source = Path(parser.parse_args().params)
     params = load_params(source)
-    workers = params.runtime.workers or default_workers(params.training)
+    workers = params.workers
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         shutil.copy(source, root / "params.yaml")
@@ -83,8 +82,8 @@ def main() -> None:
             raise SystemExit(search.returncode)
         store = EvaluationStore(str(root / ".star/evaluations"))
         found = [store.get(path.stem) for path in (root / ".star/evaluations").glob("*/*.json")]
-        seconds = [one.seconds for one in found if one is not None]
-        pure = sum(one["training"] + one.get("validation", 0.0) for one in seconds if "training" in one)
+        seconds = [evaluation.seconds for evaluation in found if evaluation is not None]
+        pure = sum(cost["training"] + cost.get("validation", 0.0) for cost in seconds if "training" in cost)
         print(f"candidates                         {len(seconds)}, {workers} at once")
         print(f"wall time of the evolution         {wall:8.1f} s")
         print(f"pure training / workers            {pure / workers:8.1f} s")

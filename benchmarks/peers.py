@@ -168,7 +168,7 @@ def bare_sdpa(goal: float | None, bf16: bool = False) -> Rival:
     """The nanoGPT-like stack; under autocast, its attention in whichever precision is faster."""
     variants: dict[str, Build] = {"": lambda size: BareStack(size, Attention)}
     if bf16:
-        variants["fp32 kernel"] = lambda size: BareStack(size, lambda one: Attention(one, True))
+        variants["fp32 kernel"] = lambda size: BareStack(size, lambda _: Attention(size, True))
     return Rival("bare SDPA", variants, goal)
 
 

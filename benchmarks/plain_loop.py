@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.datasets import load_tokens
 from star_core.evaluation import Job
-from star_core.genome.tables import MAX_GROUPS
-from star_core.training.candidate import decode_job
+from star_core.training.processes.wire import decode_job
+from star_core.vocabulary.tables import MAX_GROUPS
 
 if TYPE_CHECKING:
     from star_core.training.data import TokenModule
@@ -78,7 +78,7 @@ def plain_training(job: Job) -> float | None:
     """What one would write without this project's processes: the loss, or ``None`` if it diverged."""
     from lightning.pytorch import Trainer
 
-    from star_core.training.outcome import Diverged
+    from star_core.training.processes.outcome import Diverged
 
     module, batches = assemble(job)
     trainer = Trainer(

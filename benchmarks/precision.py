@@ -26,11 +26,11 @@ from star_core.training import CandidatePool
 RECIPES = {"fp32": {}, "bf16": {"precision": "bf16"}, "fp32, seed 1": {"seed": 1}}
 
 
-def kendall(one: Sequence[float], other: Sequence[float]) -> float:
+def kendall(losses: Sequence[float], other: Sequence[float]) -> float:
     """τ-a: the share of pairs in the same order less the share in the opposite one."""
     signs = [
         ((a > b) - (a < b)) * ((x > y) - (x < y))
-        for (a, x), (b, y) in combinations(list(zip(one, other, strict=True)), 2)
+        for (a, x), (b, y) in combinations(list(zip(losses, other, strict=True)), 2)
     ]
     return sum(signs) / len(signs)
 
@@ -60,9 +60,9 @@ def main() -> None:
             for name, params in recipes.items():
                 made = make_jobs([candidate], params, data, Path(folder) / "evaluations")
                 jobs[name] = made[candidate.name]
-            row = {one.name: one for one in run_jobs(pool, jobs, 1)}
+            row = {finished.name: finished for finished in run_jobs(pool, jobs, 1)}
             print(f"{candidate.name:<16}" + line_of(row), flush=True)
-            if all(one.loss is not None for one in row.values()):
+            if all(finished.loss is not None for finished in row.values()):
                 rows[candidate.name] = row
     losses = {name: [row[name].loss or 0.0 for row in rows.values()] for name in recipes}
     print(f"\nspeed-up of training, median   {median(map(speed_up, rows.values())):.2f}x")
@@ -73,16 +73,16 @@ def main() -> None:
 def line_of(row: dict[str, Finished]) -> str:
     """Losses, or how the training failed, and the speed-up."""
     cells = [
-        f"{one.evaluation.status:>14}" if one.loss is None else f"{one.loss:14.4f}"
-        for one in (row[name] for name in RECIPES)
+        f"{finished.evaluation.status:>14}" if finished.loss is None else f"{finished.loss:14.4f}"
+        for finished in (row[name] for name in RECIPES)
     ]
-    ok = all(one.loss is not None for one in row.values())
+    ok = all(finished.loss is not None for finished in row.values())
     return "".join(cells) + (f"{speed_up(row):10.2f}x" if ok else "")
 
 
 def speed_up(row: dict[str, Finished]) -> float:
     """Seconds of training in float32 per second in bfloat16."""
-    seconds = {name: one.evaluation.seconds["training"] for name, one in row.items()}
+    seconds = {name: finished.evaluation.seconds["training"] for name, finished in row.items()}
     return seconds["fp32"] / seconds["bf16"]
 
 

@@ -56,13 +56,13 @@ TINY = {
 }
 GENERATIONS = """
 import json, sys, time
-from flows.session import Where, session
-from flows.working import working
+from star_flows.run.session import Where, session
+from star_flows.run.context import working
 
 where = Where({root!r}, "main")
 session(where).data
 with working(where):
-    from flows.generation import make_generation
+    from star_flows.generation import make_generation
     for index in range(3):
         began = time.perf_counter()
         make_generation(where, index)
@@ -88,7 +88,7 @@ def workers(rounds: int) -> None:
                     finished = list(run_jobs(pool, jobs, count))
                     rates[count].append(3600 * len(finished) / (time.perf_counter() - began))
                 print(f"  {count} at once   {rates[count][-1]:7.0f} candidates an hour", flush=True)
-    speed_ups = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    speed_ups = [double / single for single, double in zip(rates[1], rates[2], strict=True)]
     met = "met" if median(speed_ups) >= SPEED_UP_GOAL else "MISSED"
     print(
         f"two workers are as fast as one, times {median(speed_ups):.2f} "
@@ -125,8 +125,8 @@ def _own_seconds(root: Path) -> str:
         return f"failed: {done.stderr.strip().splitlines()[-1:]}"
     own, count = 0.0, 0
     for index in (1, 2):
-        for one in read_generation(root / f"data/populations/main/gen_{index:03d}.json").born:
-            path = root / ".star/evaluations" / one.key[:2] / f"{one.key}.json"
+        for individual in read_generation(root / f"data/populations/main/gen_{index:03d}.json").born:
+            path = root / ".star/evaluations" / individual.key[:2] / f"{individual.key}.json"
             own += json.loads(path.read_text())["seconds"]["total"]
             count += 1
     added = (2 * sum(walls[1:]) - own) / count
@@ -161,7 +161,9 @@ def one_generation(problem: Problem, parent: Generation | None, folder: Path) ->
     step = Step()
     offspring = step.time("vary", lambda: offspring_of(problem, parent))
     assert isinstance(offspring, list)
-    assessed = [assess(problem, one, pretended(one.digest, one.genome, 1), DIGEST) for one in offspring]
+    assessed = [
+        assess(problem, child, pretended(child.digest, child.genome, 1), DIGEST) for child in offspring
+    ]
     made = step.time("select", lambda: select(problem, "bench", parent, assessed, DIGEST))
     assert isinstance(made, Generation)
     path = folder / f"gen_{made.index:03d}.json"

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from star_core.analysis.pareto import Normalisation, fresh, front
-from star_core.analysis.repairs import Breakage, broken, children_of
+from star_core.analysis.run.pareto import Normalisation, fresh, front
+from star_core.analysis.run.repairs import Breakage, broken, children_of
 from star_core.config import Params, params_from
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
@@ -87,7 +87,7 @@ def search(params: Params, name: str, budget: int, vocab_size: int, data_digest:
             offspring = offspring[: left // params.training.tokens]
         born = train_in_rungs(problem, offspring, bool(parent), data_digest, train)
         generations.append(select(problem, "search", parent, born, data_digest))
-        left -= sum(one.cost.tokens for one in born)
+        left -= sum(individual.cost.tokens for individual in born)
     return course(problem, generations, name, budget)
 
 
@@ -100,14 +100,18 @@ def train_in_rungs(
 
     def until(stop: int | None, ends: bool) -> list[Individual]:
         outcomes = zip(standing, train(problem, standing, stop, before), strict=True)
-        return [assess(problem, one, found, data_digest, stop if ends else None) for one, found in outcomes]
+        return [
+            assess(problem, child, found, data_digest, stop if ends else None) for child, found in outcomes
+        ]
 
     for stop in rung_steps(problem.params) if halving else ():
-        chosen = {one.id for one in promoted(problem, until(stop, ends=False))}
-        ended |= {one.id: one for one in until(stop, ends=True) if one.id not in chosen}
-        standing, before = [one for one in standing if one.id in chosen], stop
-    ended |= {one.id: one for one in until(None, ends=True)}
-    return [ended[one.id] for one in offspring]
+        chosen = {individual.id for individual in promoted(problem, until(stop, ends=False))}
+        ended |= {
+            individual.id: individual for individual in until(stop, ends=True) if individual.id not in chosen
+        }
+        standing, before = [child for child in standing if child.id in chosen], stop
+    ended |= {individual.id: individual for individual in until(None, ends=True)}
+    return [ended[child.id] for child in offspring]
 
 
 def course(problem: Problem, generations: Sequence[Generation], name: str, budget: int) -> Course:
@@ -118,14 +122,14 @@ def course(problem: Problem, generations: Sequence[Generation], name: str, budge
     best: tuple[Individual, ...] = ()
     last = budget * problem.params.training.tokens
     for _, born in fresh(generations):
-        in_rungs, spent = any(one.status == "stopped" for one in born), tokens[-1]
-        everything = spent + sum(one.cost.tokens for one in born)
-        for one in born:
+        in_rungs, spent = any(individual.status == "stopped" for individual in born), tokens[-1]
+        everything = spent + sum(individual.cost.tokens for individual in born)
+        for individual in born:
             # In rungs nobody is done before nearly all of the generation is paid for.
-            spent = everything if in_rungs else spent + one.cost.tokens
+            spent = everything if in_rungs else spent + individual.cost.tokens
             if spent > last:
                 break
-            better = front((*best, one), names)
+            better = front((*best, individual), names)
             tokens.append(spent)
             volumes.append(frame.hypervolume_of(better) if better != best else volumes[-1])
             best = better

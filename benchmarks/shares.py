@@ -55,22 +55,24 @@ def measure_shares(setting: Setting, number: int) -> list[dict[str, float]]:
         setting.workers,
         3 * runtime.deadline_seconds,
         runtime.memory_mib,
-        preload=("star_core.training.fit", "star_core.training.candidate", "benchmarks.shares"),
+        preload=("star_core.training.fit", "star_core.training.processes.child", "benchmarks.shares"),
         target="benchmarks.shares:train_then_bare",
     ) as pool:
         # The server is running after this, so that no candidate waits for it.
         pool.run(replace(first, training=short, key="0" * 64))
         found = list(run_jobs(pool, jobs, setting.workers))
-    for one in found:
-        if "bare" not in one.evaluation.seconds:
-            print(f"  {one.name} has no shares: {one.evaluation.status} {one.evaluation.detail}")
-    return [parts_of(one) for one in found if "bare" in one.evaluation.seconds]
+    for finished in found:
+        if "bare" not in finished.evaluation.seconds:
+            print(
+                f"  {finished.name} has no shares: {finished.evaluation.status} {finished.evaluation.detail}"
+            )
+    return [parts_of(finished) for finished in found if "bare" in finished.evaluation.seconds]
 
 
-def parts_of(one: Finished) -> dict[str, float]:
+def parts_of(finished: Finished) -> dict[str, float]:
     """Where a candidate's wall time went, without the bare loop that came after it."""
-    seconds = one.evaluation.seconds
-    whole = one.ended - one.asked - seconds["bare"]
+    seconds = finished.evaluation.seconds
+    whole = finished.ended - finished.asked - seconds["bare"]
     inside = seconds["setup"] + seconds["training"] + seconds["validation"]
     compute = [seconds[part] for part in COMPUTE]
     values = (
@@ -143,7 +145,7 @@ def report_shares(found: Sequence[Mapping[str, float]], workers: int) -> None:
     """Where the time of all candidates of all rounds went."""
     if not found:
         return
-    seconds = {part: sum(one[part] for one in found) for part in PARTS}
+    seconds = {part: sum(shares[part] for shares in found) for part in PARTS}
     total = sum(seconds.values())
     print(f"\nwhere a candidate's time goes, {workers} at once: {total / len(found):.2f} s on average")
     for part, value in seconds.items():

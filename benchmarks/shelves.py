@@ -63,7 +63,7 @@ class BucketShelf(Shelf):
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.store.bucket, Prefix=f"{PREFIX}/"
         )
-        return {one["Key"].removeprefix(f"{PREFIX}/") for page in pages for one in page.get("Contents", ())}
+        return {item["Key"].removeprefix(f"{PREFIX}/") for page in pages for item in page.get("Contents", ())}
 
     def read(self, name: str) -> bytes:
         """The object."""

@@ -31,7 +31,7 @@ class Ratio:
     @classmethod
     def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
         """Seconds of ``theirs`` per second of ``ours``, round by round."""
-        ratios = [other / one for one, other in zip(ours, theirs, strict=True)]
+        ratios = [other / own for own, other in zip(ours, theirs, strict=True)]
         return cls(median(ratios), min(ratios), max(ratios))
 
     def __str__(self) -> str:

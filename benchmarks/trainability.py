@@ -28,8 +28,8 @@ from star_core import SearchSpace
 from star_core.config import Data, Model, Params, Runtime, Training
 from star_core.datasets import TokenData, prepare
 from star_core.evaluation import Evaluation, Job, is_final
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool
 from star_core.training.data import validation_starts
 
 BEATS_GOAL, DIVERGES_GOAL = 0.98, 0.01
@@ -86,16 +86,20 @@ def evaluate(jobs: Mapping[str, Job], params: Params) -> dict[str, Evaluation]:
     if found:
         print(f"{len(found)} of them are stored already")
     missing = {name: job for name, job in jobs.items() if name not in found}
-    workers, began, before = default_workers(params.training), time.perf_counter(), len(found)
+    workers, began, before = (
+        params.workers,
+        time.perf_counter(),
+        len(found),
+    )
     limits = params.runtime
     with CandidatePool(workers, limits.deadline_seconds, limits.memory_mib) as pool:
-        for one in run_jobs(pool, missing, workers):
-            found[one.name] = one.evaluation
+        for finished in run_jobs(pool, missing, workers):
+            found[finished.name] = finished.evaluation
             done = len(found) - before
             left = (time.perf_counter() - began) / done * (len(missing) - done)
             print(
-                f"{len(found):4}/{len(jobs)}  {one.name:<12}{outcome(one.evaluation):<16}"
-                f"{one.ended - one.asked:6.1f} s   {left / 60:5.1f} min left",
+                f"{len(found):4}/{len(jobs)}  {finished.name:<12}{outcome(finished.evaluation):<16}"
+                f"{finished.ended - finished.asked:6.1f} s   {left / 60:5.1f} min left",
                 flush=True,
             )
     return found
@@ -104,7 +108,7 @@ def evaluate(jobs: Mapping[str, Job], params: Params) -> dict[str, Evaluation]:
 def stored(jobs: Mapping[str, Job], limits: Runtime) -> dict[str, Evaluation]:
     """Evaluations that need not be made again."""
     found = {name: EvaluationStore(job.storage).get(job.key) for name, job in jobs.items()}
-    return {name: one for name, one in found.items() if one is not None and is_final(one, limits)}
+    return {name: result for name, result in found.items() if result is not None and is_final(result, limits)}
 
 
 def outcome(evaluation: Evaluation) -> str:
@@ -119,8 +123,8 @@ def loss_of(evaluation: Evaluation) -> float:
 
 def report(found: Mapping[str, Evaluation], unigram: float, worst: int) -> None:
     """Prints shares, quantiles and the worst genomes."""
-    total, statuses = len(found), Counter(one.status for one in found.values())
-    beats = sum(loss_of(one) < unigram for one in found.values())
+    total, statuses = len(found), Counter(evaluation.status for evaluation in found.values())
+    beats = sum(loss_of(evaluation) < unigram for evaluation in found.values())
     print()
     print_share("beat the unigram model", beats, total, beats >= BEATS_GOAL * total, f"≥ {BEATS_GOAL:.0%}")
     diverged = statuses["diverged"]
@@ -128,13 +132,13 @@ def report(found: Mapping[str, Evaluation], unigram: float, worst: int) -> None:
     print_share("diverged", diverged, total, met, f"≤ {DIVERGES_GOAL:.0%}")
     for status in sorted(set(statuses) - {"ok", "diverged"}):
         print_share(status.replace("_", " "), statuses[status], total)
-    print_quantiles([loss_of(one) for one in found.values() if one.status == "ok"])
+    print_quantiles([loss_of(evaluation) for evaluation in found.values() if evaluation.status == "ok"])
     print("\nworst")
     order = sorted(found, key=lambda name: (-loss_of(found[name]), name))
     for name in order[:worst]:
-        one = found[name]
-        print(f"  {name:<12}{outcome(one):<16}{one.detail}".rstrip())
-        print(f"    {one.genome}")
+        evaluation = found[name]
+        print(f"  {name:<12}{outcome(evaluation):<16}{evaluation.detail}".rstrip())
+        print(f"    {evaluation.genome}")
 
 
 def print_share(what: str, count: int, total: int, met: bool | None = None, goal: str = "") -> None:

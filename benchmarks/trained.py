@@ -14,8 +14,8 @@ from star_core.evaluation import Evaluation, Job, evaluation_key, is_final
 from star_core.evolution.base import EVERY_CLASS, Problem
 from star_core.genome import Genome
 from star_core.population.individual import Offspring
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool
 
 
 class Trained:
@@ -30,7 +30,10 @@ class Trained:
         params: Params = params_from(dict(sections), "experiment")
         self.data = prepare(params.data, folder / "tokens")
         self.storage, self.states = folder / "evaluations", folder / "states"
-        self.limits, self.workers = params.runtime, default_workers(params.training)
+        self.limits, self.workers = (
+            params.runtime,
+            params.workers,
+        )
         self.pool = CandidatePool(self.workers, self.limits.deadline_seconds, self.limits.memory_mib)
 
     def __enter__(self) -> Trained:
@@ -45,17 +48,21 @@ class Trained:
         self, problem: Problem, offspring: Sequence[Offspring], stop: int | None, before: int | None
     ) -> list[Evaluation]:
         """Outcomes in the order of ``offspring``, trained until ``stop`` on from ``before``."""
-        candidates = [Candidate(one.id, Genome.parse(one.genome), EVERY_CLASS) for one in offspring]
+        candidates = [Candidate(child.id, Genome.parse(child.genome), EVERY_CLASS) for child in offspring]
         jobs = make_jobs(candidates, problem.params, self.data, self.storage)
         if stop is not None or before is not None:
             jobs = {name: self._part(job, problem.params, stop, before) for name, job in jobs.items()}
         store = EvaluationStore(str(self.storage))
         stored = {name: store.get(job.key) for name, job in jobs.items()}
-        known = {name: one for name, one in stored.items() if one is not None and is_final(one, self.limits)}
+        known = {
+            name: evaluation
+            for name, evaluation in stored.items()
+            if evaluation is not None and is_final(evaluation, self.limits)
+        }
         missing = {name: job for name, job in jobs.items() if name not in known}
         for finished in run_jobs(self.pool, missing, self.workers):
             known[finished.name] = finished.evaluation
-        return [known[one.id] for one in offspring]
+        return [known[child.id] for child in offspring]
 
     def _part(self, job: Job, params: Params, stop: int | None, before: int | None) -> Job:
         def key(step: int | None) -> str:

@@ -137,8 +137,8 @@ class Trial:
         outcome.runs += 1
         outcome.identical += self._is_identical()
         left = [
-            *(str(one.relative_to(folder)) for one in folder.glob("data/**/.*.tmp")),
-            *(str(one.relative_to(folder)) for one in folder.glob(".star/states/**/*") if one.is_file()),
+            *(str(path.relative_to(folder)) for path in folder.glob("data/**/.*.tmp")),
+            *(str(path.relative_to(folder)) for path in folder.glob(".star/states/**/*") if path.is_file()),
             *self.shelf.left(self.deaths),
         ]
         outcome.left += len(left)

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.display import display
-from flows.outage import one_wait
-from flows.probes import joined, probe_all
-from flows.runners import with_runner
-from flows.session import Where, session
-from flows.tasks import compile_candidates
-from flows.training import train_all
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.objectives.base import measure
@@ -21,6 +14,15 @@ from star_core.population.comparison import (
     read_comparison,
 )
 from star_core.population.individual import Cost
+
+from .candidates.batch import train_all
+from .candidates.runner import with_runner
+from .probes import joined, probe_all
+from .run.display import display
+from .run.paths import Where
+from .run.session import session
+from .server.outages import one_wait
+from .tasks import compile_candidates
 
 
 @flow(name="comparison", flow_run_name="{where.run} {purpose}", persist_result=False)
@@ -37,12 +39,12 @@ def comparison(
 
     Args:
         where: The run, at the size at which the genomes are built.
-        purpose: Of the comparison.
+        purpose: What the comparison is for: ``baselines``, ``retrain`` or ``scaled``.
         genomes: Name → text.
-        steps: Of each training; ``None``: the recipe's.
+        steps: Steps of each training; ``None``: the recipe's.
         keep_weights: Whether weights are kept beside the comparison file.
         source: Digest of the generation the individuals were taken from.
-        name: Of the file and of the folder of its weights, where there are several of one purpose.
+        name: Name of the file and of the folder of its weights, where there are several of one purpose.
 
     Returns:
         Path of the comparison file.
@@ -53,23 +55,25 @@ def comparison(
     folder = path.parent / name if name else path.parent
     display.begin(purpose, len(genomes), search=False)
     digests = compile_candidates(where, genomes)
-    weights = {one: f"{one}.safetensors" if keep_weights else None for one in genomes}
+    weights = {candidate: f"{candidate}.safetensors" if keep_weights else None for candidate in genomes}
     jobs = {
-        one: work.job(genomes[one], digest, steps, str(folder / file) if (file := weights[one]) else None)
-        for one, digest in digests.items()
+        candidate: work.job(
+            genomes[candidate], digest, steps, str(folder / file) if (file := weights[candidate]) else None
+        )
+        for candidate, digest in digests.items()
     }
     probed = probe_all(where, jobs)
     evaluations = joined(train_all(where, jobs), probed)
     entries = []
-    for one, text in genomes.items():
-        evaluation = evaluations[one]
+    for candidate, text in genomes.items():
+        evaluation = evaluations[candidate]
         spec = work.problem.compile(Genome.parse(text))
         metrics = evaluation.metrics if evaluation.status == "ok" else None
         objectives, _ = measure(spec, metrics, params.objectives)
         recipe = params.training
         entries.append(
             Entry(
-                name=one,
+                name=candidate,
                 genome=text,
                 digest=spec.digest,
                 key=evaluation.key,
@@ -78,7 +82,7 @@ def comparison(
                 cost=Cost(
                     tokens=recipe.tokens, flops=spec.training_flops(recipe.tokens, recipe.sequence_length)
                 ),
-                checkpoint=file_of(weights[one], name) if evaluation.status == "ok" else None,
+                checkpoint=file_of(weights[candidate], name) if evaluation.status == "ok" else None,
             )
         )
     made = Comparison(
@@ -96,7 +100,7 @@ def comparison(
 
 
 def file_of(weights: str | None, name: str | None) -> str | None:
-    """Weights as seen from the comparison file."""
+    """Path of a weights file relative to the comparison file."""
     return f"{name}/{weights}" if weights and name else weights
 
 

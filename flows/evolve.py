@@ -7,15 +7,17 @@ from contextlib import suppress
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows import versioning
-from flows.abandoned import end_abandoned
-from flows.budget import BudgetSpent
-from flows.comparison import stored_comparison, train_baselines
-from flows.generation import make_generation
-from flows.session import Fork, Where, session
-from star_core.analysis.report import write_report
+from star_core.analysis.report.report import write_report
 from star_core.genome.baselines import PATTERNS
 from star_core.population.generation import next_index, stored_generations
+
+from .comparison import stored_comparison, train_baselines
+from .generation import make_generation
+from .run.budget import BudgetSpent
+from .run.paths import Fork, Where
+from .run.session import session
+from .run.stale_runs import end_abandoned
+from .versions import dvc as versioning
 
 
 @task(name="version", task_run_name="version", cache_policy=NO_CACHE, persist_result=False)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.display import display
-from flows.outage import one_wait
-from flows.probes import joined, probe_all
-from flows.rungs import forget_states, train_in_rungs
-from flows.runners import with_runner
-from flows.session import Where, session
-from flows.tasks import adopt, compile_candidates, evaluate, publish, recombine_and_mutate, sample, survive
-from flows.training import train_all
 from star_core.evaluation import encode_evaluation
 from star_core.population.individual import Offspring
+
+from .candidates.batch import train_all
+from .candidates.runner import with_runner
+from .halving import forget_states, train_in_rungs
+from .probes import joined, probe_all
+from .run.display import display
+from .run.paths import Where
+from .run.session import session
+from .server.outages import one_wait
+from .tasks import adopt, compile_candidates, evaluate, publish, recombine_and_mutate, sample, survive
 
 
 @flow(name="generation", flow_run_name="{where.run} generation {index}", persist_result=False)
@@ -34,7 +36,7 @@ def generation(where: Where, index: int, source: str | None = None) -> str:
         made = adopt(where, index, source)
     else:
         made = recombine_and_mutate(where, index) if index else sample(where)
-    genomes = {one.id: one.genome for one in map(Offspring.model_validate_json, made)}
+    genomes = {child.id: child.genome for child in map(Offspring.model_validate_json, made)}
     display.begin(f"generation {index}" if index else "founders", len(genomes))
     digests = compile_candidates(where, genomes)
     work = session(where)
@@ -44,7 +46,7 @@ def generation(where: Where, index: int, source: str | None = None) -> str:
         evaluations, stopped = train_in_rungs(where, made, jobs, probed)
     else:  # what a run begins with is trained to the end
         evaluations, stopped = train_all(where, jobs), {}
-    texts = {name: encode_evaluation(one) for name, one in joined(evaluations, probed).items()}
+    texts = {name: encode_evaluation(evaluation) for name, evaluation in joined(evaluations, probed).items()}
     path = survive(where, index, evaluate(where, made, texts, stopped), source)
     forget_states(where)
     publish(where, index)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flows.session import Where, session
-from flows.training import train_all
 from star_core.evaluation import Evaluation, Job
 from star_core.objectives.base import probes
+
+from .candidates.batch import train_all
+from .run.paths import Where
+from .run.session import session
 
 Probed = Mapping[str, tuple[Evaluation, ...]]
 """Name of a candidate → what its probes measured."""
@@ -37,10 +39,16 @@ def joined(trained: Mapping[str, Evaluation], probed: Probed) -> dict[str, Evalu
 
 
 def _joined(training: Evaluation, measurements: tuple[Evaluation, ...]) -> Evaluation:
-    for one in (training, *measurements):
-        if one.status != "ok":
-            return replace(training, status=one.status, metrics={}, detail=one.detail, limits=one.limits)
+    for evaluation in (training, *measurements):
+        if evaluation.status != "ok":
+            return replace(
+                training,
+                status=evaluation.status,
+                metrics={},
+                detail=evaluation.detail,
+                limits=evaluation.limits,
+            )
     metrics = dict(training.metrics)
-    for one in measurements:
-        metrics |= one.metrics
+    for evaluation in measurements:
+        metrics |= evaluation.metrics
     return replace(training, metrics=metrics)

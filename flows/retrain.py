@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from flows.comparison import comparison
-from flows.runners import with_runner
-from flows.session import Where, session
 from star_core.errors import StoreError
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.scaling import at_depth
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
+
+from .candidates.runner import with_runner
+from .comparison import comparison
+from .run.paths import Where
+from .run.session import session
 
 
 def best_of(generation: Generation, top: int) -> list[Individual]:
@@ -27,12 +29,12 @@ def best_of(generation: Generation, top: int) -> list[Individual]:
             fix="relax objectives.constraints",
         )
 
-    def quality(one: Individual) -> float:
-        value = one.objectives.get("perplexity")
+    def quality(individual: Individual) -> float:
+        value = individual.objectives.get("perplexity")
         return float("inf") if value is None else value
 
-    first = min(front, key=lambda one: (quality(one), one.id))
-    return [first, *(one for one in front if one is not first)][:top]
+    first = min(front, key=lambda individual: (quality(individual), individual.id))
+    return [first, *(individual for individual in front if individual is not first)][:top]
 
 
 def retrain(where: Where, generation: Generation, top: int | None = None, rule: str = "repeat") -> str:
@@ -48,9 +50,11 @@ def retrain(where: Where, generation: Generation, top: int | None = None, rule: 
     params, scaled = session(where).params, where.width is not None or where.depth is not None
     depth = params.space.depth
     genomes = {name: str(baseline(name, depth)) for name in PATTERNS}
-    for one in best_of(generation, top or params.retrain.top):
-        genome = Genome.parse(one.genome)
-        genomes[one.id] = one.genome if genome.depth == depth else str(at_depth(genome, depth, rule))
+    for individual in best_of(generation, top or params.retrain.top):
+        genome = Genome.parse(individual.genome)
+        genomes[individual.id] = (
+            individual.genome if genome.depth == depth else str(at_depth(genome, depth, rule))
+        )
     flow = with_runner(where, comparison)
     return flow(
         where,

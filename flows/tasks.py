@@ -5,15 +5,17 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import publish_generation
-from flows.display import display
-from flows.session import Where, session
 from star_core.evaluation import decode_evaluation
 from star_core.evolution.screening import can_screen, is_screening
 from star_core.evolution.step import adopted, assess, offspring_of, select
 from star_core.genome.backbone import Genome
 from star_core.population.generation import generation_path, read_generation
 from star_core.population.individual import Individual, Offspring
+
+from .run.artifacts import publish_generation
+from .run.display import display
+from .run.paths import Where
+from .run.session import session
 
 
 def _vary(where: Where, index: int) -> list[str]:
@@ -22,7 +24,7 @@ def _vary(where: Where, index: int) -> list[str]:
     if parent is not None and is_screening(problem) and not can_screen(problem, parent):
         least, known = problem.params.evolution.screening.minimum, len(parent.archive or ())
         display.note(f"no screening yet: the predictor learns from {least} candidates, {known} are trained")
-    return [one.model_dump_json() for one in offspring_of(problem, parent)]
+    return [child.model_dump_json() for child in offspring_of(problem, parent)]
 
 
 @task(name="sample", task_run_name="sample", cache_policy=NO_CACHE, persist_result=False)
@@ -46,7 +48,7 @@ def recombine_and_mutate(where: Where, index: int) -> list[str]:
 def adopt(where: Where, index: int, source: str) -> list[str]:
     """The population of generation ``index`` of the run ``source``, as offspring in JSON text."""
     parent = read_generation(generation_path(source, index, where.data), source, index)
-    return [one.model_dump_json() for one in adopted(session(where).problem, parent)]
+    return [child.model_dump_json() for child in adopted(session(where).problem, parent)]
 
 
 @task(name="compile", task_run_name="compile", cache_policy=NO_CACHE, persist_result=False)
@@ -66,9 +68,9 @@ def evaluate(
     problem, digest = session(where).problem, session(where).data.digest
     return [
         assess(
-            problem, one, decode_evaluation(evaluations[one.id]), digest, stopped.get(one.id)
+            problem, child, decode_evaluation(evaluations[child.id]), digest, stopped.get(child.id)
         ).model_dump_json()
-        for one in map(Offspring.model_validate_json, offspring)
+        for child in map(Offspring.model_validate_json, offspring)
     ]
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from star_core.genome.backbone import Genome
-from star_core.genome.featurizer import FeatureGroupGenome
-from star_core.genome.operator import LIVClass
 from star_core.structures.base import (
     Dimensions,
     FeatureShape,
@@ -18,6 +16,8 @@ from star_core.structures.base import (
     feature_flops,
     structure_of,
 )
+from star_core.vocabulary.featurizer import FeatureGroupGenome
+from star_core.vocabulary.operator import LIVClass
 
 
 @dataclass(frozen=True, slots=True)

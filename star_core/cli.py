@@ -43,7 +43,7 @@ def genes(
     """Prints every integer of the three genome levels with its range and meaning."""
     from rich.console import Console
 
-    from star_core.analysis.explain import gene_tables
+    from star_core.analysis.terminal.explain import gene_tables
 
     console = Console()
     for table in gene_tables(level):
@@ -59,7 +59,7 @@ def inspect(
     """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token, own classes."""
     from rich.console import Console
 
-    from star_core.analysis.explain import architecture_tables, find_architecture
+    from star_core.analysis.terminal.explain import architecture_tables, find_architecture
     from star_core.config import Params, load_params
 
     settings = load_params(params) if params != DEFAULT_PARAMS or params.exists() else Params()
@@ -75,9 +75,9 @@ def report(
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Writes the run's report: one HTML file, and metrics and plots for DVC beside it."""
-    from star_core.analysis.report import write_report
+    from star_core.analysis.report.report import write_report
     from star_core.config import Params, load_params
-    from star_core.population.store import EvaluationStore
+    from star_core.storage.evaluations import EvaluationStore
 
     settings = load_params(params) if params != DEFAULT_PARAMS or params.exists() else Params()
     store = EvaluationStore(settings.runtime.storage, settings.runtime.endpoint)
@@ -97,7 +97,7 @@ def measure(
     """Measures time to first token, time per token and memory on this machine."""
     from rich.console import Console
 
-    from star_core.analysis.explain import find_architecture
+    from star_core.analysis.terminal.explain import find_architecture
     from star_core.config import Params, load_params
     from star_core.measurement.isolated import measure_all
     from star_core.measurement.table import measurement_tables

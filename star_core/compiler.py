@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from star_core.architecture import Architecture, FeatureGroup, Layer
+from star_core.config import Model
 from star_core.errors import ConfigError, is_whole
+from star_core.evaluation import Job
 from star_core.genome.backbone import Genome
-from star_core.genome.featurizer import FeatureGroupGenome
-from star_core.genome.operator import LIVClass
 from star_core.genome.sharing import resolve_feature_sharing, resolve_featurizer_sharing
 from star_core.genome.space import SearchSpace
+from star_core.genome.validity import backbone_problems
 from star_core.structures.base import (
     Dimensions,
     FeatureShape,
@@ -21,6 +22,9 @@ from star_core.structures.base import (
     feature_weights,
     structure_of,
 )
+from star_core.vocabulary.featurizer import FeatureGroupGenome
+from star_core.vocabulary.operator import LIVClass
+from star_core.vocabulary.tables import MAX_GROUPS
 
 MAX_WIDTH = 1 << 16
 
@@ -47,7 +51,7 @@ def compile_genome(
         ConfigError: Width, head size or vocabulary size is out of range.
     """
     space = space.reading(genome)
-    for problem in space.backbone_problems(genome):
+    for problem in backbone_problems(space, genome):
         raise problem
     dims = dimensions(width, head_dim)
     if not is_whole(vocab_size) or vocab_size < 2:
@@ -152,3 +156,44 @@ def _layout(liv_class: LIVClass, dims: Dimensions) -> _Layout:
         for role, group in genomes.items()
     }
     return _Layout(groups, tuple(states), tuple(weights))
+
+
+def job_architecture(job: Job, vocab_size: int, model: Model | None = None) -> Architecture:
+    """The architecture of a job's genome.
+
+    Args:
+        job: Names the genome, its search space and the size of the model.
+        vocab_size: Of the data.
+        model: Another size than the job's; ``None``: the job's own.
+
+    Raises:
+        GenomeError: The genome is not valid.
+        ConfigError: It cannot be built at that size.
+    """
+    # Sharing groups beyond the run's own limit were refused when the genome was made.
+    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
+    size = job.model if model is None else model
+    return compile_genome(Genome.parse(job.genome), space, size.width, size.head_dim, vocab_size)
+
+
+def planned_architecture(job: Job, vocab_size: int, plan: str) -> Architecture:
+    """The architecture of a job, which must have the digest that the job names.
+
+    Args:
+        job: As in ``job_architecture``.
+        vocab_size: Of the data.
+        plan: One word for what was planned (``training``, ``measurement``), used in the error's advice.
+
+    Raises:
+        GenomeError: The genome is not valid.
+        ConfigError: It compiles to another architecture than the job says.
+    """
+    architecture = job_architecture(job, vocab_size)
+    if architecture.digest != job.digest:
+        raise ConfigError(
+            f"the genome compiles to another architecture than the job says ({job.digest[:12]})",
+            value=architecture.digest[:12],
+            place=job.genome,
+            fix=f"plan the {plan} again with this version",
+        )
+    return architecture

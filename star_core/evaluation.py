@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from star_core import semantics
 from star_core.config import Model, Params, Runtime, Training, digest_json
-from star_core.errors import ConfigError
+from star_core.machine import machine_fingerprint
 
 Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "crashed"]
 MAX_LOSS = 100.0
@@ -140,49 +136,3 @@ def evaluation_key(digest: str, params: Params, data_digest: str, stop: int | No
     if stop is not None and stop < params.training.steps:
         content["stop"] = stop
     return digest_json(content)
-
-
-def machine_fingerprint(accelerator: str = "auto") -> dict[str, str]:
-    """What of this machine can change the bits of a result; found without importing torch."""
-    return {
-        "torch": importlib.metadata.version("torch"),
-        "device": _device(accelerator),
-        "instruction_set": _instruction_set(),
-    }
-
-
-def check_device(accelerator: str) -> None:
-    """Raises ``ConfigError`` if this machine lacks the processor that the recipe asks for."""
-    present = {"cpu", _device("auto")}
-    if accelerator != "auto" and accelerator not in present:
-        raise ConfigError(
-            "this machine has no such processor, or torch was installed without it",
-            value=accelerator,
-            place="training.accelerator",
-            fix=f"use auto or {_device('auto')}",
-        )
-
-
-def _device(accelerator: str) -> str:
-    if accelerator != "auto":
-        return accelerator
-    cuda_build = not importlib.metadata.version("torch").endswith("+cpu")
-    if cuda_build and Path("/dev/nvidiactl").exists():
-        return "gpu"
-    if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return "mps"
-    return "cpu"
-
-
-def _instruction_set() -> str:
-    """The widest vector instructions torch's CPU kernels choose here."""
-    override = os.environ.get("ATEN_CPU_CAPABILITY")
-    if override:
-        return override
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
-    except (OSError, IndexError):
-        return platform.machine()
-    if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags):
-        return "avx512"
-    return "avx2" if "avx2" in flags else "default"

@@ -114,7 +114,7 @@ def _handler(proxy: FaultyProxy, target: str) -> type[BaseHTTPRequestHandler]:
             finally:
                 connection.close()
             if fault in ("shorten", "flip"):
-                headers = [one for one in headers if not one[0].lower().startswith("x-amz-checksum")]
+                headers = [header for header in headers if not header[0].lower().startswith("x-amz-checksum")]
                 middle = len(content) // 2
                 turned = bytes(byte ^ 1 for byte in content[middle : middle + 1])
                 flipped = content[:middle] + turned + content[middle + 1 :]

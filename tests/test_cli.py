@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from star_core.genome.operator import class_table
-from star_core.genome.tables import BACKBONE_GENES, FEATURIZER_GENES, FEATURIZERS, OPERATOR_GENES
+from star_core.vocabulary.operator import class_table
+from star_core.vocabulary.tables import BACKBONE_GENES, FEATURIZER_GENES, FEATURIZERS, OPERATOR_GENES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from flows.doctor import cluster, installed, machine, project, runs, security, server, storage
-from flows.doctor.finding import Check, Finding, Project, problem, refused, shown_url
 from star_core.errors import StarError
+
+from . import cluster, installed, machine, project, runs, security, server, storage
+from .finding import Check, Finding, Project, problem, refused, shown_url
 
 CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Installed", (installed.python, installed.packages, installed.torch)),
@@ -22,7 +23,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
 )
 """Section → checks. A check takes a project and yields findings."""
 SECONDS = 9.0
-"""After which what has not answered is a finding itself."""
+"""Seconds after which a check that has not answered is a finding itself."""
 
 
 def examine(
@@ -32,7 +33,7 @@ def examine(
     until = time.monotonic() + seconds
     started = [(section, [_Examination(check, asked) for check in group]) for section, group in checks]
     for section, group in started:
-        yield section, [finding for one in group for finding in one.findings(until)]
+        yield section, [finding for examination in group for finding in examination.findings(until)]
 
 
 class _Examination:
@@ -56,7 +57,7 @@ class _Examination:
             self._found.append(problem(self.name, f"cannot be checked: {said}"))
 
     def findings(self, until: float) -> list[Finding]:
-        """What was found by then."""
+        """What the check found until ``until`` (monotonic seconds); not having ended is a finding too."""
         self._thread.join(max(0.0, until - time.monotonic()))
         found = list(self._found)
         if self._thread.is_alive():

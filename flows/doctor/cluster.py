@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flows.clusters import require_reachable
-from flows.doctor.finding import Finding, Project, ok, refused
 from star_core.errors import StarError
+
+from ..clusters.open import require_reachable
+from .finding import Finding, Project, ok, refused
 
 
 def cluster(project: Project) -> Iterator[Finding]:

@@ -9,11 +9,12 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from flows.ledger import read_ledger
-from flows.session import Where
 from star_core.config import Params, load_params
 from star_core.errors import StarError
-from star_core.population.failures import redact
+from star_core.storage.failures import redact
+
+from ..run.paths import Where
+from ..versions.ledger import read_ledger
 
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 
@@ -72,11 +73,11 @@ def shown_url(text: str) -> str:
 
 @dataclass(frozen=True)
 class Project:
-    """What is looked at.
+    """The project that checks look at.
 
     Attributes:
         root: The project folder.
-        file: The parameter file, relative to it.
+        file: The parameter file, relative to ``root``.
         only: The run that is asked about; ``None``: all.
     """
 
@@ -116,7 +117,7 @@ class Project:
         if self.only is not None:
             return [self.only]
         folder = self.root / "data" / "populations"
-        stored = {one.name for one in folder.iterdir() if one.is_dir()} if folder.is_dir() else set()
+        stored = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
         return sorted({*self._files, *stored})
 
 

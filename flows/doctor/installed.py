@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from flows.doctor.finding import Finding, Project, ok, problem, warning
+from .finding import Finding, Project, ok, problem, warning
 
 PACKAGE = "star-open"
 _CONSTRAINT = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
@@ -32,28 +32,32 @@ def python(project: Project) -> Iterator[Finding]:
 def packages(project: Project) -> Iterator[Finding]:
     """Missing and unsupported packages one by one; the others in one row."""
     wanted = [
-        one
-        for one in map(Requirement, metadata.requires(PACKAGE) or [])
-        if one.marker is None or one.marker.evaluate({"extra": ""})
+        requirement
+        for requirement in map(Requirement, metadata.requires(PACKAGE) or [])
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
     ]
     bad = 0
-    for one in wanted:
-        found = version_of(one.name)
+    for requirement in wanted:
+        found = version_of(requirement.name)
         if found is None:
             bad += 1
-            yield problem(one.name, "is not installed", f"pip install '{one}'")
-        elif not one.specifier.contains(found, prereleases=True):
+            yield problem(requirement.name, "is not installed", f"pip install '{requirement}'")
+        elif not requirement.specifier.contains(found, prereleases=True):
             bad += 1
-            why = " (Prefect 3.8 fails with it)" if one.name in ("fastapi", "sqlalchemy") else ""
-            yield problem(one.name, f"{found}, {one.specifier} is needed{why}", f"pip install '{one}'")
+            why = " (Prefect 3.8 fails with it)" if requirement.name in ("fastapi", "sqlalchemy") else ""
+            yield problem(
+                requirement.name,
+                f"{found}, {requirement.specifier} is needed{why}",
+                f"pip install '{requirement}'",
+            )
     tested = tested_versions(project)
     other = {
-        one.name: (found, known)
-        for one in wanted
-        if (found := version_of(one.name))
-        and (known := tested.get(one.name.lower()))
+        requirement.name: (found, known)
+        for requirement in wanted
+        if (found := version_of(requirement.name))
+        and (known := tested.get(requirement.name.lower()))
         and known != found.partition("+")[0]
-        and one.specifier.contains(found, prereleases=True)
+        and requirement.specifier.contains(found, prereleases=True)
     }
     if other:
         shown = ", ".join(f"{name} {found} ({known})" for name, (found, known) in other.items())

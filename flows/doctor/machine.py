@@ -7,8 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.doctor.finding import Finding, Project, ok, problem, warning
-from star_core.training.devices import default_workers
+from .finding import Finding, Project, ok, problem, warning
 
 MIB, GIB = 1 << 20, 1 << 30
 LITTLE, NONE = GIB, 100 * MIB
@@ -19,7 +18,7 @@ def cores(project: Project) -> Iterator[Finding]:
     """Cores of this process, and the candidates trained at once."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     params = project.params
-    workers = params.runtime.workers or default_workers(params.training)
+    workers = params.workers
     threads = workers * params.training.threads
     each = params.training.threads
     text = f"{count}; candidates at once: {workers}, with {each} thread{'' if each == 1 else 's'} each"
@@ -37,7 +36,7 @@ def memory(project: Project) -> Iterator[Finding]:
     params = project.params
     if free is None:
         return
-    wanted = (params.runtime.workers or default_workers(params.training)) * params.runtime.memory_mib * MIB
+    wanted = params.workers * params.runtime.memory_mib * MIB
     text = f"{gib(free)} free, candidates may take {gib(wanted)} together"
     if params.runtime.on_cluster or wanted <= free:
         yield ok("memory", text)
@@ -53,7 +52,7 @@ def disk(project: Project) -> Iterator[Finding]:
         places["disk of the storage"] = project.root / location
     seen = set()
     for name, place in places.items():
-        there = next(one for one in (place, *place.parents) if one.exists())
+        there = next(folder for folder in (place, *place.parents) if folder.exists())
         if there.stat().st_dev in seen:
             continue
         seen.add(there.stat().st_dev)

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 from aiohttp import ClientConnectionError
 
-from flows import versioning
-from flows.doctor.finding import Finding, Project, ok, problem, refused, shown_url, warning
 from star_core.config import PlainLoader
 from star_core.errors import StarError
 from star_core.evolution.base import Problem
+
+from ..versions import dvc as versioning
+from .finding import Finding, Project, ok, problem, refused, shown_url, warning
 
 KEPT = ("dvc.lock", "dvc.yaml", "data/ledger.yaml")
 """Files that say what a run is; git has to have them."""

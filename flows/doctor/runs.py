@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 
-from flows import versioning
-from flows.doctor.finding import Finding, Project, ok, refused, warning
-from flows.session import Where
-from flows.stored_runs import stored
 from star_core.errors import StarError
+
+from ..run.paths import Where
+from ..versions import dvc as versioning
+from ..versions.stored_runs import stored
+from .finding import Finding, Project, ok, refused, warning
 
 
 def runs(project: Project) -> Iterator[Finding]:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from prefect.settings import get_current_settings
 
-from flows.doctor.finding import Finding, Project, ok, problem, shown_url, warning
-from flows.doctor.listening import is_loopback, public_ports
-from flows.server import PORT
+from ..server.process import PORT
+from .finding import Finding, Project, ok, problem, shown_url, warning
+from .listening import is_loopback, public_ports
 
 _SECRET = re.compile(r"secret|password|token|account_key|connection_string|sas", re.IGNORECASE)
 _ELSEWHERE = ("configpath", "credentialpath", "keyfile", "ask_password")

@@ -24,13 +24,13 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import get_current_settings
 
-from flows.doctor.finding import Finding, Project, ok, problem, shown_url, warning
-from flows.outage import REFUSED
-from flows.registration import FLOW
-from flows.server import answers, api_url
+from ..schedule.deployment import FLOW
+from ..server.outages import REFUSED
+from ..server.process import answers, api_url
+from .finding import Finding, Project, ok, problem, shown_url, warning
 
 SECONDS = 4.0
-"""Until an answer that does not come is given up."""
+"""Seconds to wait for an answer."""
 HTTP: dict[str, Any] = {"timeout": SECONDS}
 SUBJECT = "Prefect server"
 
@@ -80,28 +80,28 @@ def deployments(project: Project) -> Iterator[Finding]:
 def _deployments(project: Project) -> Iterator[Finding]:
     with client() as talk:
         found = talk.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])))
-        ours = [one for one in found if one.parameters.get("root") == str(project.root)]
+        ours = [deployment for deployment in found if deployment.parameters.get("root") == str(project.root)]
         if project.only is not None:
-            ours = [one for one in ours if one.parameters.get("run") == project.only]
+            ours = [deployment for deployment in ours if deployment.parameters.get("run") == project.only]
         if not ours:
             yield ok("schedule", "none (star deploy makes one)")
-        for one in ours:
-            yield _deployment(talk, one)
+        for deployment in ours:
+            yield _deployment(talk, deployment)
 
 
-def _deployment(talk: SyncPrefectClient, one: DeploymentResponse) -> Finding:
+def _deployment(talk: SyncPrefectClient, deployment: DeploymentResponse) -> Finding:
     subject = "schedule"
-    active = [schedule.schedule for schedule in one.schedules if schedule.active]
+    active = [schedule.schedule for schedule in deployment.schedules if schedule.active]
     crons = [times for times in active if isinstance(times, CronSchedule)]
     cron = ", ".join(f"{times.cron} ({times.timezone or 'UTC'})" for times in crons) or "not by cron"
-    text = f"{FLOW}/{one.name}, run {one.parameters.get('run')}"
+    text = f"{FLOW}/{deployment.name}, run {deployment.parameters.get('run')}"
     if not active:
         return ok(subject, f"{text}: runs when asked")
-    if one.paused:
+    if deployment.paused:
         return ok(subject, f"{text}, {cron}: paused, since nothing serves it")
     scheduled = talk.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            deployment_id=FlowRunFilterDeploymentId(any_=[one.id]),
+            deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
@@ -114,13 +114,13 @@ def _deployment(talk: SyncPrefectClient, one: DeploymentResponse) -> Finding:
             "leave its scheduler on",
         )
     text += f", {cron}: next {_local(scheduled[0].expected_start_time)}"
-    if one.work_pool_name:
-        workers = talk.read_workers_for_work_pool(one.work_pool_name)
+    if deployment.work_pool_name:
+        workers = talk.read_workers_for_work_pool(deployment.work_pool_name)
         if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
-            fix = f"prefect worker start --pool '{one.work_pool_name}'"
-            return warning(subject, f"{text}, but no worker of pool {one.work_pool_name!r} is up", fix)
-        return ok(subject, f"{text}, by pool {one.work_pool_name!r}")
-    if one.status is None or one.status.value != "READY":
+            fix = f"prefect worker start --pool '{deployment.work_pool_name}'"
+            return warning(subject, f"{text}, but no worker of pool {deployment.work_pool_name!r} is up", fix)
+        return ok(subject, f"{text}, by pool {deployment.work_pool_name!r}")
+    if deployment.status is None or deployment.status.value != "READY":
         return warning(subject, f"{text}, but nothing serves it", "star deploy, or prefect deployment delete")
     return ok(subject, f"{text}, served")
 

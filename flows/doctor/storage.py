@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.doctor.finding import Finding, Project, ok, problem, refused, warning
 from star_core.errors import StarError
-from star_core.population.bucket import Bucket
-from star_core.population.filesystem import Filesystem
-from star_core.population.folder import Folder
-from star_core.population.lease import Leases
-from star_core.population.storage import ObjectStorage, Storage, open_storage
+from star_core.storage.contract import ObjectStorage, Storage
+from star_core.storage.folder import Folder
+from star_core.storage.fsspec_files import Filesystem
+from star_core.storage.leases.leases import Leases
+from star_core.storage.open import open_storage
+from star_core.storage.s3 import Bucket
+
+from .finding import Finding, Project, ok, problem, refused, warning
 
 SUBJECT = "storage"
 

@@ -12,6 +12,7 @@ from star_core.config.evolution import Evolution
 from star_core.config.execution import Budget, Retrain, Runtime
 from star_core.config.objectives import Objectives
 from star_core.config.section import Section
+from star_core.machine import default_workers
 
 LATER: tuple[tuple[str, str], ...] = (
     ("space", "min_depth"),
@@ -43,6 +44,11 @@ class Params(Section):
     retrain: Retrain = Retrain()
     budget: Budget = Budget()
     runtime: Runtime = Runtime()
+
+    @property
+    def workers(self) -> int:
+        """Candidates that this machine trains at once."""
+        return self.runtime.workers or default_workers(self.training.accelerator, self.training.threads)
 
     def identity(self) -> dict[str, Any]:
         """The part of the parameters that a stored generation depends on.

@@ -14,7 +14,7 @@ import numpy as np
 from star_core.datasets.base import Corpus, Tokens, byte_corpus, dataset, dataset_names
 from star_core.datasets.tokens import FORMAT, MAX_VOCABULARY, META, check_meta, token_type
 from star_core.errors import DataError, StoreError, nearest
-from star_core.population.files import parse_json
+from star_core.storage.files import parse_json
 
 TEXT_SUFFIXES = (".txt", ".md", ".jsonl")
 SHARD_SUFFIXES = (".bin", ".npy")

@@ -19,7 +19,7 @@ import numpy as np
 from star_core.config import digest_json
 from star_core.datasets.base import Tokens
 from star_core.errors import DataError, StoreError
-from star_core.population.files import parse_json
+from star_core.storage.files import parse_json
 
 FORMAT = "star-tokens"
 VERSION = 1

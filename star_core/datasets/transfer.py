@@ -25,10 +25,11 @@ from star_core.config import Runtime
 from star_core.datasets.tokens import META, SPLITS, TokenData, check_meta, load_tokens, token_type
 from star_core.errors import DataError
 from star_core.evaluation import Job
-from star_core.population.files import parse_json
-from star_core.population.folder import Folder
-from star_core.population.patience import Patience
-from star_core.population.storage import Storage, open_storage
+from star_core.storage.contract import Storage
+from star_core.storage.files import parse_json
+from star_core.storage.folder import Folder
+from star_core.storage.open import open_storage
+from star_core.storage.patience import Patience
 
 PART_BYTES = 64 << 20
 """A split travels in parts of this size, so that none is sent twice for long or held in memory."""

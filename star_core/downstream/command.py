@@ -10,15 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from star_core.analysis.wording import shown_name
+from star_core.analysis.report.wording import shown_name
 from star_core.datasets.byte_tokens import is_byte_corpus
 from star_core.datasets.tokens import TokenData
 from star_core.downstream.harness import go_offline, lm_eval_version, quiet, run_tasks
 from star_core.downstream.results import Results
 from star_core.downstream.tasks import load_tasks, task_files
 from star_core.errors import DataError
-from star_core.evaluation import machine_fingerprint
-from star_core.population.files import write_atomically
+from star_core.machine import machine_fingerprint
+from star_core.storage.files import write_atomically
 from star_core.training.retrained import Retrained
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from star_core.analysis import units
-from star_core.analysis.terminal_table import terminal_table
-from star_core.analysis.wording import shown_name
+from star_core import units
+from star_core.analysis.report.wording import shown_name
+from star_core.analysis.terminal.table import terminal_table
 from star_core.downstream.harness import Score, Scores
 from star_core.population.comparison import Entry
 
@@ -23,14 +23,14 @@ class Results:
     """Scores of the architectures of one retraining.
 
     Attributes:
-        run: Whose.
+        run: Name of the run.
         comparison: Digest of the comparison that names the weights.
-        lm_eval: Its version.
+        lm_eval: Version of lm-eval.
         context: Tokens a model reads at most.
         limit: Items of each task; ``None``: all.
         samples: Items that were judged, by task.
         entries: The architectures, in the comparison's order.
-        scores: By name of an entry.
+        scores: Name of an entry → its scores.
     """
 
     run: str

@@ -77,7 +77,7 @@ def likelihoods(
         model: Of tokens that include all of these.
         sequences: What comes before (at least one token), and the tokens to judge (none: 0 and greedy).
         context: Tokens that are read at most; what is further back is left out.
-        done: Told how many windows went through.
+        done: Called with the number of windows that went through.
     """
     pieces = [
         (index, window, tokens)

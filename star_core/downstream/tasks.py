@@ -40,7 +40,7 @@ def task_files(path: Path) -> list[Path]:
     if not path.is_dir():
         raise DataError("no such file or folder", value=str(path), place="--tasks", fix=_an_example())
     found = []
-    for file in sorted(one for one in path.rglob("*") if one.suffix in SUFFIXES):
+    for file in sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES):
         task = read_task(file)
         if "task" in task:  # others are what tasks include
             _check(file, task)
@@ -108,7 +108,7 @@ def _check(path: Path, task: Mapping[str, Any]) -> None:
 def _settings() -> Iterator[str]:
     from lm_eval.api.task import TaskConfig
 
-    return (one.name for one in fields(TaskConfig))
+    return (field.name for field in fields(TaskConfig))
 
 
 def _check_data(path: Path, task: Mapping[str, Any]) -> None:

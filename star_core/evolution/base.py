@@ -20,9 +20,9 @@ from star_core.errors import ConfigError, StarError
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.space import CLASS_TABLE, SearchSpace
-from star_core.genome.tables import MAX_GROUPS
 from star_core.population.individual import Individual, Offspring, Origin, individual_id
 from star_core.registry import Registry
+from star_core.vocabulary.tables import MAX_GROUPS
 
 EVERY_CLASS = SearchSpace.preset(CLASS_TABLE, groups=MAX_GROUPS)
 """What the integers of any genome mean; a run's own space says which of them it uses."""

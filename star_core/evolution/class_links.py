@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from star_core.genome.layout import NO_LIV, Vector
 from star_core.genome.space import SearchSpace
-from star_core.genome.tables import GENES_PER_LIV
+from star_core.vocabulary.tables import GENES_PER_LIV
 
 
 def keep_classes(
@@ -24,7 +24,7 @@ def keep_classes(
     Args:
         space: The search space.
         child: A genome vector put together from whole LIVs of two parents, and from their tables.
-        parents: Theirs.
+        parents: Genome vectors of the two parents.
         sources: Per place for a LIV the parent it comes from, 0 or 1.
     """
     layout, size = space.layout, space.own_classes
@@ -33,14 +33,14 @@ def keep_classes(
     child = child.copy()
     genes = {at: int(child[at * GENES_PER_LIV]) - 1 for at in range(layout.depth)}
     used = {at: (int(sources[at]), gene % size) for at, gene in genes.items() if gene + 1 != NO_LIV}
-    wanted = {one: layout.class_alleles(parents[one[0]], one[1]) for one in used.values()}
+    wanted = {owner: layout.class_alleles(parents[owner[0]], owner[1]) for owner in used.values()}
     places = _places(wanted, size, apart=True) or _places(wanted, size, apart=False)
-    for one, place in places.items():
+    for owner, place in places.items():
         if place is not None:
-            layout.put_class(child, place, wanted[one])
-    for at, one in used.items():
-        place = places[one]
-        child[at * GENES_PER_LIV] = (one[1] if place is None else place) + 1 + genes[at] // size * size
+            layout.put_class(child, place, wanted[owner])
+    for at, owner in used.items():
+        place = places[owner]
+        child[at * GENES_PER_LIV] = (owner[1] if place is None else place) + 1 + genes[at] // size * size
     return child
 
 
@@ -57,19 +57,19 @@ def _places(wanted: Mapping[Owner, tuple[int, ...]], size: int, apart: bool) -> 
     found: dict[Owner, int | None] = {}
     held: dict[int, tuple[int, ...]] = {}
     for own in (True, False):
-        for one, alleles in wanted.items():
-            if one in found:
+        for owner, alleles in wanted.items():
+            if owner in found:
                 continue
             same = [place for place, there in held.items() if there == alleles]
             if same and not (apart and own):
-                found[one] = same[0]
-            elif own and held.setdefault(one[1], alleles) == alleles:
-                found[one] = one[1]
+                found[owner] = same[0]
+            elif own and held.setdefault(owner[1], alleles) == alleles:
+                found[owner] = owner[1]
             elif not own:
                 free = next((place for place in range(size) if place not in held), None)
                 if free is None and apart:
                     return {}
-                found[one] = free
+                found[owner] = free
                 if free is not None:
                     held[free] = alleles
     return found

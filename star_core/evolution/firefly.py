@@ -50,13 +50,13 @@ class Firefly:
         rng = problem.rng(index, Purpose.VARIATION)
         section, digests = problem.params.evolution, set(known)
         brightest, bright = fittest_first(problem, parents), fitness(problem, parents)
-        genomes = {one.id: problem.space.layout.encode(Genome.parse(one.genome)) for one in parents}
+        genomes = {parent.id: problem.space.layout.encode(Genome.parse(parent.genome)) for parent in parents}
         litter: list[Newborn] = []
         size = section.num_offspring
         for slot in range(section.num_offspring):
             # With fewer offspring than fireflies, each moves in every so many generations.
             own = parents[(index * section.num_offspring + slot) % len(parents)]
-            guides = [one.id for one in reversed(brightest) if bright[one.id] < bright[own.id]]
+            guides = [firefly.id for firefly in reversed(brightest) if bright[firefly.id] < bright[own.id]]
             for _ in range(PATIENCE[section.repair]):
                 moved, points, followed = self._moved(problem.space.layout, genomes, own.id, guides, rng)
                 moved, mutations = _random_walk(problem, moved, rng)
@@ -77,14 +77,16 @@ class Firefly:
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """Of each firefly the brighter of before and after its move; the rest only to fill the population."""
         bright = fitness(problem, candidates)
-        before = {one.id for one in candidates if one.born != index}
+        before = {candidate.id for candidate in candidates if candidate.born != index}
         places: dict[str, Individual] = {}
-        for one in sorted(candidates, key=lambda one: (bright[one.id], one.born != index, one.id)):
-            moved = one.born == index and one.parents and one.parents[0] in before
-            places.setdefault(one.parents[0] if moved else one.id, one)
-        kept = {one.id for one in places.values()}
+        for candidate in sorted(
+            candidates, key=lambda candidate: (bright[candidate.id], candidate.born != index, candidate.id)
+        ):
+            moved = candidate.born == index and candidate.parents and candidate.parents[0] in before
+            places.setdefault(candidate.parents[0] if moved else candidate.id, candidate)
+        kept = {candidate.id for candidate in places.values()}
         order = fittest_first(problem, candidates)
-        return survive_in_order(problem, sorted(order, key=lambda one: one.id not in kept))
+        return survive_in_order(problem, sorted(order, key=lambda candidate: candidate.id not in kept))
 
     def _moved(
         self,

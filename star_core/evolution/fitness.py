@@ -22,18 +22,23 @@ def fitness(problem: Problem, candidates: Sequence[Individual]) -> dict[str, Fit
     Bentley and Wakefield (1997), which needs no scale and lets no objective outweigh another. With one
     objective it is the order of its values.
     """
-    feasible = [one for one in candidates if not violation(problem, one)]
+    feasible = [candidate for candidate in candidates if not violation(problem, candidate)]
     values = objectives(problem, feasible)
     front, place = np.zeros(len(feasible), dtype=int), np.zeros(len(feasible), dtype=int)
     for rank, members in enumerate(NonDominatedSorting().do(values)):
         front[members] = rank
     for column in values.T:
         place += np.searchsorted(np.sort(column), column)
-    standings = {one.id: (0.0, int(front[row]), int(place[row])) for row, one in enumerate(feasible)}
-    return {one.id: standings.get(one.id, (violation(problem, one), 0, 0)) for one in candidates}
+    standings = {
+        candidate.id: (0.0, int(front[row]), int(place[row])) for row, candidate in enumerate(feasible)
+    }
+    return {
+        candidate.id: standings.get(candidate.id, (violation(problem, candidate), 0, 0))
+        for candidate in candidates
+    }
 
 
 def fittest_first(problem: Problem, candidates: Sequence[Individual]) -> list[Individual]:
     """Candidates by fitness; equally fit ones by name."""
     fit = fitness(problem, candidates)
-    return sorted(candidates, key=lambda one: (fit[one.id], one.id))
+    return sorted(candidates, key=lambda candidate: (fit[candidate.id], candidate.id))

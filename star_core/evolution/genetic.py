@@ -19,14 +19,14 @@ class Genetic(Recombination):
     """
 
     def order(self, problem: Problem, parents: Sequence[Individual]) -> Mapping[str, tuple[float, ...]]:
-        """Fitness."""
+        """Name → fitness."""
         return fitness(problem, parents)
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The fittest ``evolution.elites`` of all, then offspring, then parents."""
         elites = problem.params.evolution.elites
         best = fittest_first(problem, candidates)
-        rest = sorted(best[elites:], key=lambda one: one.born != index)
+        rest = sorted(best[elites:], key=lambda candidate: candidate.born != index)
         return survive_in_order(problem, [*best[:elites], *rest])
 
 

@@ -29,4 +29,4 @@ def rung_steps(params: Params) -> tuple[int, ...]:
 def promoted(problem: Problem, candidates: Sequence[Individual]) -> list[Individual]:
     """Those of a rung's candidates that go on: a share of all, of those that could be trained."""
     count = max(1, math.ceil(problem.params.evolution.halving.keep * len(candidates)))
-    return [one for one in ranked(problem, candidates) if one.ok][:count]
+    return [candidate for candidate in ranked(problem, candidates) if candidate.ok][:count]

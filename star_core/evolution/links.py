@@ -32,7 +32,7 @@ def keep_links(
     drawn, names = Drawing(space, genome.table), dict[tuple[int, int], int]()
     taken: set[int] = set()
     for liv, source in zip(genome.livs, compress(sources, space.layout.present(child)), strict=True):
-        known = liv.feature_strategy in drawn.space.alleles(liv.liv_class, 4)
+        known = liv.feature_strategy in drawn.alphabet.alleles(liv.liv_class, 4)
         if known and liv.feature_strategy != NOTHING_SHARED:
             fitting = drawn.groups(liv)
             wished = names.get((source, liv.feature_group))

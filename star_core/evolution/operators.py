@@ -29,8 +29,8 @@ from star_core.evolution.resizing import resize
 from star_core.evolution.survival import standing
 from star_core.genome.backbone import Genome
 from star_core.genome.layout import Layout
-from star_core.genome.tables import GENES_PER_LIV
 from star_core.population.individual import Individual, Offspring, Origin, individual_id
+from star_core.vocabulary.tables import GENES_PER_LIV
 
 Vector = npt.NDArray[np.int64]
 
@@ -163,7 +163,7 @@ class SameArchitecture(ElementwiseDuplicateElimination):  # type: ignore[misc]
         self.known = known
 
     def _do(self, pop: Any, other: Any, is_duplicate: Any) -> Any:
-        seen = set(self.known) if other is None else {one.data.get("digest") for one in other}
+        seen = set(self.known) if other is None else {individual.data.get("digest") for individual in other}
         for index, child in enumerate(pop):
             digest = child.data.get("digest")
             if digest is None:
@@ -188,9 +188,9 @@ def to_pymoo(
 ) -> Any:
     """A pymoo population of evaluated individuals."""
     entries = []
-    for one in individuals:
-        entry = PymooIndividual(X=layout.encode(Genome.parse(one.genome)))
-        entry.data = {"id": one.id, "digest": one.digest, "order": order[one.id]}
+    for individual in individuals:
+        entry = PymooIndividual(X=layout.encode(Genome.parse(individual.genome)))
+        entry.data = {"id": individual.id, "digest": individual.digest, "order": order[individual.id]}
         entries.append(entry)
     return Population.create(*entries)
 
@@ -211,14 +211,14 @@ def vary(
     Args:
         problem: The experiment.
         parents: The population.
-        index: Of the generation to make.
+        index: Index of the generation to make.
         known: Digests that no offspring may have.
         rng: The random numbers of this variation.
         order: Name → what tournaments compare, less is better; by default rank, then crowding.
     """
     section = problem.params.evolution
     if order is None:
-        order = {one.id: standing(one, len(parents)) for one in parents}
+        order = {parent.id: standing(parent, len(parents)) for parent in parents}
     mating = Mating(
         selection=TournamentSelection(
             func_comp=BestOfTournament(), pressure=min(section.tournament, len(parents))

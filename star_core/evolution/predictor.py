@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from star_core.architecture import Architecture, Layer
-from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
 
 Array = npt.NDArray[np.float64]
 PENALTIES = tuple(float(10**power) for power in np.arange(-2.0, 4.01, 0.5))

@@ -21,8 +21,8 @@ class RandomSearch:
         return complete(problem, [], index, problem.params.evolution.num_offspring, known, rng)
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
-        """As NSGA-II."""
-        return survive(problem, sorted(candidates, key=lambda one: one.id), index)
+        """The same survival as NSGA-II's."""
+        return survive(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
 
 
 register("random_search", RandomSearch())

@@ -6,7 +6,7 @@ import numpy as np
 
 from star_core.genome.layout import Vector
 from star_core.genome.space import SearchSpace
-from star_core.genome.tables import GENES_PER_LIV
+from star_core.vocabulary.tables import GENES_PER_LIV
 
 
 def resize(

@@ -36,11 +36,11 @@ def archive_of(
     names = predicted_objectives(problem)
     past = () if parent is None or parent.archive is None else parent.archive
     new = []
-    for one in assessed:
-        known = {name: value for name in names if (value := one.objectives[name]) is not None}
-        if one.ok and len(known) == len(names):
-            new.append(Past(genome=one.genome, objectives=known))
-    return (*past, *sorted(new, key=lambda one: one.genome))[-ARCHIVED:]
+    for individual in assessed:
+        known = {name: value for name in names if (value := individual.objectives[name]) is not None}
+        if individual.ok and len(known) == len(names):
+            new.append(Past(genome=individual.genome, objectives=known))
+    return (*past, *sorted(new, key=lambda entry: entry.genome))[-ARCHIVED:]
 
 
 def predicted_objectives(problem: Problem) -> tuple[str, ...]:
@@ -64,15 +64,16 @@ def screened(problem: Problem, parent: Generation, made: Sequence[Offspring]) ->
         return list(made)
     predicted = _predicted(problem, parent, made)
     at_random = min(wanted - 1, round(section.explore * wanted))
-    order = [one.id for one in ranked(problem, [*parent.population, *predicted])]
-    own = {one.id: one for one in made}
+    order = [candidate.id for candidate in ranked(problem, [*parent.population, *predicted])]
+    own = {child.id: child for child in made}
     chosen = [name for name in order if name in own][: wanted - at_random]
     rest = [name for name in own if name not in chosen]
     rng = problem.rng(parent.index + 1, Purpose.SCREENING)
     chosen += [rest[index] for index in rng.permutation(len(rest))[:at_random]]
-    kept = [one for one in made if one.id in set(chosen)]
+    kept = [child for child in made if child.id in set(chosen)]
     return [
-        one.model_copy(update={"id": individual_id(parent.index + 1, slot)}) for slot, one in enumerate(kept)
+        child.model_copy(update={"id": individual_id(parent.index + 1, slot)})
+        for slot, child in enumerate(kept)
     ]
 
 
@@ -84,20 +85,20 @@ def _predicted(problem: Problem, parent: Generation, made: Sequence[Offspring]) 
         return np.array([features(spec, context) for spec in specs])
 
     archive = parent.archive or ()
-    seen = rows([problem.compile(Genome.parse(one.genome)) for one in archive])
-    specs = [problem.compile(Genome.parse(one.genome)) for one in made]
+    seen = rows([problem.compile(Genome.parse(entry.genome)) for entry in archive])
+    specs = [problem.compile(Genome.parse(child.genome)) for child in made]
     fresh = rows(specs)
     values: dict[str, np.ndarray] = {}
     for name in predicted_objectives(problem):
-        values[name] = fit(seen, [one.objectives[name] for one in archive]).predict(fresh)
+        values[name] = fit(seen, [entry.objectives[name] for entry in archive]).predict(fresh)
     return [
-        _as_individual(problem, one, spec, {name: float(column[row]) for name, column in values.items()})
-        for row, (one, spec) in enumerate(zip(made, specs, strict=True))
+        _as_individual(problem, child, spec, {name: float(column[row]) for name, column in values.items()})
+        for row, (child, spec) in enumerate(zip(made, specs, strict=True))
     ]
 
 
 def _as_individual(
-    problem: Problem, one: Offspring, spec: Architecture, predicted: Mapping[str, float]
+    problem: Problem, child: Offspring, spec: Architecture, predicted: Mapping[str, float]
 ) -> Individual:
     section = problem.params.objectives
     values: dict[str, float | None] = {}
@@ -113,8 +114,8 @@ def _as_individual(
         if (value := values[name]) is not None
     )
     return Individual(
-        **one.model_dump(),
-        key=one.digest,
+        **child.model_dump(),
+        key=child.digest,
         status="ok",
         objectives=values,
         violation=violation,

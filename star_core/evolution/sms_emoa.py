@@ -21,7 +21,7 @@ class SMSEMOA(Recombination):
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The best by front; the last front is thinned one by one."""
         if len(problem.params.objectives.selected) == 1:
-            return survive(problem, sorted(candidates, key=lambda one: one.id), index)
+            return survive(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
         return survive_by(problem, candidates, index, LeastHypervolumeContributionSurvival())
 
 

@@ -26,7 +26,7 @@ def offspring_of(problem: Problem, parent: Generation | None) -> list[Offspring]
     """
     if parent is None:
         return founders(problem)
-    known = frozenset(one.digest for one in (*parent.population, *parent.rejected))
+    known = frozenset(individual.digest for individual in (*parent.population, *parent.rejected))
     method, index = algorithm(problem.params.evolution.algorithm), parent.index + 1
     if not is_screening(problem) or not can_screen(problem, parent):
         return method.vary(problem, parent.population, index, known)
@@ -43,29 +43,31 @@ def adopted(problem: Problem, source: Generation) -> list[Offspring]:
         StarError: A genome does not belong to this experiment's search space.
     """
     offspring = []
-    for one in source.population:
-        genome = Genome.parse(one.genome)
+    for individual in source.population:
+        genome = Genome.parse(individual.genome)
         try:
             if genome.depth not in problem.space.depths:
                 raise StarError(
                     f"this run's genomes have {problem.params.space.depth_in_words} (space.depth)",
-                    value=one.genome,
+                    value=individual.genome,
                     fix="fork with the same space.depth, or begin a run of its own",
                 )
             genome = problem.space.adopt(genome)
             problem.space.validate(genome)
         except StarError as error:
-            raise error.at(f"run {source.run}, generation {source.index}, individual {one.id}") from None
+            raise error.at(
+                f"run {source.run}, generation {source.index}, individual {individual.id}"
+            ) from None
         offspring.append(
             Offspring(
-                id=one.id,
+                id=individual.id,
                 genome=str(genome),
                 digest=problem.compile(genome).digest,
-                parents=one.parents,
-                origin=one.origin,
+                parents=individual.parents,
+                origin=individual.origin,
             )
         )
-    return sorted(offspring, key=lambda one: one.id)
+    return sorted(offspring, key=lambda child: child.id)
 
 
 def assess(
@@ -79,9 +81,9 @@ def assess(
 
     Args:
         problem: The experiment.
-        offspring: It.
-        evaluation: Of its training, or of the part that ended at ``stop``, with the metrics of its probes.
-        data_digest: Of the corpus.
+        offspring: The offspring to assess.
+        evaluation: Result of its training, or of the part up to ``stop``, with the metrics of its probes.
+        data_digest: Digest of the corpus.
         stop: Step at which its training was stopped for good; ``None``: it was not.
     """
     architecture = problem.compile(Genome.parse(offspring.genome))
@@ -120,10 +122,10 @@ def select(
     fork = parent is not None and parent.run != run
     index = parent.index + (not fork) if parent else 0
     parents = parent.population if parent and not fork else ()
-    if not any(one.ok for one in (*parents, *assessed)):
+    if not any(individual.ok for individual in (*parents, *assessed)):
         outcomes: Mapping[str, int] = {}
-        for one in assessed:
-            outcomes = {**outcomes, one.status: outcomes.get(one.status, 0) + 1}
+        for individual in assessed:
+            outcomes = {**outcomes, individual.status: outcomes.get(individual.status, 0) + 1}
         counted = ", ".join(f"{count} {status}" for status, count in outcomes.items())
         raise StarError(
             "no founder could be trained, so there is nothing to evolve",
@@ -135,7 +137,7 @@ def select(
         )
     method = algorithm(problem.params.evolution.algorithm)
     population = method.survive(problem, (*parents, *assessed), index)
-    survived = {one.id for one in population}
+    survived = {individual.id for individual in population}
     return new_generation(
         run,
         index,
@@ -144,8 +146,8 @@ def select(
         data_digest,
         problem.vocab_size,
         tuple(population),
-        tuple(one for one in assessed if one.id not in survived),
-        tuple(one.id for one in parents if one.id not in survived),
+        tuple(individual for individual in assessed if individual.id not in survived),
+        tuple(individual.id for individual in parents if individual.id not in survived),
         archive_of(problem, parent, assessed) if is_screening(problem) else None,
     )
 

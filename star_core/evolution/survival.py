@@ -25,10 +25,12 @@ FAILED = 1e30
 """Violation of a candidate whose training failed: worse than any constraint."""
 
 
-def violation(problem: Problem, one: Individual) -> float:
+def violation(problem: Problem, individual: Individual) -> float:
     """By how much a candidate is infeasible; 0: it is feasible, ``FAILED``: an objective is unknown."""
-    known = one.ok and all(one.objectives[name] is not None for name in problem.params.objectives.selected)
-    return one.violation if known else FAILED
+    known = individual.ok and all(
+        individual.objectives[name] is not None for name in problem.params.objectives.selected
+    )
+    return individual.violation if known else FAILED
 
 
 def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArray[np.float64]:
@@ -38,10 +40,10 @@ def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArra
     """
     names = problem.params.objectives.selected
     rows, noise = [], []
-    for one in candidates:
-        known = violation(problem, one) < FAILED
-        rows.append([one.objectives[name] if known else FAILED for name in names])
-        noise.append([(one.noise or {}).get(name, 0.0) if known else 0.0 for name in names])
+    for candidate in candidates:
+        known = violation(problem, candidate) < FAILED
+        rows.append([candidate.objectives[name] if known else FAILED for name in names])
+        noise.append([(candidate.noise or {}).get(name, 0.0) if known else 0.0 for name in names])
     shape = len(rows), len(names)
     return equalised(np.array(rows, dtype=float).reshape(shape), np.array(noise, dtype=float).reshape(shape))
 
@@ -60,27 +62,27 @@ def survive_by(
     Operators measure angles, distances and volumes, and some have absolute thresholds: bytes of cache
     must not outweigh perplexities.
     """
-    candidates = sorted(candidates, key=lambda one: one.id)
+    candidates = sorted(candidates, key=lambda candidate: candidate.id)
     values, feasible = (
         objectives(problem, candidates),
-        np.array([not violation(problem, one) for one in candidates]),
+        np.array([not violation(problem, candidate) for candidate in candidates]),
     )
     if feasible.any():
         low, high = values[feasible].min(axis=0), values[feasible].max(axis=0)
         values = np.where(feasible[:, None], (values - low) / np.where(high > low, high - low, 1), FAILED)
     survivors = _surviving(problem, candidates, values, index, operator)
-    return ranked(problem, [entry.data["one"] for entry in survivors])
+    return ranked(problem, [entry.data["individual"] for entry in survivors])
 
 
 def survive_in_order(problem: Problem, preferred: Iterable[Individual]) -> list[Individual]:
     """The first of ``preferred`` that fill the population, feasible ones before others; best first."""
-    order = sorted(preferred, key=lambda one: violation(problem, one))
+    order = sorted(preferred, key=lambda individual: violation(problem, individual))
     return ranked(problem, order[: problem.params.evolution.population])
 
 
 def ranked(problem: Problem, population: Sequence[Individual]) -> list[Individual]:
     """The same individuals with the rank and crowding distance they have among themselves; best first."""
-    population = sorted(population, key=lambda one: one.id)
+    population = sorted(population, key=lambda individual: individual.id)
     entries = _entries(problem, population, objectives(problem, population))
     fronts = RankAndCrowding().do(_view(problem), entries, random_state=np.random.default_rng(0))
     return _described(fronts, len(population))
@@ -109,9 +111,9 @@ def _entries(
     problem: Problem, candidates: Sequence[Individual], values: npt.NDArray[np.float64]
 ) -> Population:
     entries = []
-    for one, row in zip(candidates, values, strict=True):
-        entry = PymooIndividual(F=row, G=np.array([violation(problem, one)]))
-        entry.data["one"] = one
+    for candidate, row in zip(candidates, values, strict=True):
+        entry = PymooIndividual(F=row, G=np.array([violation(problem, candidate)]))
+        entry.data["individual"] = candidate
         entries.append(entry)
     return Population.create(*entries)
 
@@ -124,22 +126,27 @@ def _described(entries: Population, last: int) -> list[Individual]:
         finite = crowding is not None and math.isfinite(crowding)
         rank = entry.get("rank")
         population.append(
-            entry.data["one"].model_copy(
+            entry.data["individual"].model_copy(
                 update={
                     "rank": int(rank) if rank is not None else last,
                     "crowding": float(crowding) if finite else None,
                 }
             )
         )
-    return sorted(population, key=lambda one: (*standing(one, last), one.id))
+    return sorted(population, key=lambda individual: (*standing(individual, last), individual.id))
 
 
-def standing(one: Individual, last: int) -> tuple[bool, float, int, float]:
+def standing(individual: Individual, last: int) -> tuple[bool, float, int, float]:
     """Less is better: trained, feasible, an early front, far from its neighbours.
 
     Args:
-        one: A member of a population.
+        individual: A member of a population.
         last: Rank of one that has none.
     """
-    rank = last if one.rank is None else one.rank
-    return (not one.ok, one.violation, rank, -(math.inf if one.crowding is None else one.crowding))
+    rank = last if individual.rank is None else individual.rank
+    return (
+        not individual.ok,
+        individual.violation,
+        rank,
+        -(math.inf if individual.crowding is None else individual.crowding),
+    )

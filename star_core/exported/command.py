@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 import star_core
-from star_core.analysis import units
+from star_core import units
 from star_core.config import Training
 from star_core.exported.folder import check_free, export_model, sha256_of
 from star_core.exported.manifest import PROGRAM, Manifest, Origin, Program, tokens_of

@@ -35,7 +35,7 @@ class Exported:
     """An exported model, loaded.
 
     Attributes:
-        manifest: What it is.
+        manifest: Description of the model.
         model: Ready to be used, in float32.
     """
 
@@ -46,10 +46,10 @@ class Exported:
         """What the model writes behind a text, up to the end of a document.
 
         Args:
-            text: In front; empty: the beginning of a document.
+            text: Text to continue; empty: the beginning of a document.
             new_tokens: The most to write, in bytes.
             temperature: 0 takes the likeliest byte each time; above, samples.
-            seed: Of the samples.
+            seed: Seed of the sampling.
 
         Raises:
             DataError: The model's tokens are no text; use ``model.generate`` with token ids.
@@ -79,12 +79,12 @@ def export_model(folder: Path, manifest: Manifest, weights: Path, program: bytes
 
     Args:
         folder: It must be empty or not be there.
-        manifest: What is in it.
-        weights: Their file, which is copied.
+        manifest: Description of the model, stored in the folder.
+        weights: File of the weights, which is copied.
         program: Content of the exported program; the manifest describes it.
 
     Raises:
-        ConfigError: The folder holds something, or is none.
+        ConfigError: The folder is not empty, or is not a folder.
         StoreError: It cannot be written, or the weights are not the manifest's.
     """
     folder = Path(os.path.abspath(folder))
@@ -118,7 +118,7 @@ def check_free(folder: Path) -> None:
     """Raises ``ConfigError`` if a model cannot be exported to this folder, because there is something."""
     if not folder.exists() and not folder.is_symlink():
         return
-    found = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else None
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else None
     if found or found is None or folder.is_symlink():
         raise ConfigError(
             "a model is exported to a new or empty folder",
@@ -133,7 +133,7 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
 
     Args:
         folder: As ``star export`` wrote it.
-        device: Of torch; the CPU by default.
+        device: Torch device; the CPU by default.
 
     Raises:
         StoreError: A file is missing, malformed, changed, or of another version.

@@ -11,10 +11,10 @@ from star_core.compiler import compile_genome
 from star_core.datasets.byte_tokens import is_byte_corpus
 from star_core.errors import StarError, StoreError
 from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import MAX_GROUPS
 from star_core.population.individual import Digest, Record
 from star_core.population.sealed import Sealed
 from star_core.semantics import MODEL
+from star_core.vocabulary.tables import MAX_GROUPS
 
 GENOME, WEIGHTS, PROGRAM, GUIDE = "genome.json", "weights.safetensors", "program.pt2", "README.md"
 EXPORT_AGAIN = "export it again: star export RUN NAME --to FOLDER"

@@ -21,8 +21,8 @@ from star_core.genome.class_genome import (
     class_text,
     parse_class,
 )
-from star_core.genome.operator import LIVClass
-from star_core.genome.tables import (
+from star_core.vocabulary.operator import LIVClass
+from star_core.vocabulary.tables import (
     BACKBONE_GENES,
     GENES_PER_LIV,
     MAX_DEPTH,

@@ -15,9 +15,10 @@ from functools import lru_cache
 
 from star_core.errors import GenomeError
 from star_core.genome.class_names import OWN_FEATURIZER, own_class
-from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import LIVClass, OperatorGenome
-from star_core.genome.tables import (
+from star_core.structures.base import structure_of
+from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
+from star_core.vocabulary.operator import LIVClass, OperatorGenome
+from star_core.vocabulary.tables import (
     FEATURIZER_GENES,
     FEATURIZERS,
     OPERATOR_GENES,
@@ -27,7 +28,6 @@ from star_core.genome.tables import (
     read_allele,
     write_allele,
 )
-from star_core.structures.base import structure_of
 
 OPERATOR_PART, GROUP_PART = len(OPERATOR_GENES) - 1, len(FEATURIZER_GENES)
 CLASS_GENES: tuple[tuple[str, Gene], ...] = tuple(("", gene) for gene in OPERATOR_GENES[1:]) + tuple(

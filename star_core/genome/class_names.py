@@ -12,9 +12,9 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
-from star_core.genome.featurizer import FeaturizerGenome
-from star_core.genome.operator import LIVClass, OperatorGenome, class_table
-from star_core.genome.tables import ALPHABET, FEATURIZERS, Nonlinearity, TokenMixing
+from star_core.vocabulary.featurizer import FeaturizerGenome
+from star_core.vocabulary.operator import LIVClass, OperatorGenome, class_table
+from star_core.vocabulary.tables import ALPHABET, FEATURIZERS, Nonlinearity, TokenMixing
 
 OWN_FEATURIZER = 0
 """First digit of an operator genome whose feature groups no featurizer class makes."""

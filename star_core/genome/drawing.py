@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from star_core.errors import GenomeError
+from star_core.genome.alphabet import Alphabet
 from star_core.genome.backbone import LIV, Genome, place_of
-from star_core.genome.operator import LIVClass
 from star_core.genome.sharing import NOTHING_SHARED, can_reuse, shared_roles
-from star_core.genome.tables import GENES_PER_LIV, write_allele
-
-if TYPE_CHECKING:
-    from star_core.genome.space import SearchSpace
+from star_core.vocabulary.operator import LIVClass
+from star_core.vocabulary.tables import GENES_PER_LIV, write_allele
 
 
 class Drawing:
@@ -23,9 +20,9 @@ class Drawing:
     order of depth, and agree by construction.
     """
 
-    def __init__(self, space: SearchSpace, table: tuple[LIVClass, ...] = ()) -> None:
+    def __init__(self, alphabet: Alphabet, table: tuple[LIVClass, ...] = ()) -> None:
         self.table = table
-        self.space = space.with_table(table)
+        self.alphabet = alphabet.with_table(table)
         self.livs: list[LIV] = []
         self._owner: dict[int, int] = {}
 
@@ -43,7 +40,7 @@ class Drawing:
         """Feature-sharing strategies valid for the next LIV in this group; never empty (1 is in it)."""
         return tuple(
             strategy
-            for strategy in self.space.alleles(liv_class, 4)
+            for strategy in self.alphabet.alleles(liv_class, 4)
             if self._fits(LIV(liv_class, feature_group=group, feature_strategy=strategy))
         )
 
@@ -51,26 +48,26 @@ class Drawing:
         """Feature-sharing groups in which ``liv``'s strategy is valid; may be empty."""
         return tuple(
             group
-            for group in self.space.alleles(liv.liv_class, 3)
+            for group in self.alphabet.alleles(liv.liv_class, 3)
             if self._fits(LIV(liv.liv_class, feature_group=group, feature_strategy=liv.feature_strategy))
         )
 
     def owner_name(self, group: int) -> str:
         """Class name of the LIV that owns a sharing group."""
-        return self.space.classes[self._owner[group]].name
+        return self.alphabet.classes[self._owner[group]].name
 
     def _fits(self, liv: LIV) -> bool:
         owner = self._owner.get(liv.feature_group)
         if liv.feature_strategy == NOTHING_SHARED or owner is None:
             return True
-        classes = self.space.classes
+        classes = self.alphabet.classes
         return can_reuse(classes[owner], classes[liv.liv_class], shared_roles(liv, classes))
 
     def problems(self, index: int, liv: LIV) -> Iterator[tuple[int, GenomeError]]:
         """Invalid genes of ``liv`` as the next LIV: (gene, error)."""
-        if liv.liv_class not in self.space.classes:
+        if liv.liv_class not in self.alphabet.classes:
             listed = [
-                f"{write_allele(number)} ({entry.name})" for number, entry in self.space.classes.items()
+                f"{write_allele(number)} ({entry.name})" for number, entry in self.alphabet.classes.items()
             ]
             yield (
                 0,
@@ -78,18 +75,18 @@ class Drawing:
                     index,
                     0,
                     liv,
-                    f"not an LIV class of the space {self.space.name!r}",
+                    f"not an LIV class of the space {self.alphabet.name!r}",
                     f"use one of {', '.join(listed)}",
                 ),
             )
             return
         for gene in (1, 2, 3):
-            valid = self.space.alleles(liv.liv_class, gene)
+            valid = self.alphabet.alleles(liv.liv_class, gene)
             if list(liv)[gene] not in valid:
-                rule = f"an integer from 1 to {valid[-1]} in the space {self.space.name!r}"
+                rule = f"an integer from 1 to {valid[-1]} in the space {self.alphabet.name!r}"
                 yield gene, self._error(index, gene, liv, rule, f"use {valid[-1]}")
-        name = self.space.classes[liv.liv_class].name
-        valid = self.space.alleles(liv.liv_class, 4)
+        name = self.alphabet.classes[liv.liv_class].name
+        valid = self.alphabet.alleles(liv.liv_class, 4)
         if liv.feature_strategy not in valid:
             rule = f"{name} has the feature-sharing strategies 1 to {valid[-1]}"
             yield 4, self._error(index, 4, liv, rule, f"use {valid[-1]}")

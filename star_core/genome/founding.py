@@ -12,7 +12,7 @@ from star_core.genome.canonical import canonical
 from star_core.genome.class_genome import class_of
 from star_core.genome.class_names import named_classes, own_class
 from star_core.genome.lower_levels import compose
-from star_core.genome.operator import LIVClass, class_table
+from star_core.vocabulary.operator import LIVClass, class_table
 
 
 def sampled_table(size: int, novelty: float, rng: np.random.Generator) -> tuple[LIVClass, ...]:
@@ -38,7 +38,7 @@ def adopted(genome: Genome, size: int) -> Genome:
     """The genome with ``size`` classes of its own: those it uses first, then the first named ones it lacks.
 
     Raises:
-        GenomeError: It uses more.
+        GenomeError: The genome uses more than ``size`` classes.
     """
     if len(genome.table) == size:
         return genome

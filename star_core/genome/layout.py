@@ -21,7 +21,7 @@ from star_core.genome.class_genome import (
     OPERATOR_PART,
     class_place,
 )
-from star_core.genome.tables import BACKBONE_GENES, GENES_PER_LIV
+from star_core.vocabulary.tables import BACKBONE_GENES, GENES_PER_LIV
 
 Vector = npt.NDArray[np.int64]
 NO_LIV = 0

@@ -1,7 +1,7 @@
 """Which classes the preset ``full`` admits, gene by gene: what those before allow the next one.
 
 Sampling, validation and repair of a class all go through its integers once and in their order, so that they
-agree by construction. What is valid is in ``admitted.py``.
+agree by construction. What is valid is in ``class_alleles.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from star_core.genome.admitted import (
+from star_core.genome.class_alleles import (
     EXPANSION,
     Alleles,
     admits,
@@ -28,9 +28,9 @@ from star_core.genome.class_genome import (
     OPERATOR_PART,
     alleles_of,
 )
-from star_core.genome.operator import LIVClass, OperatorGenome
-from star_core.genome.tables import TokenMixing, write_allele
 from star_core.structures.base import structure_of
+from star_core.vocabulary.operator import LIVClass, OperatorGenome
+from star_core.vocabulary.tables import TokenMixing, write_allele
 
 
 @dataclass(frozen=True, slots=True)

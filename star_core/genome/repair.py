@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from star_core.genome.alphabet import Alphabet
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.class_genome import alleles_of, class_of
 from star_core.genome.drawing import Drawing
 from star_core.genome.lower_levels import ClassDrawing, compose, faults
-from star_core.genome.operator import LIVClass
-from star_core.genome.space import Change, SearchSpace
-from star_core.genome.tables import GENES_PER_LIV
+from star_core.genome.validity import problems
+from star_core.vocabulary.operator import LIVClass
+from star_core.vocabulary.tables import GENES_PER_LIV
 
 
-def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tuple[Genome, list[Change]]:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One repaired position: index into the vector, old and new allele, the rule that was broken."""
+
+    position: int
+    old: int
+    new: int
+    rule: str
+
+
+def repair(space: Alphabet, genome: Genome, rng: np.random.Generator) -> tuple[Genome, list[Change]]:
     """Re-samples every invalid position uniformly over what is valid there.
 
     Goes through the genome's own classes first, if the space wants some, and then through the LIVs in
@@ -29,7 +42,7 @@ def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tupl
         GenomeError: The genome brings another number of classes than the space wants.
     """
     if len(genome.table) != space.own_classes:
-        space.validate(genome)
+        raise next(problems(space, genome))
     mended = [repaired_class(entry, rng) for entry in genome.table]
     drawn = Drawing(space, tuple(entry for entry, _ in mended))
     changes = {
@@ -37,16 +50,16 @@ def repair(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> tupl
         for number, (_, changed) in enumerate(mended)
         for offset, old, new, rule in changed
     }
-    space = drawn.space
+    alphabet = drawn.alphabet
     for index, liv in enumerate(genome.livs):
         while problem := next(drawn.problems(index, liv), None):
             gene, error = problem
-            choices = space.alleles(liv.liv_class, gene) if gene < 3 else ()
+            choices = alphabet.alleles(liv.liv_class, gene) if gene < 3 else ()
             if gene == 3:
-                in_range = liv.feature_group in space.alleles(liv.liv_class, 3)
-                known = liv.feature_strategy in space.alleles(liv.liv_class, 4)
+                in_range = liv.feature_group in alphabet.alleles(liv.liv_class, 3)
+                known = liv.feature_strategy in alphabet.alleles(liv.liv_class, 4)
                 choices = drawn.groups(liv) if known else ()
-                choices = choices if choices or in_range else space.alleles(liv.liv_class, 3)
+                choices = choices if choices or in_range else alphabet.alleles(liv.liv_class, 3)
             if not choices:
                 gene, choices = 4, drawn.strategies(liv.liv_class, liv.feature_group)
             genes = list(liv)

@@ -13,7 +13,7 @@ from star_core.errors import GenomeError, nearest
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.canonical import canonical
 from star_core.genome.sharing import NOTHING_SHARED
-from star_core.genome.tables import MAX_DEPTH, MAX_GROUPS
+from star_core.vocabulary.tables import MAX_DEPTH, MAX_GROUPS
 
 Place = tuple[int, int]
 """Which LIV of the original, and which copy of it."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from star_core.genome.backbone import LIV, Genome
-from star_core.genome.operator import LIVClass
-from star_core.genome.tables import ROLES
 from star_core.structures.base import structure_of
+from star_core.vocabulary.operator import LIVClass
+from star_core.vocabulary.tables import ROLES
 
 NOTHING_SHARED = 1
 

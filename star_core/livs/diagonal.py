@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import torch
 
-from star_core.genome.tables import TokenMixing
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.rotary import Positions
+from star_core.vocabulary.tables import TokenMixing
 
 
 @register(TokenMixing.DIAGONAL)

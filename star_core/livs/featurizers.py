@@ -14,11 +14,11 @@ from torch import nn
 from torch.nn import functional
 
 from star_core.architecture import FeatureGroup
-from star_core.genome.tables import ChannelMixing, Sparsity, TokenMixing
 from star_core.livs.channel_map import channel_map, spread
 from star_core.livs.long_filter import modal_filter
 from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.short_filter import short_filter, short_filter_step
+from star_core.vocabulary.tables import ChannelMixing, Sparsity, TokenMixing
 
 
 class Featurizer(nn.Module):

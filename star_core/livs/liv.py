@@ -79,7 +79,7 @@ class LIV(nn.Module):
         self._sparse: list[_Computed] = []
 
     def connect(self, layers: Sequence[LIV]) -> None:
-        """Looks up the featurizers it computes with, its own and those of earlier layers.
+        """Looks up the featurizers that the layer computes with, its own and those of earlier layers.
 
         They are kept outside of torch's registry: every weight is registered once, with its owner.
         """
@@ -93,8 +93,8 @@ class LIV(nn.Module):
                 window = StateKey(index, branch, f"{role}.window") if featurizer.is_windowed else None
                 history = StateKey(index, branch, role) if role in histories else None
                 self._computed.append(_Computed(FeatureKey(index, branch, role), featurizer, window, history))
-        self._dense = [one for one in self._computed if one.featurizer.is_dense]
-        self._sparse = [one for one in self._computed if not one.featurizer.is_dense]
+        self._dense = [group for group in self._computed if group.featurizer.is_dense]
+        self._sparse = [group for group in self._computed if not group.featurizer.is_dense]
 
     def featurizer(self, branch: int, role: str) -> Featurizer:
         """One of the featurizers whose weights this layer owns."""
@@ -107,14 +107,16 @@ class LIV(nn.Module):
     def forward(self, x_BLD: torch.Tensor, run: ForwardPass) -> torch.Tensor:
         """The layer's contribution to the residual stream, (B, L, D)."""
         h_BLD = projection_input(rms_norm(x_BLD, self.norm))
-        dense = projections(h_BLD, [one.featurizer.projection for one in self._dense])
+        dense = projections(h_BLD, [group.featurizer.projection for group in self._dense])
         projected: dict[FeatureKey, torch.Tensor | None] = dict(
-            zip((one.key for one in self._dense), dense, strict=True)
+            zip((group.key for group in self._dense), dense, strict=True)
         )
-        for one in self._sparse:
-            projected[one.key] = one.featurizer.project(h_BLD)
+        for group in self._sparse:
+            projected[group.key] = group.featurizer.project(h_BLD)
         with full_precision(h_BLD):
-            computed = {one.key: self._feature(one, projected[one.key], run) for one in self._computed}
+            computed = {
+                group.key: self._feature(group, projected[group.key], run) for group in self._computed
+            }
             run.offer(computed)
             y_BLE = self._mix(self._branches[0], computed, run)
             if len(self._branches) == 2:
@@ -122,14 +124,14 @@ class LIV(nn.Module):
         y_BLE = y_BLE if y_BLE.dtype == h_BLD.dtype else y_BLE.to(h_BLD.dtype)
         return gather(y_BLE, self.output_scale) if self._diagonal else channel_map(y_BLE, self.output)
 
-    def _feature(self, one: _Computed, x_BLS: torch.Tensor | None, run: ForwardPass) -> torch.Tensor:
+    def _feature(self, group: _Computed, x_BLS: torch.Tensor | None, run: ForwardPass) -> torch.Tensor:
         held = run.held
-        window = None if one.window is None or held is None else held[one.window]
-        feature, window = one.featurizer(x_BLS, window, run.form is Form.STEP)
-        feature = self.mixer.prepare(one.key.role, feature, run.positions)
-        if one.window is not None and held is not None and window is not None:
-            run.updates[one.window] = window
-        return feature if one.history is None else run.append(one.history, feature)
+        window = None if group.window is None or held is None else held[group.window]
+        feature, window = group.featurizer(x_BLS, window, run.form is Form.STEP)
+        feature = self.mixer.prepare(group.key.role, feature, run.positions)
+        if group.window is not None and held is not None and window is not None:
+            run.updates[group.window] = window
+        return feature if group.history is None else run.append(group.history, feature)
 
     def _mix(
         self, branch: _Branch, computed: Mapping[FeatureKey, torch.Tensor], run: ForwardPass

@@ -20,7 +20,6 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from star_core.architecture import Layer
-from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
 from star_core.livs.band import band_mask, key_blocks, query_blocks, unblock, with_window
 from star_core.livs.linear_attention import (
     linear_attention,
@@ -32,6 +31,7 @@ from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.precision import attention_input
 from star_core.livs.rotary import Positions
 from star_core.structures.low_rank import WINDOW, is_recurrent
+from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
 
 ROWS = 256
 """Rows of T in memory at a time, where its scores have a pointwise nonlinearity."""

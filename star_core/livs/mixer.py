@@ -13,8 +13,8 @@ import torch
 
 from star_core.architecture import Layer
 from star_core.errors import ConfigError, nearest
-from star_core.genome.tables import TokenMixing
 from star_core.livs.rotary import Positions
+from star_core.vocabulary.tables import TokenMixing
 
 Features = Mapping[str, torch.Tensor]
 """Feature groups by role: ``C``, ``B``, ``V`` as (B, L, heads, channels), ``A`` as (B, L, heads, 1),

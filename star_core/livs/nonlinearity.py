@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from star_core.genome.tables import Nonlinearity
+from star_core.vocabulary.tables import Nonlinearity
 
 
 def nonlinearity(allele: Nonlinearity, x: torch.Tensor) -> torch.Tensor:

@@ -17,10 +17,10 @@ import math
 
 import torch
 
-from star_core.genome.tables import TokenMixing
 from star_core.livs.chunks import carry, chunks, decays, unchunk
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
+from star_core.vocabulary.tables import TokenMixing
 
 CHUNK = 32
 """Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional
 
 from star_core.architecture import Layer
-from star_core.genome.tables import Sparsity, TokenMixing
 from star_core.livs.long_filter import advance, carry_out, convolve, response
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
 from star_core.livs.short_filter import short_filter, short_filter_step
+from star_core.vocabulary.tables import Sparsity, TokenMixing
 
 
 @register(TokenMixing.TOEPLITZ)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from star_core.errors import StarError
-from star_core.measurement.machine import cores
+from star_core.machine import cores
 
 _SHARED = Path("/tmp")
 LOCK = (_SHARED if _SHARED.is_dir() else Path(tempfile.gettempdir())) / "star-measurement.lock"

@@ -50,7 +50,7 @@ class Session:
     Args:
         architecture: What is built. Its weights are random: they change no cost.
         conditions: Lengths and repeats.
-        device: Where.
+        device: Device to run on.
     """
 
     def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
@@ -125,7 +125,7 @@ def begin(
         twin: The same genome at a small width. It runs first, so that libraries have loaded what they load
             at first use.
         conditions: Lengths.
-        device: Where.
+        device: Device to run on.
     """
     short = replace(conditions, vocab_size=twin.vocab_size, prompt=_SHORT, context=_SHORT)
     _exercise(Session(twin, short, device))

@@ -12,7 +12,7 @@ from star_core.errors import StarError
 from star_core.evaluation import Evaluation, Job
 from star_core.genome.space import CLASS_TABLE
 from star_core.objectives.latency import DEVICE
-from star_core.training.worker import CandidatePool
+from star_core.training.processes.pool import CandidatePool
 
 DEADLINE_SECONDS = 900.0
 _NO_KEY = "0" * 64

@@ -8,17 +8,17 @@ import time
 import torch
 
 from star_core.architecture import Architecture
+from star_core.compiler import job_architecture, planned_architecture
 from star_core.config import Model
 from star_core.errors import ConfigError, GenomeError
 from star_core.evaluation import Evaluation, Job
+from star_core.machine import fingerprint
 from star_core.measurement import floor
 from star_core.measurement.alone import Load, one_at_a_time, pin
 from star_core.measurement.device import Device
 from star_core.measurement.inference import Conditions, Session, begin
-from star_core.measurement.machine import fingerprint
 from star_core.measurement.timing import Timing
-from star_core.training.compiled import as_planned, compiled
-from star_core.training.outcome import now
+from star_core.training.processes.outcome import now
 
 TWIN_WIDTH = 16
 """Channels of the small model that runs first."""
@@ -44,7 +44,7 @@ def measure(job: Job) -> Evaluation:
         StarError: Another measurement does not end.
     """
     conditions, recipe = Conditions(**job.settings), job.training
-    architecture = as_planned(job, conditions.vocab_size, "measurement")
+    architecture = planned_architecture(job, conditions.vocab_size, "measurement")
     machine = fingerprint(recipe.accelerator, recipe.threads)
     began = time.perf_counter()
     with one_at_a_time():
@@ -82,29 +82,29 @@ def _times(session: Session, most: int) -> dict[str, float]:
         before = Load.now()
         times = {"prefill_seconds": session.prefill_time(), "decode_seconds_per_token": session.decode_time()}
         load = before.of_others()
-        disturbed = max(one.disturbed for one in times.values())
+        disturbed = max(timing.disturbed for timing in times.values())
         rounds.append((disturbed, load, times))
         if not disturbed and load <= OTHERS * (os.cpu_count() or 1):
             break
-    disturbed, load, times = min(rounds, key=lambda one: one[:2])
+    disturbed, load, times = min(rounds, key=lambda measured: measured[:2])
     metrics = {"disturbed": disturbed, "other_load": load}
-    for name, one in times.items():
-        metrics.update(_statistics(name, one))
+    for name, timing in times.items():
+        metrics.update(_statistics(name, timing))
     return metrics
 
 
-def _statistics(name: str, one: Timing) -> dict[str, float]:
+def _statistics(name: str, timing: Timing) -> dict[str, float]:
     return {
-        name: one.median,
-        f"{name}_spread": one.spread,
-        f"{name}_low": one.low,
-        f"{name}_high": one.high,
+        name: timing.median,
+        f"{name}_spread": timing.spread,
+        f"{name}_low": timing.low,
+        f"{name}_high": timing.high,
     }
 
 
 def _twin(job: Job, architecture: Architecture) -> Architecture:
     """The genome at a small width, or as it is where it cannot be built so small."""
     try:
-        return compiled(job, architecture.vocab_size, Model(width=min(TWIN_WIDTH, job.model.width)))
+        return job_architecture(job, architecture.vocab_size, Model(width=min(TWIN_WIDTH, job.model.width)))
     except (ConfigError, GenomeError):
         return architecture

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from star_core.analysis import units
+from star_core import units
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.evaluation import Evaluation

@@ -27,7 +27,9 @@ def settings(params: Params, vocab_size: int) -> dict[str, Any]:
     }
 
 
-DEVICE = Probe("star_core.measurement.probe:measure", settings, alone=True)
+DEVICE = Probe(
+    "star_core.measurement.probe:measure", settings, alone=True, name="star_core.measurement.probe:measure"
+)
 
 
 def prefill(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:

@@ -22,7 +22,8 @@ def settings(params: Params, vocab_size: int) -> dict[str, Any]:
     return {"recipe": recipe.model_dump(mode="json", exclude=exclude)}
 
 
-TASKS = Probe("star_core.training.mad:probe", settings, alone=False)
+# The name is where the function stood when first results were stored.
+TASKS = Probe("star_core.mad.probe:probe", settings, alone=False, name="star_core.training.mad:probe")
 
 
 def measure(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:

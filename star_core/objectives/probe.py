@@ -9,8 +9,8 @@ from typing import Any
 from star_core import semantics
 from star_core.config import Params, digest_json
 from star_core.errors import StarError
-from star_core.evaluation import Job, machine_fingerprint
-from star_core.measurement.machine import fingerprint
+from star_core.evaluation import Job
+from star_core.machine import fingerprint, machine_fingerprint
 
 SPREAD = "_spread"
 """Behind the name of a metric: the relative standard deviation of its repeats."""
@@ -27,11 +27,14 @@ class Probe:
             architecture and the machine; the target finds them in ``job.settings``.
         alone: Whether nothing else should run on the machine meanwhile, because what is measured depends on
             the very machine: its result is then used on no other.
+        name: Under which its results are stored; it has to stay when ``target`` moves, or what was measured
+            is not found again. ``None``: the target.
     """
 
     target: str
     settings: Callable[[Params, int], Mapping[str, Any]]
     alone: bool
+    name: str | None = None
 
     def job(self, training: Job, params: Params, vocab_size: int) -> Job:
         """The job that measures the candidate which ``training`` would train.
@@ -42,7 +45,7 @@ class Probe:
         settings, recipe = dict(self.settings(params, vocab_size)), params.training
         machine = fingerprint(recipe.accelerator, recipe.threads)
         content = {
-            "probe": self.target,
+            "probe": self.name or self.target,
             "settings": settings,
             "architecture": training.digest,
             "semantics": semantics.MODEL,
@@ -65,7 +68,7 @@ def probed(metrics: Mapping[str, float], name: str) -> float:
     """A metric that a probe has measured.
 
     Raises:
-        StarError: It has not run.
+        StarError: The probe has not run for this candidate.
     """
     if name not in metrics:
         raise StarError(

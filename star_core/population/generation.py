@@ -82,13 +82,17 @@ class Generation(Sealed):
     def born(self) -> tuple[Individual, ...]:
         """Individuals evaluated in this generation, in the order they were made."""
         both = (*self.population, *self.rejected)
-        own = (one for one in both if self.is_fork or one.born == self.index)
-        return tuple(sorted(own, key=lambda one: (len(one.id), one.id)))
+        own = (individual for individual in both if self.is_fork or individual.born == self.index)
+        return tuple(sorted(own, key=lambda individual: (len(individual.id), individual.id)))
 
     @property
     def front(self) -> tuple[Individual, ...]:
         """Feasible, successfully trained individuals that none of the population dominates."""
-        return tuple(one for one in self.population if one.rank == 0 and one.ok and one.violation == 0)
+        return tuple(
+            individual
+            for individual in self.population
+            if individual.rank == 0 and individual.ok and individual.violation == 0
+        )
 
     def params(self) -> Params:
         """The parameters it was made with (those that do not matter to it at their defaults)."""
@@ -149,23 +153,27 @@ def check_individuals(generation: Generation, place: str, fix: str) -> None:
     params = generation.params()
     wanted = {*params.objectives.selected, *params.objectives.constraints}
     seen: set[str] = set()
-    for one in (*generation.population, *generation.rejected):
-        here = f"{place}, individual {one.id}"
+    for individual in (*generation.population, *generation.rejected):
+        here = f"{place}, individual {individual.id}"
         try:
-            genome = Genome.parse(one.genome)
+            genome = Genome.parse(individual.genome)
         except StarError as error:
             raise error.at(here) from None
-        missing = wanted ^ set(one.objectives)
-        unknown = [name for name, value in one.objectives.items() if value is None]
+        missing = wanted ^ set(individual.objectives)
+        unknown = [name for name, value in individual.objectives.items() if value is None]
         for holds, rule, value in (
-            (one.id not in seen, "each individual is there once", one.id),
-            (genome.depth in params.space.depths, f"genomes have {params.space.depth_in_words}", one.genome),
+            (individual.id not in seen, "each individual is there once", individual.id),
+            (
+                genome.depth in params.space.depths,
+                f"genomes have {params.space.depth_in_words}",
+                individual.genome,
+            ),
             (not missing, "it has exactly the run's objectives", sorted(missing)),
-            (not (one.ok and unknown), "a trained individual has all objectives", unknown),
+            (not (individual.ok and unknown), "a trained individual has all objectives", unknown),
         ):
             if not holds:
                 raise StoreError(rule, value=value, place=here, fix=fix)
-        seen.add(one.id)
+        seen.add(individual.id)
 
 
 def stored_generations(run: str, root: str | Path = "data") -> list[Generation]:

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from star_core.config import digest_json
 from star_core.errors import StarError, StoreError
-from star_core.population.files import read_json, write_atomically
 from star_core.population.individual import Record
+from star_core.storage.files import read_json, write_atomically
 
 
 class Sealed(Record):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from star_core.errors import GenomeError
-from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import OperatorGenome
-from star_core.genome.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
+from star_core.vocabulary.operator import OperatorGenome
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
 
 SHORT_FILTER = 4
 """Taps of a featurizer's short causal depthwise convolution (as in Mamba, arXiv 2312.00752)."""

@@ -9,9 +9,6 @@ from __future__ import annotations
 import math
 
 from star_core.errors import GenomeError
-from star_core.genome.featurizer import FeatureGroupGenome
-from star_core.genome.operator import OperatorGenome
-from star_core.genome.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
 from star_core.structures.base import (
     Dimensions,
     FeatureShape,
@@ -22,6 +19,9 @@ from star_core.structures.base import (
     Structure,
     register,
 )
+from star_core.vocabulary.featurizer import FeatureGroupGenome
+from star_core.vocabulary.operator import OperatorGenome
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
 
 WINDOW = 64
 """Tokens that a banded row reads, its own included."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from star_core.errors import GenomeError
-from star_core.genome.featurizer import FeatureGroupGenome
-from star_core.genome.operator import OperatorGenome
-from star_core.genome.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
 from star_core.structures.base import (
     Dimensions,
     FeatureShape,
@@ -16,6 +13,9 @@ from star_core.structures.base import (
     Structure,
     register,
 )
+from star_core.vocabulary.featurizer import FeatureGroupGenome
+from star_core.vocabulary.operator import OperatorGenome
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
 
 
 def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:

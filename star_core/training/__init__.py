@@ -4,7 +4,6 @@ Importing this package does not import torch: the process that runs the search o
 ``star_core.training.fit`` does.
 """
 
-from star_core.training.devices import default_workers
-from star_core.training.worker import CandidatePool, NotStored, PoolClosed
+from star_core.training.processes.pool import CandidatePool, NotStored, PoolClosed
 
-__all__ = ["CandidatePool", "NotStored", "PoolClosed", "default_workers"]
+__all__ = ["CandidatePool", "NotStored", "PoolClosed"]

@@ -15,9 +15,9 @@ from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
 from star_core.errors import StarError, StoreError
 from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import MAX_GROUPS
-from star_core.population.files import write_atomically
-from star_core.population.weights import FORMAT, read_metadata
+from star_core.storage.files import write_atomically
+from star_core.storage.weights import FORMAT, read_metadata
+from star_core.vocabulary.tables import MAX_GROUPS
 
 VERSION = "1"
 

@@ -16,16 +16,17 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from star_core.architecture import Architecture
+from star_core.compiler import planned_architecture
 from star_core.config import Training
 from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import DataError
-from star_core.evaluation import Evaluation, Job, machine_fingerprint
+from star_core.evaluation import Evaluation, Job
+from star_core.machine import machine_fingerprint
 from star_core.models import build_model
 from star_core.training.checkpoint import save_checkpoint
-from star_core.training.compiled import as_planned
 from star_core.training.data import TokenModule
 from star_core.training.module import LanguageModelTraining
-from star_core.training.outcome import Diverged, failed, now
+from star_core.training.processes.outcome import Diverged, failed, now
 from star_core.training.state import TrainingState, read_state
 
 _PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -124,7 +125,7 @@ def _open(job: Job) -> tuple[Architecture, TokenData]:
             place=job.data,
             fix="restore that data, or begin a new run",
         )
-    return as_planned(job, data.vocab_size, "generation"), data
+    return planned_architecture(job, data.vocab_size, "generation"), data
 
 
 def configure_torch(recipe: Training) -> None:

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from star_core.config import Training
 from star_core.evaluation import MAX_LOSS
-from star_core.training.outcome import Diverged
+from star_core.training.processes.outcome import Diverged
 from star_core.training.state import TrainingState
 
 FINAL_RATE = 0.1

@@ -55,7 +55,7 @@ class Retrained:
         path = comparison_path(run, purpose, root, scaled)
         again = f"star retrain {run}" + ("" if scaled is None else " --width W --depth D")
         if not path.exists():
-            others = ", ".join(sorted(one.stem for one in path.parent.glob("*.json"))) if scaled else ""
+            others = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) if scaled else ""
             raise StoreError(
                 "this run has no retrained weights" + (" of that size" if scaled else ""),
                 value=scaled or run,
@@ -100,7 +100,7 @@ class Retrained:
 
         Raises:
             DataError: The prepared corpus is missing or malformed.
-            StoreError: It is another one by now.
+            StoreError: The prepared corpus is not the one they were trained on.
         """
         data = load_tokens(root / "tokens" / self.comparison.run)
         if data.digest != self.comparison.data_digest:
@@ -116,7 +116,7 @@ class Retrained:
         """The file of an entry's weights.
 
         Raises:
-            StoreError: It is named outside of the folder.
+            StoreError: The comparison names a file outside of its folder.
         """
         parts = Path(entry.checkpoint or "").parts
         if not parts or Path(*parts).is_absolute() or ".." in parts:
@@ -154,9 +154,9 @@ class Retrained:
         """The trained model of an entry, found to do what it did when it was trained.
 
         Args:
-            entry: Of the comparison.
+            entry: An entry of the comparison.
             data: The corpus, on whose validation split its loss is measured again.
-            device: Of torch.
+            device: Torch device.
 
         Raises:
             StoreError: As ``load``; or its loss is another: the weights were damaged, or this version

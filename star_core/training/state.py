@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from star_core.population.files import write_atomically
+from star_core.storage.files import write_atomically
 
 FORMAT = "star-training-state"
 MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -15,8 +15,8 @@ from star_core.objectives.base import measure
 from star_core.population.comparison import Comparison, Entry, comparison_path
 from star_core.population.generation import Generation, generation_path
 from star_core.population.individual import Cost, Individual, Origin, Repair
-from star_core.population.store import EvaluationStore
 from star_core.semantics import VERSIONS
+from star_core.storage.evaluations import EvaluationStore
 from tests.evolution.experiments import DATA, evolve, experiment, pretended
 
 ALL = ("perplexity", "parameters", "cache_bytes")
@@ -79,8 +79,8 @@ def evolve_with_a_lost_generation(problem: Problem, generations: int, lost: int)
         parent = made[-1] if made else None
         failing = 256 if index == lost else 0
         assessed = [
-            assess(problem, one, pretended(problem, one.genome, one.digest, failing), DATA)
-            for one in offspring_of(problem, parent)
+            assess(problem, offspring, pretended(problem, offspring.genome, offspring.digest, failing), DATA)
+            for offspring in offspring_of(problem, parent)
         ]
         made.append(select(problem, "lost", parent, assessed, DATA))
     return made
@@ -88,8 +88,8 @@ def evolve_with_a_lost_generation(problem: Problem, generations: int, lost: int)
 
 def store_run(root: Path, generations: list[Generation]) -> None:
     """Writes generation files."""
-    for one in generations:
-        one.write(generation_path(one.run, one.index, root))
+    for generation in generations:
+        generation.write(generation_path(generation.run, generation.index, root))
 
 
 def store_comparison(
@@ -149,10 +149,10 @@ def fill_store(
 ) -> EvaluationStore:
     """An evaluation store that holds every candidate of a run, 2 seconds each."""
     store = EvaluationStore(str(folder))
-    for one in (one for each in generations for one in each.born):
-        made = pretended(problem, one.genome, one.digest, 0 if one.ok else 256)
+    for member in (member for each in generations for member in each.born):
+        made = pretended(problem, member.genome, member.digest, 0 if member.ok else 256)
         evaluation: Evaluation = replace(
-            made, key=one.key, detail="" if one.ok else detail, seconds={"total": 2.0, "training": 1.5}
+            made, key=member.key, detail="" if member.ok else detail, seconds={"total": 2.0, "training": 1.5}
         )
         store.put(evaluation)
     return store

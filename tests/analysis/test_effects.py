@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from star_core.analysis.effects import effects, strongest
-from star_core.analysis.motif_charts import forest
-from star_core.analysis.occurrences import Motif
-from star_core.analysis.results import Results
+from star_core.analysis.drawing.motif_charts import forest
+from star_core.analysis.motifs.effects import effects, strongest
+from star_core.analysis.motifs.occurrences import Motif
+from star_core.analysis.run.results import Results
 from tests.analysis.runs import experiment, generation, individual
 
 PARAMS = experiment(space={"depth": 2}, objectives={"names": ["perplexity", "parameters"]}).params
@@ -25,12 +25,12 @@ def born(index, values, status="ok"):
 
 def test_difference_of_means_by_hand():
     values = [(WITH, 3.0 + 0.1 * k) for k in range(6)] + [(WITHOUT, 5.0 + 0.1 * k) for k in range(6)]
-    found = {one.gene: one for one in effects(results(generation(0, born(0, values))))["perplexity"]}
-    one = found[SOFTMAX]
-    assert (one.holders, one.others) == (6, 6)
-    assert one.difference == pytest.approx(-2.0 / 4.25)
-    assert one.low < one.difference < one.high < 0
-    assert one.clear
+    found = {effect.gene: effect for effect in effects(results(generation(0, born(0, values))))["perplexity"]}
+    effect = found[SOFTMAX]
+    assert (effect.holders, effect.others) == (6, 6)
+    assert effect.difference == pytest.approx(-2.0 / 4.25)
+    assert effect.low < effect.difference < effect.high < 0
+    assert effect.clear
     assert found[Motif("class", ("SA-2",))].difference == pytest.approx(2.0 / 4.25)
 
 
@@ -45,9 +45,9 @@ def test_later_and_better_is_no_effect_of_a_gene():
     )
     late = born(1, [(WITHOUT, 2.0 + 0.01 * k) for k in range(2)] + [(WITH, 2.0 + 0.01 * k) for k in range(9)])
     found = effects(results(generation(0, early), generation(1, late)))["perplexity"]
-    (one,) = (one for one in found if one.gene == SOFTMAX)
-    assert abs(one.difference) < 0.01
-    assert not one.clear
+    (effect,) = (effect for effect in found if effect.gene == SOFTMAX)
+    assert abs(effect.difference) < 0.01
+    assert not effect.clear
 
 
 def test_intervals_cover_what_they_say():
@@ -57,8 +57,8 @@ def test_intervals_cover_what_they_say():
         values += [(WITHOUT, 5.0 + rng.normal()) for _ in range(15)]
         mean = np.mean([value for _, value in values])
         found = effects(results(generation(0, born(0, values))))["perplexity"]
-        (one,) = (one for one in found if one.gene == SOFTMAX)
-        covered += one.low * mean <= -1.0 <= one.high * mean
+        (effect,) = (effect for effect in found if effect.gene == SOFTMAX)
+        covered += effect.low * mean <= -1.0 <= effect.high * mean
     assert 16 <= covered <= 20
 
 
@@ -71,7 +71,7 @@ def test_only_what_was_trained_to_the_end_is_compared():
 def test_the_largest_differences_keep_their_order():
     values = [(WITH, 3.0 + 0.1 * k) for k in range(6)] + [(WITHOUT, 5.0 + 0.1 * k) for k in range(6)]
     found = effects(results(generation(0, born(0, values))))["perplexity"]
-    assert strongest(found, 1) == [min(found, key=lambda one: (-abs(one.difference), one.gene))]
+    assert strongest(found, 1) == [min(found, key=lambda effect: (-abs(effect.difference), effect.gene))]
     drawn = forest(found, "perplexity")
     assert drawn.count("<circle") == len(found) == 2
     assert "−47 %" in drawn

@@ -3,16 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from star_core.analysis.encoding import ABSENT, Encoding
-from star_core.analysis.inheritance import NEW, Inheritance
-from star_core.analysis.lineage import individuals
+from star_core.analysis.motifs.encoding import ABSENT, Encoding
+from star_core.analysis.motifs.inheritance import NEW, Inheritance
+from star_core.analysis.run.lineage import individuals
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
 from tests.analysis.runs import PAPER, evolve, experiment, individual
 
 
 def descent(members):
-    architectures = [compile_genome(Genome.parse(one.genome), PAPER, 32) for one in members]
+    architectures = [compile_genome(Genome.parse(member.genome), PAPER, 32) for member in members]
     return Inheritance.of(members, Encoding.of(architectures).encode(architectures))
 
 
@@ -64,7 +64,7 @@ def test_livs_are_aligned_where_depths_differ():
 def test_alleles_copied_one_by_one_may_have_come_from_any_parent_that_has_them():
     members = [individual("g000-00", "11111-21111"), individual("g000-01", "11111-31111")]
     members.append(individual("g001-00", "11111-31111", parents=("g000-00", "g000-01"), points=(5,)))
-    architectures = [compile_genome(Genome.parse(one.genome), PAPER, 32) for one in members]
+    architectures = [compile_genome(Genome.parse(member.genome), PAPER, 32) for member in members]
     found = Inheritance.of(members, Encoding.of(architectures).encode(architectures), scattered=True)
     (birth,) = found.births
     assert birth.odds[:, 1, 0].tolist() == [0, 0]
@@ -110,7 +110,7 @@ def test_nearly_all_genes_of_a_run_are_explained():
     members = list(individuals(evolve(experiment(evolution={"seed": 4}), 5)).values())
     found = descent(members)
     for birth in found.births:
-        one = members[birth.row]
-        recorded = {*one.origin.mutations, *(repair.position for repair in one.origin.repairs)}
+        member = members[birth.row]
+        recorded = {*member.origin.mutations, *(repair.position for repair in member.origin.repairs)}
         new = set(np.flatnonzero(birth.source.ravel() == NEW).tolist())
         assert new == recorded

@@ -1,8 +1,8 @@
 import pytest
 
-from star_core.analysis.family_tree import family_tree, readable_lineage
-from star_core.analysis.lineage import ancestry, individuals, made_by, mutated_livs, position_name
-from star_core.analysis.tree_layout import NODE, TRUNK, layout
+from star_core.analysis.drawing.family_tree import family_tree, readable_lineage
+from star_core.analysis.drawing.tree_layout import NODE, TRUNK, layout
+from star_core.analysis.run.lineage import ancestry, individuals, made_by, mutated_livs, position_name
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
 from star_core.genome.class_genome import GENES_PER_CLASS
@@ -22,7 +22,7 @@ def family():
 def test_ancestors_are_found_even_if_they_did_not_survive(family):
     lineage = ancestry(["g002-00"], family)
     assert list(lineage.members) == ["g000-00", "g000-01", "g001-00", "g002-00"]
-    assert [[one.id for one in row] for row in lineage.generations] == [
+    assert [[member.id for member in row] for row in lineage.generations] == [
         ["g000-00", "g000-01"],
         ["g001-00"],
         ["g002-00"],

@@ -2,10 +2,18 @@ from dataclasses import replace
 
 import pytest
 
-from star_core.analysis.motifs import Family, Link, Motifs, class_order, class_shares, links, short_name
+from star_core.analysis.motifs.motifs import (
+    Family,
+    Link,
+    Motifs,
+    class_order,
+    class_shares,
+    links,
+    short_name,
+)
 from star_core.compiler import compile_genome
 from star_core.genome import Genome, canonical
-from star_core.genome.operator import class_table
+from star_core.vocabulary.operator import class_table
 from tests.analysis.runs import PAPER
 
 
@@ -50,7 +58,7 @@ def test_an_empty_population_has_no_shares():
 
 def test_classes_are_ordered_by_family_plain_before_differential():
     order = class_order([spec("e1111-91111-71111-a1111-51111-11111")])
-    assert [one.name for one in order] == ["SA-1", "SA-1-Diff", "Rec-1", "Rec-1-Diff", "GConv-1", "GMemless"]
+    assert [liv.name for liv in order] == ["SA-1", "SA-1-Diff", "Rec-1", "Rec-1-Diff", "GConv-1", "GMemless"]
 
 
 def test_families_and_short_names():
@@ -62,7 +70,7 @@ def test_families_and_short_names():
         "gated unit",
     ]
     assert [short_name(classes[index]) for index in (3, 6, 7, 9, 14)] == ["S3", "R2", "C1", "G", "R1d"]
-    assert len({short_name(one) for one in classes.values()}) == len(classes)
+    assert len({short_name(liv_class) for liv_class in classes.values()}) == len(classes)
 
 
 def test_a_class_of_its_own_is_named_by_its_code():

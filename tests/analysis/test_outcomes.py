@@ -1,6 +1,6 @@
-from star_core.analysis import pareto
-from star_core.analysis.outcomes import evaluations, general_rule, has_failed, statuses, total_seconds
-from star_core.population.store import EvaluationStore
+from star_core.analysis.run import pareto
+from star_core.analysis.run.outcomes import evaluations, general_rule, has_failed, statuses, total_seconds
+from star_core.storage.evaluations import EvaluationStore
 from tests.analysis.runs import evolve, experiment, fill_store, generation, individual
 
 
@@ -41,7 +41,7 @@ def test_an_unknown_rule_is_kept():
 def test_seconds_come_from_the_store_and_may_be_missing(tmp_path):
     problem = experiment(evolution={"population": 4})
     generations = evolve(problem, 1)
-    keys = [one.key for each in generations for one in each.born]
+    keys = [member.key for each in generations for member in each.born]
     assert evaluations(keys, None) == {}
     assert evaluations(keys, EvaluationStore(str(tmp_path / "absent"))) == {}
     store = fill_store(tmp_path, problem, generations[:1])

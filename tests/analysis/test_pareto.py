@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from star_core.analysis.pareto import (
+from star_core.analysis.run.pareto import (
     BEST,
     REFERENCE,
     Normalisation,
@@ -39,8 +39,8 @@ def test_the_front_is_found_by_hand():
 @given(points)
 def test_the_front_is_what_the_definition_says(found):
     kept = set(non_dominated(found))
-    for index, one in enumerate(found):
-        assert (index in kept) == (not any(dominates(other, one) for other in found))
+    for index, point in enumerate(found):
+        assert (index in kept) == (not any(dominates(other, point) for other in found))
 
 
 def test_failed_infeasible_and_incomplete_individuals_are_on_no_front():
@@ -52,14 +52,14 @@ def test_failed_infeasible_and_incomplete_individuals_are_on_no_front():
         point("g000-04", 6.0, 9.0),
         point("g000-05", 6.0, 10.0),
     ]
-    assert [one.id for one in front(members, NAMES)] == ["g000-00", "g000-04"]
+    assert [member.id for member in front(members, NAMES)] == ["g000-00", "g000-04"]
 
 
 def test_the_front_of_a_generation_is_the_stored_one():
     problem = experiment(evolution={"seed": 1})
-    for one in evolve(problem, 3):
-        ours = front(one.population, problem.params.objectives.selected)
-        assert {member.id for member in ours} == {member.id for member in one.front}
+    for stored in evolve(problem, 3):
+        ours = front(stored.population, problem.params.objectives.selected)
+        assert {member.id for member in ours} == {member.id for member in stored.front}
 
 
 def test_hypervolume_of_two_points_by_hand():

@@ -1,11 +1,11 @@
 import re
 from dataclasses import replace
 
-from star_core.analysis.charts import Dot, Mark, class_mix, course, scatter, sharing
-from star_core.analysis.colours import DARK_RAMP, LIGHT_RAMP, ramp
-from star_core.analysis.motif_charts import distances, spark
-from star_core.analysis.motifs import Motifs, class_order
-from star_core.analysis.strips import cell_row, strip
+from star_core.analysis.drawing.charts import Dot, Mark, class_mix, course, scatter, sharing
+from star_core.analysis.drawing.colours import DARK_RAMP, LIGHT_RAMP, ramp
+from star_core.analysis.drawing.motif_charts import distances, spark
+from star_core.analysis.drawing.strips import cell_row, strip
+from star_core.analysis.motifs.motifs import Motifs, class_order
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
 from tests.analysis.runs import PAPER

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, kendalltau
 
-from star_core.analysis.rank_correlation import FEWEST, Correlation, correlation, kendall
+from star_core.analysis.run.rank_correlation import FEWEST, Correlation, correlation, kendall
 
 
 @pytest.mark.parametrize(

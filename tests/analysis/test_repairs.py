@@ -2,7 +2,7 @@
 
 import pytest
 
-from star_core.analysis.repairs import Breakage, broken, children_of, course, repaired
+from star_core.analysis.run.repairs import Breakage, broken, children_of, course, repaired
 from star_core.genome import Genome
 from star_core.genome.layout import Layout
 from tests.evolution.experiments import evolve, experiment
@@ -41,13 +41,13 @@ def test_stored_repairs_agree_with_the_children_made_again():
         generations, generations[1:], course(problem.space, generations), strict=False
     ):
         children = children_of(problem, parent)
-        born = [one for one in child.born if one.origin.operator == "variation"]
+        born = [member for member in child.born if member.origin.operator == "variation"]
         assert stored == repaired(problem.space, child.born)
         assert stored.children == len(born) <= len(children)
-        assert stored.invalid == sum(bool(one.origin.repairs) for one in born) > 0
+        assert stored.invalid == sum(bool(member.origin.repairs) for member in born) > 0
         # Whoever was repaired is there as it was before; whoever was not is there as it is.
         before = {str(genome) for genome in children}
-        assert all((one.genome in before) != bool(one.origin.repairs) for one in born)
+        assert all((member.genome in before) != bool(member.origin.repairs) for member in born)
         assert broken(problem.space, children).invalid >= stored.invalid
 
 

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from star_core.analysis.candidates import vocab_size_of
-from star_core.analysis.report import write_report
-from star_core.analysis.results import Results
-from star_core.analysis.wording import headline, trade_off
+from star_core.analysis.report.report import write_report
+from star_core.analysis.report.wording import headline, trade_off
+from star_core.analysis.run.candidates import vocab_size_of
+from star_core.analysis.run.results import Results
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome import Genome
@@ -61,7 +61,7 @@ def main(tmp_path_factory):
     generations = evolve(problem, 3, failing=40)
     store_run(root, generations)
     store_baselines(root, "test", problem, math.log(6.0), math.log(5.0))
-    best = min(generations[-1].front, key=lambda one: one.objectives["perplexity"])
+    best = min(generations[-1].front, key=lambda member: member.objectives["perplexity"])
     longer = {"transformer++": (Genome.parse("-".join(["31111", "91111"] * 4)), 1.2)}
     longer |= {best.id: (Genome.parse(best.genome), 1.1)}
     store_comparison(root, "test", problem, "retrain", longer)
@@ -81,9 +81,9 @@ def test_the_page_is_one_file_that_loads_nothing(page):
 
 
 def test_every_member_of_the_front_and_every_baseline_is_on_the_page(main, page):
-    for one in main[2][-1].front:
-        assert one.genome in page
-        assert one.id in page
+    for member in main[2][-1].front:
+        assert member.genome in page
+        assert member.id in page
     assert "Transformer++" in page
     assert "Striped hybrid" in page
     assert main[2][-1].digest in page
@@ -104,7 +104,7 @@ def test_the_store_adds_times_and_reasons_and_changes_no_numbers(main, tmp_path)
     full = write_report("test", root, tmp_path / "full", store).read_text()
     for name in SIDE_FILES:
         assert (tmp_path / "bare" / name).read_bytes() == (tmp_path / "full" / name).read_bytes()
-    evaluated = len({one.key for each in generations for one in each.born})
+    evaluated = len({member.key for each in generations for member in each.born})
     seconds = 2 * evaluated
     assert f"{seconds // 60} min {seconds % 60:02d} s" in full
     assert "times are not known" in bare
@@ -116,15 +116,15 @@ def test_metrics_are_the_numbers_of_the_run(main, tmp_path):
     root, _, generations = main
     write_report("test", root, tmp_path)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    born = [one for each in generations for one in each.born]
-    best = min(one.objectives["perplexity"] for one in generations[-1].front)
+    born = [member for each in generations for member in each.born]
+    best = min(member.objectives["perplexity"] for member in generations[-1].front)
     assert metrics["best_perplexity"] == best
     assert metrics["bits_per_byte"] == pytest.approx(math.log2(best))
     assert metrics["front_size"] == len(generations[-1].front)
-    assert metrics["evaluated"] == len({one.key for one in born})
-    assert metrics["failed"] == sum(one.status != "ok" for one in born) > 0
-    varied = [one for one in born if one.origin.operator == "variation"]
-    assert metrics["repaired_share"] == sum(bool(one.origin.repairs) for one in varied) / len(varied)
+    assert metrics["evaluated"] == len({member.key for member in born})
+    assert metrics["failed"] == sum(member.status != "ok" for member in born) > 0
+    varied = [member for member in born if member.origin.operator == "variation"]
+    assert metrics["repaired_share"] == sum(bool(member.origin.repairs) for member in varied) / len(varied)
     assert metrics["tokens"] == generations[0].params().training.tokens * metrics["evaluated"]
     assert metrics["baselines"] == {
         "transformer++": pytest.approx(6.0),
@@ -136,10 +136,10 @@ def test_the_curves_are_complete_and_exact(main, tmp_path):
     root, _, generations = main
     write_report("test", root, tmp_path)
     rows = list(csv.DictReader((tmp_path / "fronts.csv").read_text().splitlines()))
-    for one in generations:
-        listed = {row["individual"]: row for row in rows if row["generation"] == str(one.index)}
-        assert set(listed) == {member.id for member in one.front}
-        for member in one.front:
+    for generation in generations:
+        listed = {row["individual"]: row for row in rows if row["generation"] == str(generation.index)}
+        assert set(listed) == {member.id for member in generation.front}
+        for member in generation.front:
             for name, value in member.objectives.items():
                 assert float(listed[member.id][name]) == value
     curve = list(csv.DictReader((tmp_path / "hypervolume.csv").read_text().splitlines()))
@@ -155,18 +155,18 @@ def test_what_was_searched_for_is_on_the_page(page):
 
 
 def test_guard_rails_by_generation_position_and_rule(main, page):
-    born = [one for each in main[2][1:] for one in each.born]
-    varied = [one for one in born if one.origin.operator == "variation"]
-    invalid = sum(bool(one.origin.repairs) for one in varied)
+    born = [member for each in main[2][1:] for member in each.born]
+    varied = [member for member in born if member.origin.operator == "variation"]
+    invalid = sum(bool(member.origin.repairs) for member in varied)
     share = round(100 * invalid / len(varied))
     assert f"{invalid} of {len(varied)} offspring ({share} %) were invalid" in page
-    groups = sum(fix.position % 5 == 3 for one in varied for fix in one.origin.repairs)
-    concerned = sum(any(fix.position % 5 == 3 for fix in one.origin.repairs) for one in varied)
+    groups = sum(fix.position % 5 == 3 for member in varied for fix in member.origin.repairs)
+    concerned = sum(any(fix.position % 5 == 3 for fix in member.origin.repairs) for member in varied)
     row = f'<td>feature group</td><td class="n">{groups}</td><td class="n">{concerned}</td>'
     assert row in page
     for index, generation in enumerate(main[2][1:], 1):
-        own = [one for one in generation.born if one.origin.operator == "variation"]
-        share = round(100 * sum(bool(one.origin.repairs) for one in own) / len(own))
+        own = [member for member in generation.born if member.origin.operator == "variation"]
+        share = round(100 * sum(bool(member.origin.repairs) for member in own) / len(own))
         assert f'<td>{index}</td><td class="n">{len(own)}</td><td class="n">{share} %</td>' in page
 
 
@@ -177,14 +177,14 @@ def test_children_that_were_not_repaired_are_counted_too(tmp_path, repair, said)
     assert said in text
     counted = re.search(r"(\d+) of (\d+) children \(\d+ %\) were invalid", text)
     assert 0 < int(counted[1]) < int(counted[2])
-    assert not any(one.origin.repairs for each in generations for one in each.born)
+    assert not any(member.origin.repairs for each in generations for member in each.born)
 
 
 def test_candidates_that_were_stopped_are_no_failures(tmp_path):
     problem = experiment(evolution={"seed": 1})
     generations = evolve(problem, 1, failing=0)
     last = generations[-1]
-    stopped = [one.model_copy(update={"status": "stopped"}) for one in last.rejected]
+    stopped = [member.model_copy(update={"status": "stopped"}) for member in last.rejected]
     assert stopped
     text = report_of(tmp_path, [generations[0], last.model_copy(update={"rejected": tuple(stopped)})])
     assert f"{len(stopped)} stopped early, 0 failed" in text
@@ -278,7 +278,10 @@ def test_text_of_a_hostile_run_is_escaped(tmp_path):
 
 def test_a_comparison_of_another_corpus_is_left_out(tmp_path):
     problem = experiment(evolution={"population": 4})
-    other = [one.model_copy(update={"data_digest": "e" * 64}) for one in evolve(problem, 0, failing=0)]
+    other = [
+        generation.model_copy(update={"data_digest": "e" * 64})
+        for generation in evolve(problem, 0, failing=0)
+    ]
     store_run(tmp_path, other)
     store_baselines(tmp_path, "test", problem, 1.0, 1.0)
     results = Results.load("test", tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from star_core.analysis.reproduction import Agreement, compare
+from star_core.analysis.run.reproduction import Agreement, compare
 from tests.analysis.runs import generation, individual
 
 
@@ -24,7 +24,7 @@ def test_equal_generations_are_exact():
 def test_on_the_same_type_of_machine_every_bit_counts():
     found = compare(*pair({"objectives": {"perplexity": 10.0 + 1e-12}}), tolerance=0.02)
     assert found.agreement is Agreement.DIFFERENT
-    assert [one.place for one in found.differences] == ["g001-00, objectives.perplexity"]
+    assert [difference.place for difference in found.differences] == ["g001-00, objectives.perplexity"]
 
 
 @pytest.mark.parametrize(("value", "agreement"), [(10.1, "WITHIN_TOLERANCE"), (10.3, "DIFFERENT")])
@@ -50,8 +50,8 @@ def test_nothing_else_may_differ_on_any_machine(changes):
 @pytest.mark.parametrize(("seconds", "agreement"), [(1.25e-3, "WITHIN_TOLERANCE"), (1.5e-3, "DIFFERENT")])
 def test_what_was_measured_with_noise_may_differ_by_it(seconds, agreement):
     def timed(value, noise):
-        one = individual("g001-00", perplexity=10.0, decode_seconds_per_token=value)
-        return generation(1, [one.model_copy(update={"noise": {"decode_seconds_per_token": noise}})])
+        candidate = individual("g001-00", perplexity=10.0, decode_seconds_per_token=value)
+        return generation(1, [candidate.model_copy(update={"noise": {"decode_seconds_per_token": noise}})])
 
     assert compare(timed(1e-3, 0.1), timed(1e-3, 0.1), 0.02).agreement is Agreement.EXACT
     assert compare(timed(1e-3, 0.1), timed(seconds, 0.1), 0.02).agreement is Agreement[agreement]

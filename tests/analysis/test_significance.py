@@ -3,11 +3,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from star_core.analysis.encoding import Encoding
-from star_core.analysis.occurrences import Codebook, Motif, motifs_of
-from star_core.analysis.results import Results
-from star_core.analysis.significance import Tail
-from star_core.analysis.trends import trends
+from star_core.analysis.motifs.encoding import Encoding
+from star_core.analysis.motifs.occurrences import Codebook, Motif, motifs_of
+from star_core.analysis.motifs.significance import Tail
+from star_core.analysis.motifs.trends import trends
+from star_core.analysis.run.results import Results
 from star_core.compiler import compile_genome
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import assess, offspring_of, select
@@ -24,11 +24,11 @@ def searched(score, seed, generations=10, population=12, **evolution):
     rng, made = np.random.default_rng(seed), []
     for _ in range(generations + 1):
         parent, assessed = made[-1] if made else None, []
-        for one in offspring_of(problem, parent):
-            names = [layer.liv_class.name for layer in problem.compile(Genome.parse(one.genome)).layers]
+        for child in offspring_of(problem, parent):
+            names = [layer.liv_class.name for layer in problem.compile(Genome.parse(child.genome)).layers]
             metrics = {"validation_loss": score(names, rng)}
-            done = Evaluation("0" * 64, one.digest, one.genome, "ok", metrics, "", 1, 1, {}, {}, {}, "")
-            assessed.append(assess(problem, one, done, DATA))
+            done = Evaluation("0" * 64, child.digest, child.genome, "ok", metrics, "", 1, 1, {}, {}, {}, "")
+            assessed.append(assess(problem, child, done, DATA))
         made.append(select(problem, "test", parent, assessed, DATA))
     return Results(tuple(made), problem.params, 256, (), (), (), {}, ())
 
@@ -40,9 +40,9 @@ def equal(names, rng):
 @pytest.mark.parametrize("algorithm", ["nsga2", "firefly", "random_search"])
 def test_a_search_among_equals_shows_no_motif_to_be_better(algorithm):
     runs = [searched(equal, seed, 6, 10, algorithm=algorithm) for seed in range(2)]
-    found = [one for results in runs for one in trends(results)]
+    found = [trend for results in runs for trend in trends(results)]
     assert len(found) > 25
-    assert not any(one.significant for one in found)
+    assert not any(trend.significant for trend in found)
 
 
 def test_what_is_selected_for_is_found():
@@ -50,10 +50,10 @@ def test_what_is_selected_for_is_found():
         return 3 - 0.1 * names.count("GMemless") + float(rng.normal(0, 0.01))
 
     found = trends(searched(score, 1))
-    sure = [one for one in found if one.significant]
-    (gated,) = (one for one in sure if one.motif == Motif("class", ("GMemless",)))
+    sure = [trend for trend in found if trend.significant]
+    (gated,) = (trend for trend in sure if trend.motif == Motif("class", ("GMemless",)))
     assert gated.change > 0.4
-    assert all({"GMemless", "gated unit"} & set(one.motif.parts) for one in sure if one.change > 0)
+    assert all({"GMemless", "gated unit"} & set(trend.motif.parts) for trend in sure if trend.change > 0)
 
 
 def test_the_same_run_gives_the_same_rates():

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from star_core.analysis.snapshot import SHOWN, data_uri, snapshots
+from star_core.analysis.report.snapshot import SHOWN, data_uri, snapshots
 from star_core.population.comparison import Entry
 from star_core.population.individual import Cost
 from tests.analysis.runs import generation, individual
@@ -69,7 +69,7 @@ def test_a_large_population_is_drawn_in_part_and_its_front_always():
         individual(f"g001-{slot:02d}", **values(50.0 + slot, 4000 + slot, 64)) for slot in range(2 * SHOWN)
     ]
     best = many[-1].model_copy(update={"rank": 0})
-    others = [one.model_copy(update={"rank": 1}) for one in many[:-1]]
+    others = [member.model_copy(update={"rank": 1}) for member in many[:-1]]
     (_, picture), *_ = snapshots(generation(1, [*others, best]))
     assert picture.count("<title>g001-") == SHOWN
     assert f"<title>{best.id}</title>" in picture

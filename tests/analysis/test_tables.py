@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from star_core.analysis.tables import front_table
+from star_core.analysis.terminal.front_table import front_table
 from star_core.population.comparison import comparison_path, read_comparison
 from tests.analysis.runs import evolve, experiment, store_baselines
 
@@ -25,9 +25,9 @@ def test_the_table_fits_and_cuts_nothing(tmp_path, depth, width):
     assert max(map(len, text.splitlines())) <= width
     assert ("classes" in text) == (width >= 96)
     assert "…" not in text
-    for one in last.front:
-        assert one.id in text
-        for word in one.genome.split("-"):
+    for member in last.front:
+        assert member.id in text
+        for word in member.genome.split("-"):
             assert word in text
     assert "7.389" in text
     assert "Striped hybrid" in text
@@ -36,7 +36,7 @@ def test_the_table_fits_and_cuts_nothing(tmp_path, depth, width):
 def test_one_objective_shows_the_population():
     last = evolve(experiment(objectives={"preset": "quality"}), 1, failing=0)[-1]
     text = printed(front_table(last))
-    assert all(one.id in text for one in last.population)
+    assert all(member.id in text for member in last.population)
     assert "population of generation 1" in text
 
 

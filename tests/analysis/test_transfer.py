@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from star_core.analysis.report import write_report
-from star_core.analysis.results import Results
-from star_core.analysis.transfer import metrics, studies
-from star_core.analysis.transfer_figures import transfer
+from star_core.analysis.report.report import write_report
+from star_core.analysis.report.transfer_sections import transfer
+from star_core.analysis.run.results import Results
+from star_core.analysis.run.transfer import metrics, studies
 from star_core.config import params_from
 from star_core.evolution.base import Problem
 from star_core.genome import Genome
@@ -39,8 +39,10 @@ def searched(run, tmp_path):
 
 
 def retrain(root, problem, generations, losses, **place):
-    front = sorted(generations[-1].front, key=lambda one: one.objectives["perplexity"])
-    found = {one.id: (Genome.parse(one.genome), loss) for one, loss in zip(front, losses, strict=False)}
+    front = sorted(generations[-1].front, key=lambda member: member.objectives["perplexity"])
+    found = {
+        member.id: (Genome.parse(member.genome), loss) for member, loss in zip(front, losses, strict=False)
+    }
     store_comparison(root, "test", problem, "retrain", found, generation=generations[-1].digest, **place)
     return list(found)
 
@@ -73,10 +75,10 @@ def test_longer_training_in_the_same_order(searched, tmp_path):
 def test_more_parameters_are_expected_to_be_better(searched):
     root, problem, generations = searched
     results = Results.load("test", root)
-    front = sorted(generations[-1].front, key=lambda one: one.objectives["perplexity"])
-    sizes = {one.id: results.candidates[one.id].architecture.num_parameters for one in front}
+    front = sorted(generations[-1].front, key=lambda member: member.objectives["perplexity"])
+    sizes = {member.id: results.candidates[member.id].architecture.num_parameters for member in front}
     assert len(set(sizes.values())) == len(sizes)
-    retrain(root, problem, generations, [2 - sizes[one.id] / 1e6 for one in front])
+    retrain(root, problem, generations, [2 - sizes[member.id] / 1e6 for member in front])
     (study,) = studies(Results.load("test", root))
     assert study.correlations["parameters"].tau == 1.0
 
@@ -103,9 +105,11 @@ def test_a_name_that_means_another_genome_is_left_out(searched):
 def test_other_sizes_are_studied_by_what_the_search_knew(searched, tmp_path):
     root, problem, generations = searched
     retrain(root, problem, generations, [1.0])
-    front = sorted(generations[-1].front, key=lambda one: one.objectives["perplexity"])
+    front = sorted(generations[-1].front, key=lambda member: member.objectives["perplexity"])
     wide = larger(problem, model={"width": 128}, space={"depth": 16}, training={"steps": 300})
-    losses = {one.id: (at_depth(Genome.parse(one.genome), 16), 1 + 0.1 * k) for k, one in enumerate(front)}
+    losses = {
+        member.id: (at_depth(Genome.parse(member.genome), 16), 1 + 0.1 * k) for k, member in enumerate(front)
+    }
     losses["transformer++"] = (baseline("transformer++", 16), 0.5)
     for file, digest in (("a", generations[-1].digest), ("b", generations[0].digest), ("c", "f" * 64)):
         store_comparison(root, "test", wide, "scaled", losses, file=file, generation=digest)
@@ -155,8 +159,8 @@ def test_a_stopped_candidate_is_no_proxy(searched):
     retrain(root, problem, generations, [1.0, 1.1, 1.2])
     stopped = studies(Results.load("test", root))[0].points[0].name
     results = Results.load("test", root)
-    one = results.individuals[stopped]
-    results.individuals[stopped] = one.model_copy(update={"status": "stopped"})
+    member = results.individuals[stopped]
+    results.individuals[stopped] = member.model_copy(update={"status": "stopped"})
     (study,) = studies(results)
     assert stopped not in {point.name for point in study.points}
 
@@ -172,7 +176,7 @@ def test_names_from_files_are_escaped(searched, tmp_path):
     root, problem, generations = searched
     front = generations[-1].front
     losses = {HOSTILE: (Genome.parse(front[0].genome), 1.0)}
-    losses |= {one.id: (Genome.parse(one.genome), 1.0 + k) for k, one in enumerate(front)}
+    losses |= {member.id: (Genome.parse(member.genome), 1.0 + k) for k, member in enumerate(front)}
     for file in ("x", "y<b>"):
         store_comparison(root, "test", problem, "scaled", losses, file=file, generation=generations[0].digest)
     page = write_report("test", root, tmp_path).read_text()

@@ -1,9 +1,9 @@
 import pytest
 
-from star_core.analysis import trends as module
-from star_core.analysis.occurrences import Motif
-from star_core.analysis.results import Results
-from star_core.analysis.trends import Presence, trends
+from star_core.analysis.motifs import trends as module
+from star_core.analysis.motifs.occurrences import Motif
+from star_core.analysis.motifs.trends import Presence, trends
+from star_core.analysis.run.results import Results
 from tests.analysis.runs import experiment, generation, individual
 
 PARAMS = experiment(space={"depth": 4}, objectives={"names": ["perplexity"]}).params
@@ -24,7 +24,7 @@ def born(index, genomes, **values):
 def found():
     founders = born(0, ["11111-11111-21111-31111", "21111-31111-41111-91111", "51111-51111-51111-51111"])
     later = born(1, ["11112-31111-11112-91111", "21111-31111-41111-91111", "11111-31111-91111-91111"])
-    return {one.motif: one for one in trends(results(generation(0, founders), generation(1, later)))}
+    return {trend.motif: trend for trend in trends(results(generation(0, founders), generation(1, later)))}
 
 
 def test_individuals_and_rates_by_hand(found):
@@ -48,7 +48,7 @@ def test_sequences_within_equally_frequent_ones_are_left_out(monkeypatch):
     monkeypatch.setattr(module, "FEWEST", 2)
     founders = born(0, ["51111-51111-51111-51111"])
     later = born(1, ["11112-31111-11112-91111", "21111-11111-31111-11111"])
-    listed = {one.motif: one for one in trends(results(generation(0, founders), generation(1, later)))}
+    listed = {trend.motif: trend for trend in trends(results(generation(0, founders), generation(1, later)))}
     sequences = [motif.parts for motif in listed if motif.kind == "sequence"]
     assert sequences == [("SA-1", "SA-3", "SA-1")]
     assert listed[Motif("sequence", sequences[0])].ratio is None
@@ -58,7 +58,7 @@ def test_sharing_is_listed_by_kind_and_by_distance(monkeypatch):
     monkeypatch.setattr(module, "FEWEST", 1)
     founders = born(0, ["11111-11111-11111-11111"])
     later = born(1, ["11112-31111-11112-91111", "51211-51211-51211-11111"])
-    listed = {one.motif: one for one in trends(results(generation(0, founders), generation(1, later)))}
+    listed = {trend.motif: trend for trend in trends(results(generation(0, founders), generation(1, later)))}
     assert listed[Motif("link", ("features", "attention", "B", "V"))].last == Presence(1, 2, 0.5)
     assert listed[Motif("distance", ("features", "2"))].last == Presence(1, 2, 0.5)
     assert listed[Motif("link", ("featurizer", "recurrence"))].last == Presence(1, 2, 1.0)

@@ -17,10 +17,10 @@ from star_core.datasets import transfer
 from star_core.datasets.tokens import load_tokens
 from star_core.datasets.transfer import at_hand, publish
 from star_core.errors import DataError, StoreError
-from star_core.population.checkpoints import CheckpointStore
-from star_core.population.filesystem import Filesystem
-from star_core.population.storage import open_storage
-from star_core.population.weights import FORMAT, checkpoint_key
+from star_core.storage.checkpoints import CheckpointStore
+from star_core.storage.fsspec_files import Filesystem
+from star_core.storage.open import open_storage
+from star_core.storage.weights import FORMAT, checkpoint_key
 from tests.training.jobs import small_data, small_job
 
 KEY = "ab" * 32

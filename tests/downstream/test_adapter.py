@@ -20,7 +20,7 @@ GENOME = GENOMES["recurrence, long convolution, attention"]
 
 
 def requests(kind, *arguments):
-    return [Instance(kind, {}, one, index) for index, one in enumerate(arguments)]
+    return [Instance(kind, {}, argument, index) for index, argument in enumerate(arguments)]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_whole_texts_are_judged_from_their_first_byte(model):
 
 def test_text_is_written_until_a_stop_string(model):
     whole = write(model, encode("And"), Ending((), 12), CONTEXT).decode(errors="replace")
-    stop = next(one for one in whole[1:] if one.isascii() and one != whole[0])
+    stop = next(character for character in whole[1:] if character.isascii() and character != whole[0])
     settings = [
         {"until": ["nothing like it"], "max_gen_toks": 12},
         {"until": stop, "max_new_tokens": 12, "do_sample": False, "temperature": 0.7},

@@ -59,9 +59,9 @@ def test_all_architectures_are_evaluated_offline_and_alike_each_time(root, evalu
         assert text in output
     assert "g000-01" not in output  # it diverged and has no weights
     content = json.loads((tmp_path / "one.json").read_bytes())
-    assert [one["name"] for one in content["architectures"]] == ["transformer++", "g000-00"]
-    for one in content["architectures"]:
-        score = one["scores"]["verses"]["acc"]
+    assert [architecture["name"] for architecture in content["architectures"]] == ["transformer++", "g000-00"]
+    for architecture in content["architectures"]:
+        score = architecture["scores"]["verses"]["acc"]
         assert score["value"] * 6 == pytest.approx(round(score["value"] * 6))
         assert score["higher_is_better"]
     assert (content["run"], content["limit"], content["context"]) == ("main", 6, 32)

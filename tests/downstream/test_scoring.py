@@ -37,10 +37,10 @@ def test_likelihoods_are_those_of_one_pass_per_token(genome, generator, monkeypa
     pairs = [(random_tokens(generator, before), random_tokens(generator, after)) for before, after in PAIRS]
     passed = []
     found = likelihoods(model, pairs, CONTEXT, passed.append)
-    for (before, after), one in zip(pairs, found, strict=True):
+    for (before, after), result in zip(pairs, found, strict=True):
         log, greedy = likelihood(model, before, after, CONTEXT)
-        assert one.log == pytest.approx(log, abs=1e-3 * max(1, len(after)))
-        assert one.greedy == greedy
+        assert result.log == pytest.approx(log, abs=1e-3 * max(1, len(after)))
+        assert result.greedy == greedy
     assert found[-1] == scoring.Likelihood(0.0, True)
     assert sum(passed) == sum(len(list(windows(b, b + a, CONTEXT))) for b, a in PAIRS)
 
@@ -49,8 +49,8 @@ def test_what_lies_beyond_the_context_does_not_matter(generator):
     model = byte_model(GENOMES["attention"])
     before, after = random_tokens(generator, 30), random_tokens(generator, 3)
     changed = [*random_tokens(generator, 15), *before[15:]]
-    one, other = (likelihoods(model, [(text, after)], CONTEXT)[0].log for text in (before, changed))
-    assert one == other
+    original, other = (likelihoods(model, [(text, after)], CONTEXT)[0].log for text in (before, changed))
+    assert original == other
     wider, changed = (likelihoods(model, [(text, after)], 40)[0].log for text in (before, changed))
     assert wider != changed
 
@@ -62,7 +62,7 @@ def test_greedy_is_said_of_the_likeliest_continuation_only(generator):
     for at in range(6):
         other = [*best[:at], (best[at] + 1) % 256, *best[at + 1 :]]
         found = likelihoods(model, [(prompt, best), (prompt, other)], CONTEXT)
-        assert [one.greedy for one in found] == [True, False]
+        assert [result.greedy for result in found] == [True, False]
 
 
 def test_one_byte_that_is_not_likeliest_makes_a_long_text_not_greedy(generator):

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from star_core.analysis.pareto import dominates
+from star_core.analysis.run.pareto import dominates
 from star_core.config import digest_json
 from star_core.evolution.base import algorithm
 from star_core.evolution.step import offspring_of
@@ -58,9 +58,11 @@ def bytes_of(name):
         problem = problem_of(name, objectives)
         for generation in evolve(problem, 3):
             told.append(
-                [one.model_dump(mode="json") for one in (*generation.population, *generation.rejected)]
+                [member.model_dump(mode="json") for member in (*generation.population, *generation.rejected)]
             )
-            told.append([one.model_dump(mode="json") for one in offspring_of(problem, generation)])
+            told.append(
+                [offspring.model_dump(mode="json") for offspring in offspring_of(problem, generation)]
+            )
     return digest_json(told)
 
 
@@ -71,7 +73,7 @@ def candidates(draw):
     made = []
     for slot in range(draw(st.integers(2, 14))):
         born = 1 if slot and draw(st.booleans()) else 0
-        parents = (draw(st.sampled_from([one.id for one in made])),) if born else ()
+        parents = (draw(st.sampled_from([member.id for member in made])),) if born else ()
         failed = draw(st.integers(0, 4)) == 0
         values = None if failed else [draw(st.sampled_from((0, 1, 2, 1e-9, 1e7))) for _ in names]
         violation = draw(st.sampled_from((0.0, 0.0, 0.0, 0.5, 2.0)))
@@ -79,12 +81,12 @@ def candidates(draw):
     return names, made
 
 
-def feasible(one):
-    return one.ok and one.violation == 0
+def feasible(member):
+    return member.ok and member.violation == 0
 
 
-def values(one, names):
-    return tuple(one.objectives[name] for name in names)
+def values(member, names):
+    return tuple(member.objectives[name] for name in names)
 
 
 class AlgorithmContract:
@@ -119,33 +121,34 @@ class AlgorithmContract:
 
     def test_another_seed_makes_other_offspring(self, name):
         made = [evolve(problem_of(name, seed=seed), 1)[-1] for seed in (0, 1)]
-        assert {one.genome for one in made[0].born} != {one.genome for one in made[1].born}
+        assert {child.genome for child in made[0].born} != {child.genome for child in made[1].born}
 
     def test_offspring_are_as_many_as_asked_for_valid_and_new(self, name):
         for population, offspring in ((2, 1), (2, 5), (6, 6), (6, 3)):
             problem = problem_of(name, population=population, offspring=offspring)
             generations = evolve(problem, 3, failing=0)
             for parent, child in itertools.pairwise(generations):
-                known = {one.digest for one in (*parent.population, *parent.rejected)}
-                digests = {one.digest for one in child.born}
+                known = {member.digest for member in (*parent.population, *parent.rejected)}
+                digests = {member.digest for member in child.born}
                 assert len(child.born) == len(digests) == offspring
                 assert not digests & known
-                assert [one.id for one in child.born] == [
+                assert [member.id for member in child.born] == [
                     individual_id(child.index, n) for n in range(offspring)
                 ]
-                alive = {one.id for one in parent.population}
-                for one in child.born:
-                    problem.space.validate(Genome.parse(one.genome))
-                    assert set(one.parents) <= alive
+                alive = {member.id for member in parent.population}
+                for member in child.born:
+                    problem.space.validate(Genome.parse(member.genome))
+                    assert set(member.parents) <= alive
 
     def test_no_architecture_is_twice_in_a_population(self, name):
         for generation in evolve(problem_of(name, offspring=9), 4):
-            digests = [one.digest for one in generation.population]
+            digests = [member.digest for member in generation.population]
             assert len(set(digests)) == len(digests) == 5
 
     def test_with_one_objective_the_best_is_never_lost(self, name):
         best = [
-            one.population[0].objectives["perplexity"] for one in evolve(problem_of(name, ("perplexity",)), 6)
+            generation.population[0].objectives["perplexity"]
+            for generation in evolve(problem_of(name, ("perplexity",)), 6)
         ]
         assert best == sorted(best, reverse=True)
         assert best[-1] < best[0]
@@ -156,36 +159,39 @@ class AlgorithmContract:
         names, made = given
         problem = problem_of(name, names, population=size)
         population = algorithm(name).survive(problem, made, 1)
-        survivors = {one.id for one in population}
-        lost = [one for one in made if one.id not in survivors]
+        survivors = {member.id for member in population}
+        lost = [member for member in made if member.id not in survivors]
         assert len(population) == len(survivors) == min(size, len(made))
 
         # Nothing but rank and crowding is changed.
-        given_as = {one.id: one.model_copy(update={"rank": None, "crowding": None}) for one in made}
+        given_as = {member.id: member.model_copy(update={"rank": None, "crowding": None}) for member in made}
         assert all(
-            one.model_copy(update={"rank": None, "crowding": None}) == given_as[one.id] for one in population
+            member.model_copy(update={"rank": None, "crowding": None}) == given_as[member.id]
+            for member in population
         )
 
         # No feasible one is lost for one that is not, none that was trained for one that was not.
         if any(map(feasible, lost)):
             assert all(map(feasible, population))
-        if any(one.ok for one in lost):
-            assert all(one.ok for one in population)
+        if any(member.ok for member in lost):
+            assert all(member.ok for member in population)
 
         # Rank is the front among the feasible survivors; a front's ends have no crowding; best come first.
-        alive = [one for one in population if feasible(one)]
-        for one in alive:
-            better = [other for other in alive if dominates(values(other, names), values(one, names))]
-            assert one.rank == max((other.rank + 1 for other in better), default=0)
-            assert one.crowding is None or math.isfinite(one.crowding)
-        order = [(not one.ok, one.violation, one.rank) for one in population]
+        alive = [member for member in population if feasible(member)]
+        for member in alive:
+            better = [other for other in alive if dominates(values(other, names), values(member, names))]
+            assert member.rank == max((other.rank + 1 for other in better), default=0)
+            assert member.crowding is None or math.isfinite(member.crowding)
+        order = [(not member.ok, member.violation, member.rank) for member in population]
         assert order == sorted(order)
 
         if name not in self.replaces:
-            for one in filter(feasible, lost):
-                assert not any(dominates(values(one, names), values(other, names)) for other in alive)
+            for member in filter(feasible, lost):
+                assert not any(dominates(values(member, names), values(other, names)) for other in alive)
         if len(names) == 1 and alive:
-            assert values(alive[0], names) == min(values(one, names) for one in made if feasible(one))
+            assert values(alive[0], names) == min(
+                values(member, names) for member in made if feasible(member)
+            )
         if name != "nsga2":  # its order of equals is that of generations already stored
             assert algorithm(name).survive(problem, list(reversed(made)), 1) == population
 
@@ -193,15 +199,15 @@ class AlgorithmContract:
         for names in (FOUR[:1], FOUR[:2], FOUR):
             made = [individual(slot, [3] * len(names), names) for slot in range(9)]
             population = algorithm(name).survive(problem_of(name, names), made, 0)
-            assert [one.rank for one in population] == [0] * 5
+            assert [member.rank for member in population] == [0] * 5
 
     def test_one_that_could_be_trained_leads_those_that_could_not(self, name):
         made = [individual(slot, [1, 2] if slot == 7 else None, FOUR[:2]) for slot in range(8)]
         problem = problem_of(name, FOUR[:2])
         population = algorithm(name).survive(problem, made, 0)
         assert population[0].id == individual_id(0, 7)
-        assert [one.rank for one in population if one.ok] == [0]
-        assert all(one.rank for one in population if not one.ok)
+        assert [member.rank for member in population if member.ok] == [0]
+        assert all(member.rank for member in population if not member.ok)
 
     def test_founders_that_all_violate_a_constraint_are_a_beginning(self, name):
         problem = experiment(
@@ -209,7 +215,7 @@ class AlgorithmContract:
             objectives={"preset": "quality", "constraints": {"parameters": 112_000}},
         )
         generations = evolve(problem, 8, failing=0)
-        least = [min(one.violation for one in generation.population) for generation in generations]
+        least = [min(member.violation for member in generation.population) for generation in generations]
         assert least[0] > 0
         assert not generations[0].front
         assert least == sorted(least, reverse=True)

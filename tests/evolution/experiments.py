@@ -36,8 +36,8 @@ def evolve(problem: Problem, generations: int, run: str = "test", failing: int =
     for _ in range(generations + 1):
         parent = made[-1] if made else None
         assessed = [
-            assess(problem, one, pretended(problem, one.genome, one.digest, failing), DATA)
-            for one in offspring_of(problem, parent)
+            assess(problem, offspring, pretended(problem, offspring.genome, offspring.digest, failing), DATA)
+            for offspring in offspring_of(problem, parent)
         ]
         made.append(select(problem, run, parent, assessed, DATA))
     return made

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from star_core.analysis.pareto import dominates
+from star_core.analysis.run.pareto import dominates
 from star_core.evolution.age_moea import Geometry, geometry, norm, survival_scores
 from star_core.evolution.base import ALGORITHMS, algorithm
 from star_core.evolution.firefly import Firefly
@@ -51,16 +51,20 @@ def test_the_algorithms_are_those_that_the_documentation_names():
 def test_fitness_respects_dominance_and_feasibility(given):
     names, made = given
     fit = fitness(problem_of("genetic", names), made)
-    for one in made:
+    for member in made:
         for other in made:
-            if feasible(one) and not feasible(other):
-                assert fit[one.id] < fit[other.id]
-            if feasible(one) and feasible(other) and dominates(values(one, names), values(other, names)):
-                assert fit[one.id] < fit[other.id]
+            if feasible(member) and not feasible(other):
+                assert fit[member.id] < fit[other.id]
+            if (
+                feasible(member)
+                and feasible(other)
+                and dominates(values(member, names), values(other, names))
+            ):
+                assert fit[member.id] < fit[other.id]
 
 
 def ids(population):
-    return [one.id for one in population]
+    return [member.id for member in population]
 
 
 def test_offspring_of_a_plain_genetic_algorithm_replace_all_but_the_elites():
@@ -84,7 +88,7 @@ def test_a_plain_genetic_algorithm_lets_the_fittest_mate():
     parent = evolve(problem, 0, failing=0)[0]
     best = fittest_first(problem, parent.population)[0]
     born = algorithm("genetic").vary(problem, parent.population, 1, frozenset())
-    assert {name for one in born for name in one.parents} == {best.id}
+    assert {name for child in born for name in child.parents} == {best.id}
 
 
 def moved(firefly, genomes, own, guides):
@@ -124,7 +128,7 @@ def test_the_brightest_firefly_pulls_last():
     parent = evolve(problem, 0, failing=0)[0]
     brightest, dimmer, *_ = fittest_first(problem, parent.population)
     made = Firefly(attractiveness=1, absorption=0).vary(problem, parent.population, 1, frozenset())
-    followed = {one.parents[0]: one.parents[1:] for one in made}
+    followed = {child.parents[0]: child.parents[1:] for child in made}
     assert followed[brightest.id] == ()
     # As bright as the brightest are none, as it happens; so all others end where it is.
     assert fitness(problem, parent.population)[brightest.id] < fitness(problem, parent.population)[dimmer.id]
@@ -135,7 +139,10 @@ def test_every_firefly_gets_its_turn_when_there_are_few_offspring():
     problem = problem_of("firefly", population=6, offspring=2)
     parent = evolve(problem, 0, failing=0)[0]
     movers = [
-        [one.parents[0] for one in algorithm("firefly").vary(problem, parent.population, index, frozenset())]
+        [
+            child.parents[0]
+            for child in algorithm("firefly").vary(problem, parent.population, index, frozenset())
+        ]
         for index in (1, 2, 3)
     ]
     assert sorted(itertools.chain(*movers)) == sorted(ids(parent.population))
@@ -143,7 +150,7 @@ def test_every_firefly_gets_its_turn_when_there_are_few_offspring():
 
 def test_random_search_has_no_parents():
     for generation in evolve(problem_of("random_search"), 2)[1:]:
-        assert all(one.origin.operator == "random" and not one.parents for one in generation.born)
+        assert all(member.origin.operator == "random" and not member.parents for member in generation.born)
 
 
 @pytest.mark.parametrize("name", ["nsga3", "sms_emoa", "age_moea"])
@@ -167,7 +174,7 @@ def test_sms_emoa_gives_up_what_adds_least_volume():
         kept = ids(algorithm("sms_emoa").survive(problem_of("sms_emoa", names, population=8), made, 0))
         # Between two neighbours a member alone dominates a rectangle up to their other ends.
         added = (x[2:] - x[1:-1]) * (front[:-2, 1] - front[1:-1, 1])
-        assert {one.id for one in made} - set(kept) == {made[1 + int(np.argmin(added))].id}
+        assert {member.id for member in made} - set(kept) == {made[1 + int(np.argmin(added))].id}
 
 
 @pytest.mark.parametrize("name", ["nsga2", "nsga3", "sms_emoa", "age_moea", "random_search"])
@@ -185,7 +192,7 @@ def test_nsga3_keeps_one_for_each_direction():
     crowd = [(8.5 - step / 10, 0.1 + step / 100, 0) for step in range(6)]
     made = [individual(slot, point, names) for slot, point in enumerate([*crowd, *corners])]
     kept = algorithm("nsga3").survive(problem_of("nsga3", names, population=3), made, 0)
-    assert len({int(np.argmax(values(one, names))) for one in kept}) == 3
+    assert len({int(np.argmax(values(member, names))) for member in kept}) == 3
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 4.0])
@@ -242,4 +249,4 @@ def test_an_algorithm_of_ones_own_instances_can_be_registered():
     problem = experiment(evolution={"population": 4})
     parent = evolve(problem, 0, failing=0)[0]
     made = Firefly(attractiveness=0.9, absorption=3).vary(problem, parent.population, 1, frozenset())
-    assert all(problem.space.is_valid(Genome.parse(one.genome)) for one in made)
+    assert all(problem.space.is_valid(Genome.parse(child.genome)) for child in made)

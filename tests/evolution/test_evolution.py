@@ -19,18 +19,18 @@ def dominates(a, b):
     return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
 
-def values(one, names):
-    return [one.objectives[name] for name in names]
+def values(member, names):
+    return [member.objectives[name] for name in names]
 
 
 def test_founders_are_valid_different_and_start_with_the_seeds():
     problem = experiment(evolution={"population": 6, "seeds": ["transformer++", "striped-hybrid"]})
     made = founders(problem)
-    assert len({one.digest for one in made}) == len(made) == 6
-    assert [one.origin.operator for one in made] == ["seed"] * 2 + ["random"] * 4
-    for one in made:
-        problem.space.validate(Genome.parse(one.genome))
-        assert problem.compile(Genome.parse(one.genome)).digest == one.digest
+    assert len({founder.digest for founder in made}) == len(made) == 6
+    assert [founder.origin.operator for founder in made] == ["seed"] * 2 + ["random"] * 4
+    for founder in made:
+        problem.space.validate(Genome.parse(founder.genome))
+        assert problem.compile(Genome.parse(founder.genome)).digest == founder.digest
 
 
 @settings(max_examples=20)
@@ -38,24 +38,24 @@ def test_founders_are_valid_different_and_start_with_the_seeds():
 def test_offspring_are_valid_new_and_tell_how_they_were_made(seed, preset):
     problem = experiment(evolution={"seed": seed, "mutation_rate": 0.3}, space={"preset": preset, "depth": 5})
     parent = evolve(problem, 1)[-1]
-    genomes = {one.id: Genome.parse(one.genome).to_vector() for one in parent.population}
-    known = {one.digest for one in (*parent.population, *parent.rejected)}
+    genomes = {member.id: Genome.parse(member.genome).to_vector() for member in parent.population}
+    known = {member.digest for member in (*parent.population, *parent.rejected)}
     made = offspring_of(problem, parent)
     assert len(made) == problem.params.evolution.num_offspring
-    assert len({one.digest for one in made} | known) == len(made) + len(known)
-    for one in made:
-        child = Genome.parse(one.genome)
+    assert len({offspring.digest for offspring in made} | known) == len(made) + len(known)
+    for offspring in made:
+        child = Genome.parse(offspring.genome)
         problem.space.validate(child)
-        assert problem.compile(child).digest == one.digest
-        touched = {*one.origin.mutations, *(repair.position for repair in one.origin.repairs)}
+        assert problem.compile(child).digest == offspring.digest
+        touched = {*offspring.origin.mutations, *(repair.position for repair in offspring.origin.repairs)}
         vector = child.to_vector()
-        if one.origin.operator == "variation":
-            assert set(one.parents) <= set(genomes)
-            inherited = np.array([genomes[name] for name in one.parents])
+        if offspring.origin.operator == "variation":
+            assert set(offspring.parents) <= set(genomes)
+            inherited = np.array([genomes[name] for name in offspring.parents])
             for position in set(range(len(vector))) - touched:
                 assert vector[position] in inherited[:, position]
             # Between two cut points everything untouched comes from one parent.
-            cuts = [0, *one.origin.crossover_points, len(vector)]
+            cuts = [0, *offspring.origin.crossover_points, len(vector)]
             for start, end in itertools.pairwise(cuts):
                 kept = [p for p in range(start, end) if p not in touched]
                 assert any((parent_vector[kept] == vector[kept]).all() for parent_vector in inherited)
@@ -66,13 +66,13 @@ def test_survival_keeps_the_non_dominated_and_orders_the_population(preset):
     problem = experiment(objectives={"preset": preset}, evolution={"population": 10})
     names = OBJECTIVE_PRESETS[preset]
     for generation in evolve(problem, 4):
-        alive = [one for one in generation.population if one.ok]
-        for one in generation.front:
-            assert not any(dominates(values(other, names), values(one, names)) for other in alive)
-        ranks = [one.rank for one in generation.population if one.ok]
+        alive = [member for member in generation.population if member.ok]
+        for member in generation.front:
+            assert not any(dominates(values(other, names), values(member, names)) for other in alive)
+        ranks = [member.rank for member in generation.population if member.ok]
         assert ranks == sorted(ranks)
-        assert [one.ok for one in generation.population] == sorted(
-            (one.ok for one in generation.population), reverse=True
+        assert [member.ok for member in generation.population] == sorted(
+            (member.ok for member in generation.population), reverse=True
         )
 
 
@@ -86,26 +86,26 @@ def test_the_best_never_gets_worse():
 def test_everyone_is_accounted_for():
     generations = evolve(experiment(), 3)
     for before, after in itertools.pairwise(generations):
-        stayed = {one.id for one in after.population if one.born < after.index}
-        assert {one.id for one in before.population} == stayed | set(after.evicted)
+        stayed = {member.id for member in after.population if member.born < after.index}
+        assert {member.id for member in before.population} == stayed | set(after.evicted)
         assert len(after.born) == 8
 
 
 def test_a_failed_training_is_the_last_to_survive_and_never_on_the_front():
     problem = experiment(evolution={"population": 8})
     generation = evolve(problem, 0, failing=128)[0]
-    assert any(not one.ok for one in generation.population)
-    assert all(one.ok for one in generation.front)
-    assert all(one.objectives["perplexity"] is None for one in generation.population if not one.ok)
+    assert any(not member.ok for member in generation.population)
+    assert all(member.ok for member in generation.front)
+    assert all(member.objectives["perplexity"] is None for member in generation.population if not member.ok)
 
 
 def test_constraints_are_hard():
     problem = experiment(objectives={"preset": "quality", "constraints": {"parameters": 150_000}})
     generation = evolve(problem, 5, failing=0)[-1]
     assert generation.front
-    for one in generation.front:
-        assert one.objectives["parameters"] <= 150_000
-        assert one.violation == 0
+    for member in generation.front:
+        assert member.objectives["parameters"] <= 150_000
+        assert member.violation == 0
 
 
 def test_no_founder_trained_is_an_error_that_says_what_to_do():
@@ -143,7 +143,7 @@ def test_the_same_generation_in_another_process_and_hash_seed():
 def test_the_search_half_needs_no_torch():
     program = (
         "import sys; from tests.evolution.experiments import evolve, experiment; evolve(experiment(), 1);"
-        "import star_core.cli, star_core.analysis.report;"
+        "import star_core.cli, star_core.analysis.report.report;"
         "sys.exit(any(m in sys.modules for m in ('torch', 'lightning', 'prefect', 'dvc')))"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -154,7 +154,7 @@ def test_selection_does_not_depend_on_the_order_in_which_candidates_end():
     generations = evolve(problem, 2)
     parent, child = generations[1], generations[2]
     reordered = select(problem, "test", parent, tuple(reversed(child.born)), DATA)
-    assert {one.id for one in reordered.population} == {one.id for one in child.population}
+    assert {member.id for member in reordered.population} == {member.id for member in child.population}
 
 
 def test_unknown_names_are_errors_with_a_choice():

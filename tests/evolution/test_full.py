@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from star_core.analysis.explain import find_architecture
+from star_core.analysis.terminal.explain import find_architecture
 from star_core.config import Params
 from star_core.errors import ConfigError, StarError
 from star_core.evolution.base import ALGORITHMS, founders
@@ -16,8 +16,8 @@ from star_core.evolution.resizing import resize
 from star_core.evolution.step import adopted, offspring_of
 from star_core.genome import Genome, SearchSpace
 from star_core.genome.class_names import is_named
-from star_core.genome.tables import GENES_PER_LIV
 from star_core.population.generation import check_individuals, generation_path, read_generation
+from star_core.vocabulary.tables import GENES_PER_LIV
 from tests.evolution.experiments import evolve, experiment
 
 SPACES = {
@@ -34,14 +34,14 @@ def test_every_algorithm_makes_valid_new_offspring_that_say_how(algorithm, space
     problem = experiment(space=SPACES[space], evolution={"algorithm": algorithm, "population": 6})
     for parent, child in itertools.pairwise(evolve(problem, 2)):
         check_individuals(child, "here", "")
-        known = {one.digest for one in (*parent.population, *parent.rejected)}
-        assert len({one.digest for one in child.born} | known) == len(child.born) + len(known)
-        for one in child.born:
-            genome = Genome.parse(one.genome)
+        known = {member.digest for member in (*parent.population, *parent.rejected)}
+        assert len({member.digest for member in child.born} | known) == len(child.born) + len(known)
+        for member in child.born:
+            genome = Genome.parse(member.genome)
             problem.space.validate(genome)
-            assert str(genome) == one.genome
-            assert problem.compile(genome).digest == one.digest
-            touched = {*one.origin.mutations, *(repair.position for repair in one.origin.repairs)}
+            assert str(genome) == member.genome
+            assert problem.compile(genome).digest == member.digest
+            touched = {*member.origin.mutations, *(repair.position for repair in member.origin.repairs)}
             assert all(problem.space.layout.place(position) for position in touched)
 
 
@@ -51,13 +51,13 @@ def test_between_cuts_everything_untouched_comes_from_one_parent(seed, level):
     evolution = {"seed": seed, "mutation_rate": 0.3, "crossover": level, "population": 6}
     problem = experiment(space=SPACES["full"], evolution=evolution)
     layout, parent = problem.space.layout, evolve(problem, 1)[-1]
-    genomes = {one.id: layout.encode(Genome.parse(one.genome)) for one in parent.population}
-    for one in offspring_of(problem, parent):
-        if one.origin.operator != "variation":
+    genomes = {member.id: layout.encode(Genome.parse(member.genome)) for member in parent.population}
+    for offspring in offspring_of(problem, parent):
+        if offspring.origin.operator != "variation":
             continue
-        vector = layout.encode(Genome.parse(one.genome))
-        touched = {*one.origin.mutations, *(repair.position for repair in one.origin.repairs)}
-        for start, end in itertools.pairwise([0, *one.origin.crossover_points, layout.size]):
+        vector = layout.encode(Genome.parse(offspring.genome))
+        touched = {*offspring.origin.mutations, *(repair.position for repair in offspring.origin.repairs)}
+        for start, end in itertools.pairwise([0, *offspring.origin.crossover_points, layout.size]):
             # Integers of roles that a class lacks mean nothing and are not kept.
             assert any(
                 all(
@@ -67,7 +67,7 @@ def test_between_cuts_everything_untouched_comes_from_one_parent(seed, level):
                     and problem.space.choices(vector, position)
                     and problem.space.choices(genomes[name], position)
                 )
-                for name in one.parents
+                for name in offspring.parents
             )
 
 
@@ -77,10 +77,10 @@ def test_a_stored_individual_is_read_and_found_again(tmp_path):
         path = generation_path("own", generation.index, tmp_path)
         generation.write(path)
         assert read_generation(path, "own", generation.index) == generation
-        for one in generation.population:
-            found = find_architecture(f"own:{one.id}", tmp_path, Params())
-            assert (str(found.genome), found.digest) == (one.genome, one.digest)
-            assert find_architecture(one.genome, tmp_path, problem.params).digest == one.digest
+        for member in generation.population:
+            found = find_architecture(f"own:{member.id}", tmp_path, Params())
+            assert (str(found.genome), found.digest) == (member.genome, member.digest)
+            assert find_architecture(member.genome, tmp_path, problem.params).digest == member.digest
 
 
 def test_a_run_invents_classes_and_keeps_founders_mostly_named():
@@ -90,7 +90,7 @@ def test_a_run_invents_classes_and_keeps_founders_mostly_named():
     generations = evolve(problem, 5)
 
     def share(individuals):
-        table = [entry for one in individuals for entry in Genome.parse(one.genome).table]
+        table = [entry for member in individuals for entry in Genome.parse(member.genome).table]
         return sum(not is_named(entry) for entry in table) / len(table)
 
     assert 0.1 < share(generations[0].born) < 0.4
@@ -100,7 +100,9 @@ def test_a_run_invents_classes_and_keeps_founders_mostly_named():
 def test_classes_evolve_only_in_the_preset_full():
     for preset in ("paper", "extended", "lfm2", "attention"):
         problem = experiment(space={"preset": preset}, evolution={"mutation_rate": 0.5})
-        assert not any("_" in one.genome for generation in evolve(problem, 1) for one in generation.born)
+        assert not any(
+            "_" in member.genome for generation in evolve(problem, 1) for member in generation.born
+        )
 
 
 def test_seeds_and_populations_of_other_spaces_are_adopted():
@@ -108,14 +110,16 @@ def test_seeds_and_populations_of_other_spaces_are_adopted():
     problem = experiment(space={"preset": "full"}, evolution={"seeds": seeds})
     made = founders(problem)
     plain = experiment(evolution={"seeds": seeds})
-    assert [one.digest for one in made[:2]] == [one.digest for one in founders(plain)[:2]]
-    for one in made:
-        problem.space.validate(Genome.parse(one.genome))
+    assert [founder.digest for founder in made[:2]] == [founder.digest for founder in founders(plain)[:2]]
+    for founder in made:
+        problem.space.validate(Genome.parse(founder.genome))
     paper = evolve(experiment(space={"preset": "lfm2"}), 1)[-1]
     fork = adopted(problem, paper)
-    assert {one.id: one.digest for one in fork} == {one.id: one.digest for one in paper.population}
-    for one in fork:
-        problem.space.validate(Genome.parse(one.genome))
+    assert {founder.id: founder.digest for founder in fork} == {
+        member.id: member.digest for member in paper.population
+    }
+    for founder in fork:
+        problem.space.validate(Genome.parse(founder.genome))
     with pytest.raises(StarError, match="brings no classes of its own"):
         adopted(experiment(), evolve(problem, 0)[0])
 
@@ -156,7 +160,7 @@ def test_livs_keep_the_class_of_their_parent_while_there_are_places(seed, classe
     got = [meant(kept, index) for index in range(6)]
     if len({(entry.operator, entry.featurizer) for entry in wanted}) <= classes:
         assert got == wanted
-    assert [one.differential for one in got] == [one.differential for one in wanted]
+    assert [liv_class.differential for liv_class in got] == [liv_class.differential for liv_class in wanted]
     assert got[0] == wanted[0]
     unchanged = [p for p in range(layout.backbone) if p % GENES_PER_LIV]
     assert (kept[unchanged] == child[unchanged]).all()
@@ -184,12 +188,12 @@ def test_crossover_with_links_keeps_classes_and_the_others_do_not(level):
         classes = problem.space.reading(genome).classes
         return [classes[liv.liv_class] for liv in genome.livs]
 
-    held = {one.id: meanings(one.genome) for one in parent.population}
+    held = {member.id: meanings(member.genome) for member in parent.population}
     kept = [
-        entry in {held[name][index] for name in one.parents}
-        for one in offspring_of(problem, parent)
-        for index, entry in enumerate(meanings(one.genome))
-        if one.parents
+        entry in {held[name][index] for name in offspring.parents}
+        for offspring in offspring_of(problem, parent)
+        for index, entry in enumerate(meanings(offspring.genome))
+        if offspring.parents
     ]
     assert len(kept) > 40
     assert all(kept) == (level == "links")
@@ -213,8 +217,8 @@ def test_links_survive_with_their_classes():
             evolution={"population": 24, "crossover": level, "mutation_rate": 0.0, "crossover_rate": 1.0},
         )
         made = offspring_of(problem, evolve(problem, 0, failing=0)[0])
-        varied = [one for one in made if one.origin.operator == "variation"]
-        kept[level] = np.mean([bool(one.origin.repairs) for one in varied])
+        varied = [offspring for offspring in made if offspring.origin.operator == "variation"]
+        kept[level] = np.mean([bool(offspring.origin.repairs) for offspring in varied])
     assert kept["links"] < kept["livs"]
 
 
@@ -267,24 +271,24 @@ def test_depth_reaches_its_bounds_and_stays_within():
         space={"depth": 5, "min_depth": 2}, evolution={"population": 20, "mutation_rate": 0.3}
     )
     generations = evolve(problem, 4, failing=0)
-    depths = {Genome.parse(one.genome).depth for one in generations[-1].born}
+    depths = {Genome.parse(member.genome).depth for member in generations[-1].born}
     assert depths == {2, 3, 4, 5}
     changed = [
-        one
+        member
         for generation in generations[1:]
-        for one in generation.born
-        if len(one.parents) == 1
-        and Genome.parse(one.genome).depth != Genome.parse(known(generations, one.parents[0])).depth
+        for member in generation.born
+        if len(member.parents) == 1
+        and Genome.parse(member.genome).depth != Genome.parse(known(generations, member.parents[0])).depth
     ]
     assert changed
 
 
 def known(generations, name):
     return next(
-        one.genome
+        member.genome
         for generation in generations
-        for one in (*generation.population, *generation.rejected)
-        if one.id == name
+        for member in (*generation.population, *generation.rejected)
+        if member.id == name
     )
 
 

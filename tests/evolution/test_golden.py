@@ -51,14 +51,17 @@ def course(problem, generations=4):
     for _ in range(generations + 1):
         made = offspring_of(problem, parent)
         parent = select(
-            problem, "golden", parent, [assess(problem, one, outcome(one), DATA) for one in made], DATA
+            problem, "golden", parent, [assess(problem, child, outcome(child), DATA) for child in made], DATA
         )
         told.append(
             [
-                [[one.id, one.genome, one.parents, one.origin.model_dump(mode="json")] for one in made],
                 [
-                    [one.id, one.rank, None if one.crowding is None else repr(one.crowding)]
-                    for one in parent.population
+                    [child.id, child.genome, child.parents, child.origin.model_dump(mode="json")]
+                    for child in made
+                ],
+                [
+                    [member.id, member.rank, None if member.crowding is None else repr(member.crowding)]
+                    for member in parent.population
                 ],
             ]
         )

@@ -37,15 +37,15 @@ def test_the_better_part_by_front_goes_on_and_failures_never_do():
             [(2.0, 9.0, "ok"), (3.0, 3.0, "ok"), (4.0, 4.0, "ok"), (1.0, 1.0, "diverged"), (5.0, 9.0, "ok")]
         )
     ]
-    assert {one.id for one in promoted(problem([0.5], keep=0.4), candidates)} == {"g001-00", "g001-01"}
-    assert [one.id for one in promoted(problem([0.5], keep=0.01), candidates[2:])] == ["g001-02"]
+    assert {best.id for best in promoted(problem([0.5], keep=0.4), candidates)} == {"g001-00", "g001-01"}
+    assert [best.id for best in promoted(problem([0.5], keep=0.01), candidates[2:])] == ["g001-02"]
     assert promoted(problem([0.5]), candidates[3:4]) == []
 
 
 def test_nothing_goes_on_beyond_a_constraint_while_others_keep_it():
-    one = individual("g001-00", perplexity=1.0, parameters=9.0, cache_bytes=1.0, violation=0.5)
+    violating = individual("g001-00", perplexity=1.0, parameters=9.0, cache_bytes=1.0, violation=0.5)
     other = individual("g001-01", perplexity=2.0, parameters=9.0, cache_bytes=1.0)
-    assert [best.id for best in promoted(problem([0.5], keep=0.5), [one, other])] == ["g001-01"]
+    assert [best.id for best in promoted(problem([0.5], keep=0.5), [violating, other])] == ["g001-01"]
 
 
 @pytest.mark.parametrize("rungs", [[0.5, 0.25], [0.0], [1.0], [0.5, 0.5]])

@@ -75,12 +75,12 @@ def test_survival_takes_times_within_the_noise_as_equal():
     )
 
     def timed(name, perplexity, seconds, noise):
-        one = individual(name, perplexity=perplexity, decode_seconds_per_token=seconds)
-        return one.model_copy(update={"noise": {"decode_seconds_per_token": noise} if noise else None})
+        candidate = individual(name, perplexity=perplexity, decode_seconds_per_token=seconds)
+        return candidate.model_copy(update={"noise": {"decode_seconds_per_token": noise} if noise else None})
 
     def ranks(noise):
         pair = [timed("g000-00", 10.0, 1.001e-3, noise), timed("g000-01", 11.0, 1e-3, noise)]
-        return [(one.id, one.rank) for one in survive(problem, pair, 0)]
+        return [(candidate.id, candidate.rank) for candidate in survive(problem, pair, 0)]
 
     assert sorted(ranks(None)) == [("g000-00", 0), ("g000-01", 0)]
     assert ranks(0.05) == [("g000-00", 0), ("g000-01", 1)], "worse, and no faster that can be told"

@@ -46,21 +46,21 @@ def test_features_tell_architectures_apart_whatever_the_names_of_their_groups():
     seen = {tuple(features(problem.compile(space.sample(rng)), 256)) for _ in range(40)}
     assert len(seen) == 40
     same = [Genome.parse(text) for text in ("11112-11113", "11122-11123")]
-    one, other = (features(problem.compile(genome), 256) for genome in same)
-    assert np.array_equal(one, other)
+    first, other = (features(problem.compile(genome), 256) for genome in same)
+    assert np.array_equal(first, other)
 
 
 def test_screened_offspring_are_a_function_of_the_stored_parent(tmp_path):
     problem = experiment(evolution={"population": 8, "screening": SCREENING})
     assert is_screening(problem)
     made = evolve(problem, 3, failing=0)
-    assert [len(one.archive) for one in made] == [8, 16, 24, 32]
+    assert [len(generation.archive) for generation in made] == [8, 16, 24, 32]
     path = tmp_path / "gen_003.json"
     made[3].write(path)
     again = offspring_of(problem, read_generation(path))
     assert again == offspring_of(problem, made[3])
-    assert [one.id for one in again] == [f"g004-0{slot}" for slot in range(8)]
-    assert len({one.digest for one in again}) == 8
+    assert [offspring.id for offspring in again] == [f"g004-0{slot}" for slot in range(8)]
+    assert len({offspring.digest for offspring in again}) == 8
 
 
 def test_before_there_is_enough_to_learn_from_nothing_is_screened():
@@ -74,7 +74,7 @@ def test_before_there_is_enough_to_learn_from_nothing_is_screened():
 def test_with_the_predictor_the_same_number_of_trainings_finds_better_ones():
     def best(section):
         problem = experiment(objectives={"preset": "quality"}, evolution={"population": 8, **section})
-        values = [one.objectives["perplexity"] for one in evolve(problem, 5, failing=0)[-1].population]
+        values = [member.objectives["perplexity"] for member in evolve(problem, 5, failing=0)[-1].population]
         return float(np.mean(values))
 
     plain = np.mean([best({"seed": seed}) for seed in range(3)])

@@ -10,7 +10,7 @@ from benchmarks import landscape
 from benchmarks.algorithms import BASELINE, NO_DATA, SUITES, contender, pretend, report
 from benchmarks.bands import band, saving, write_csv, write_svg
 from benchmarks.searches import Course, parameters, search
-from star_core.analysis.repairs import Breakage
+from star_core.analysis.run.repairs import Breakage
 from star_core.errors import ConfigError
 from star_core.evolution.base import ALGORITHMS
 from star_core.genome import Genome
@@ -34,15 +34,15 @@ def courses():
 
 def test_all_begin_alike_and_spend_the_same(courses):
     for seed in (0, 1):
-        of_seed = [one for one in courses if one.seed == seed]
-        beginnings = {(tuple(one.tokens[:7]), tuple(one.hypervolume[:7])) for one in of_seed}
+        of_seed = [course for course in courses if course.seed == seed]
+        beginnings = {(tuple(course.tokens[:7]), tuple(course.hypervolume[:7])) for course in of_seed}
         assert len(beginnings) == 1
-        assert {one.tokens[-1] for one in of_seed} == {30 * experiment().params.training.tokens}
-        assert len({tuple(one.hypervolume) for one in of_seed}) > 1
-    for one in courses:
-        assert all(before <= after for before, after in itertools.pairwise(one.hypervolume))
-        assert all(before <= after for before, after in itertools.pairwise(one.tokens))
-        assert one.final > one.hypervolume[6] > 0
+        assert {course.tokens[-1] for course in of_seed} == {30 * experiment().params.training.tokens}
+        assert len({tuple(course.hypervolume) for course in of_seed}) > 1
+    for course in courses:
+        assert all(before <= after for before, after in itertools.pairwise(course.hypervolume))
+        assert all(before <= after for before, after in itertools.pairwise(course.tokens))
+        assert course.final > course.hypervolume[6] > 0
 
 
 def test_a_search_is_the_same_again(courses):
@@ -50,7 +50,7 @@ def test_a_search_is_the_same_again(courses):
 
 
 def test_children_are_counted(courses):
-    groups = {one.name: one for one in courses}
+    groups = {course.name: course for course in courses}
     assert groups[BASELINE].children.children == 0
     assert groups["nsga2"].children.children >= 24
     # Rejected children leave their places empty, so that the budget lasts for more generations.
@@ -73,10 +73,10 @@ def test_the_files_hold_every_candidate_and_every_name(courses, tmp_path):
     write_csv(courses, tmp_path / "courses.csv")
     write_svg(courses, tmp_path / "courses.svg")
     rows = list(csv.DictReader((tmp_path / "courses.csv").read_text().splitlines()))
-    assert len(rows) == sum(len(one.tokens) for one in courses)
+    assert len(rows) == sum(len(course.tokens) for course in courses)
     assert float(rows[-1]["hypervolume"]) == pytest.approx(courses[-1].final, abs=1e-6)
     texts = {element.text for element in ElementTree.parse(tmp_path / "courses.svg").iter()}
-    assert {one.name for one in courses} <= texts
+    assert {course.name for course in courses} <= texts
 
 
 def test_the_table_has_a_line_for_each(courses, capsys):

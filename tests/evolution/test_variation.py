@@ -15,7 +15,7 @@ from star_core.evolution.links import keep_links
 from star_core.evolution.operators import GenomeProblem, PositionMutation
 from star_core.evolution.step import offspring_of
 from star_core.genome import Genome, SearchSpace
-from star_core.genome.tables import GENES_PER_LIV
+from star_core.vocabulary.tables import GENES_PER_LIV
 from tests.evolution.experiments import evolve, experiment
 
 REPAIRED = ("age_moea", "firefly", "genetic", "nsga2", "nsga3", "sms_emoa")
@@ -43,8 +43,8 @@ def test_rejected_children_leave_their_places_empty(algorithm):
     valid = {str(genome) for genome in seen if problem.space.is_valid(genome)}
     assert len(seen) >= 20
     assert 0 < len(made) < 20
-    assert {one.genome for one in made} <= valid
-    assert all(one.origin.operator == "variation" and not one.origin.repairs for one in made)
+    assert {child.genome for child in made} <= valid
+    assert all(child.origin.operator == "variation" and not child.origin.repairs for child in made)
 
 
 @pytest.mark.parametrize("algorithm", REPAIRED)
@@ -53,20 +53,20 @@ def test_re_sampled_children_are_all_valid_by_themselves(algorithm):
     valid = {str(genome) for genome in seen if problem.space.is_valid(genome)}
     assert len(made) == 20
     assert len(valid) < len(seen)
-    assert {one.genome for one in made} <= valid
-    assert all(one.origin.operator == "variation" and not one.origin.repairs for one in made)
+    assert {child.genome for child in made} <= valid
+    assert all(child.origin.operator == "variation" and not child.origin.repairs for child in made)
 
 
 def test_the_guard_rails_repair_what_is_invalid_and_nothing_else():
     problem, made, seen = litter()
     valid = {str(genome): problem.space.is_valid(genome) for genome in seen}
     assert len(made) == 20
-    assert {bool(one.origin.repairs) for one in made} == {True, False}
-    for one in made:
-        if one.origin.repairs:
-            assert one.genome not in valid
+    assert {bool(child.origin.repairs) for child in made} == {True, False}
+    for child in made:
+        if child.origin.repairs:
+            assert child.genome not in valid
         else:
-            assert valid[one.genome]
+            assert valid[child.genome]
 
 
 @pytest.mark.parametrize("key", ["repair", "crossover", "mutation"])
@@ -78,10 +78,10 @@ def test_an_unknown_switch_is_an_error_that_lists_the_choices(key):
 @pytest.mark.parametrize("crossover", ["livs", "links"])
 def test_cuts_between_livs(crossover):
     _, made, _ = litter(crossover=crossover, crossover_points=3)
-    points = [point for one in made for point in one.origin.crossover_points]
+    points = [point for child in made for point in child.origin.crossover_points]
     assert points
     assert all(point % GENES_PER_LIV == 0 for point in points)
-    assert all(len(one.origin.crossover_points) in (0, 3) for one in made)
+    assert all(len(child.origin.crossover_points) in (0, 3) for child in made)
 
 
 def test_recombination_that_keeps_links_breaks_nothing_where_indices_suffice():

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from star_flows.doctor.finding import Check, Finding, Project
 
-from flows.doctor.finding import Check, Finding, Project
 from tests.flows.projects import TINY
 
 SECRET = "hunter2-never-to-be-shown"
@@ -27,8 +27,8 @@ def found(check: Check, place: Project) -> list[Finding]:
 
 
 def only(check: Check, place: Project) -> Finding:
-    (one,) = found(check, place)
-    return one
+    (finding,) = found(check, place)
+    return finding
 
 
 def secret_file(path: Path, content: str, mode: int) -> Path:

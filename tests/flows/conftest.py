@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from star_flows.server.process import prefect_server
 
-from flows.server import prefect_server
 from tests.flows.projects import Project, environment_for
 
 

@@ -37,7 +37,7 @@ class Api:
 
     def artifacts(self) -> dict[str, dict[str, Any]]:
         """The newest artifact of each key."""
-        return {one["key"]: one for one in self.post("/artifacts/latest/filter")}
+        return {artifact["key"]: artifact for artifact in self.post("/artifacts/latest/filter")}
 
 
 def _ask(request: urllib.request.Request) -> Any:

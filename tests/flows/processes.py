@@ -55,8 +55,10 @@ def wait_until(condition: Callable[[], object], seconds: float, pause: float = 0
 
 def fork_servers(pid: int) -> list[int]:
     """The fork servers of candidates below a process; candidates look like theirs."""
-    found = {one for one in descendants(pid) if "star_core.training.forkserver" in command(one)}
-    return sorted(found - {child for one in found for child in children(one)})
+    found = {
+        server for server in descendants(pid) if "star_core.training.processes.forkserver" in command(server)
+    }
+    return sorted(found - {child for server in found for child in children(server)})
 
 
 def stop_candidate(server: int, seconds: float) -> int:

@@ -9,14 +9,15 @@ from dataclasses import asdict, replace
 from unittest.mock import MagicMock
 
 import pytest
+from star_flows.commands.plan import plan_of
+from star_flows.run.budget import Account, BudgetSpent, limited
+from star_flows.run.paths import Where
+from star_flows.run.session import session
 
-from flows.budget import Account, BudgetSpent, limited
-from flows.command_plan import plan_of
-from flows.session import Where, session
-from star_core.analysis.plan import Stage
 from star_core.config import Budget, Model, Training
 from star_core.errors import ConfigError, StarError
 from star_core.evaluation import Evaluation, Job
+from star_core.planning.plan import Stage
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import stored_generations
 from tests.flows.projects import TINY, Project
@@ -29,8 +30,8 @@ ALL = BASELINES + 3 * POPULATION
 BY_CANDIDATES = """
 import sys
 from pathlib import Path
-from flows.command_evolve import evolve_command
-from flows.session import Where, session
+from star_flows.commands.evolve import evolve_command
+from star_flows.run.session import Where, session
 where = Where(str(Path.cwd()), "main")
 session(where).elapsed = lambda: float(len(list(Path(".star/evaluations").glob("*/*.json"))))
 evolve_command(where, None, max_seconds=float(sys.argv[1]))
@@ -160,7 +161,7 @@ class Waiting:
 
 
 def test_seconds_are_kept_within_one_candidate(monkeypatch):
-    from flows import training
+    from star_flows.candidates import batch as training
 
     work = Waiting(Budget(seconds=25))
     monkeypatch.setattr(training, "session", lambda _: work)
@@ -183,13 +184,13 @@ def foreseen(project: Project, **budget: float):
 
 def flops(stage: Stage) -> list[float]:
     """FLOPs of what a stage is to train, most first."""
-    return [one.flops for one in stage.loads]
+    return [load.flops for load in stage.loads]
 
 
 def born(project: Project, index: int) -> list[int]:
     """FLOPs of what generation ``index`` trained, most first."""
     made = stored_generations("main", project.folder / "data")[index]
-    return sorted((one.cost.flops for one in made.born), reverse=True)
+    return sorted((individual.cost.flops for individual in made.born), reverse=True)
 
 
 def test_a_run_in_parts_by_tokens_and_seconds_ends_as_planned_and_as_one_undisturbed(
@@ -205,10 +206,10 @@ def test_a_run_in_parts_by_tokens_and_seconds_ends_as_planned_and_as_one_undistu
 
     room = BASELINES + POPULATION + 2
     before = foreseen(project, tokens=room * TOKENS + TOKENS - 1)
-    assert [one.left for one in before.stages] == [BASELINES, POPULATION, POPULATION, POPULATION]
-    assert [one.known for one in before.stages] == [True, True, False, False]
-    assert sum(one.left_tokens for one in before.stages) == ALL * TOKENS
-    assert [(one.stage.title, one.begun, one.limit) for one in before.passages()][-1] == (
+    assert [stage.left for stage in before.stages] == [BASELINES, POPULATION, POPULATION, POPULATION]
+    assert [stage.known for stage in before.stages] == [True, True, False, False]
+    assert sum(stage.left_tokens for stage in before.stages) == ALL * TOKENS
+    assert [(passage.stage.title, passage.begun, passage.limit) for passage in before.passages()][-1] == (
         "generation 1",
         2,
         "tokens",
@@ -223,20 +224,20 @@ def test_a_run_in_parts_by_tokens_and_seconds_ends_as_planned_and_as_one_undistu
     assert len(seen) == room
     assert list(project.generations()) == ["gen_000.json"]
     path = comparison_path("main", "baselines", project.folder / "data")
-    costs = [one.cost.flops for one in read_comparison(path, "main", "baselines").entries]
+    costs = [entry.cost.flops for entry in read_comparison(path, "main", "baselines").entries]
     assert flops(before.stages[0]) == sorted(costs, reverse=True)
     assert flops(before.stages[1]) == born(project, 0)
 
     # What is stored of a generation in the making is not planned again; its pace is known now.
     after = foreseen(project, tokens=room * TOKENS)
-    assert [(one.title, one.stored, one.left) for one in after.stages] == [
+    assert [(stage.title, stage.stored, stage.left) for stage in after.stages] == [
         ("generation 1", 2, POPULATION - 2),
         ("generation 2", 0, POPULATION),
     ]
     assert after.trained == room * TOKENS
     assert after.pace is not None
     assert "finished trainings of this recipe" in after.pace.source
-    assert [(one.begun, one.limit) for one in after.passages()] == [(0, "tokens")]
+    assert [(passage.begun, passage.limit) for passage in after.passages()] == [(0, "tokens")]
 
     script = project.folder / ".star" / "by_candidates.py"
     script.write_text(BY_CANDIDATES)
@@ -247,7 +248,7 @@ def test_a_run_in_parts_by_tokens_and_seconds_ends_as_planned_and_as_one_undistu
     assert len(now) == ALL - 3
     assert seen.items() <= now.items(), "a finished candidate was trained again"
     middle = foreseen(project)
-    assert [(one.title, one.stored, one.left) for one in middle.stages] == [("generation 2", 1, 3)]
+    assert [(stage.title, stage.stored, stage.left) for stage in middle.stages] == [("generation 2", 1, 3)]
 
     project.run("star", "evolve", "--max-tokens", str(ALL * TOKENS))
     assert now.items() <= project.evaluations().items()

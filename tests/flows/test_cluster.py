@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from star_flows.candidates.cluster_worker import kind_of_machine, own_trainer, train_here
+from star_flows.clusters import engine as clusters
+from star_flows.clusters.engine import Watch
+from star_flows.clusters.open import require_reachable
+from star_flows.run.trainer import Trainer
+from star_flows.server.process import server_at_hand
 
-from flows import clusters
-from flows.cluster_worker import kind_of_machine, own_trainer, train_here
-from flows.clusters import Watch, require_reachable
-from flows.own_server import server_at_hand
-from flows.trainer import Trainer
 from star_core.config import Runtime
 from star_core.datasets.transfer import publish
 from star_core.errors import ConfigError, StarError
-from star_core.population.weights import checkpoint_key
+from star_core.storage.weights import checkpoint_key
 from tests.flows.prefect_api import Api
 from tests.flows.processes import (
     children,
@@ -62,7 +63,7 @@ def crashed(environment):
     """Trainings that the Prefect server knows to have crashed."""
     wanted = {"name": {"like_": "train "}, "state": {"type": {"any_": ["CRASHED"]}}}
     found = Api(environment["PREFECT_API_URL"]).post("/task_runs/filter", task_runs=wanted)
-    return {one["id"] for one in found}
+    return {task_run["id"] for task_run in found}
 
 
 def test_on_ray_a_killed_worker_costs_one_candidate_and_changes_nothing(finished, environment, tmp_path):
@@ -74,7 +75,7 @@ def test_on_ray_a_killed_worker_costs_one_candidate_and_changes_nothing(finished
         [folder] = scratch_of(process.pid)
         [server] = fork_servers(process.pid)
         candidate = stop_candidate(server, 60)
-        [worker] = [one for one in everything if server in children(one)]
+        [worker] = [pid for pid in everything if server in children(pid)]
         assert command(worker).startswith("ray::")
         seen = project.evaluations()
         os.kill(worker, signal.SIGKILL)
@@ -102,7 +103,7 @@ def test_on_dask_without_a_prefect_server_all_share_one(finished, environment, t
     process, everything = started(project, "--generations", "1")
     try:
         [folder] = scratch_of(process.pid)
-        commands, trainers = [command(one) for one in everything], fork_servers(process.pid)
+        commands, trainers = [command(pid) for pid in everything], fork_servers(process.pid)
         output, _ = process.communicate(timeout=200)
     finally:
         process.kill()

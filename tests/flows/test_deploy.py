@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from star_flows.doctor.finding import Project as Patient
+from star_flows.doctor.server import deployments
+from star_flows.run.locks import exclusive
+from star_flows.run.paths import Where
+from star_flows.schedule.command import deploy_command
+from star_flows.schedule.cron import local_zone, schedule
 
-from flows.command_deploy import deploy_command
-from flows.doctor.finding import Project as Patient
-from flows.doctor.server import deployments
-from flows.schedules import local_zone, schedule
-from flows.session import Where, exclusive
 from star_core.errors import ConfigError, StarError
 from tests.flows.prefect_api import Api
 from tests.flows.processes import descendants, is_alive, wait_until
@@ -98,7 +99,7 @@ def test_a_served_run_is_never_started_twice_and_survives_a_kill(finished, quick
         assert wait_until(lambda: not any(map(is_alive, below)), 20), "training went on without its server"
     seen = project.evaluations()
     assert 0 < len(seen) < len(finished.evaluations())
-    assert [one["state"]["name"] for one in api.flow_runs(key, any_=["RUNNING"])] == ["Running"]
+    assert [run["state"]["name"] for run in api.flow_runs(key, any_=["RUNNING"])] == ["Running"]
     with served(project):
         made = api.post(f"/deployments/{key}/create_flow_run")["id"]
         done = wait_until(lambda: api.get(f"/flow_runs/{made}")["state_type"] == "COMPLETED", SECONDS)
@@ -106,7 +107,7 @@ def test_a_served_run_is_never_started_twice_and_survives_a_kill(finished, quick
         assert done, state
         assert state["message"] == "run main goes to generation 2"
         crashed = api.flow_runs(key, any_=["CRASHED"])
-        assert [one["state"]["message"] for one in crashed] == [
+        assert [run["state"]["message"] for run in crashed] == [
             "its process was killed; what it had finished is kept"
         ]
         assert not api.get(f"/deployments/{key}")["paused"]
@@ -143,7 +144,7 @@ def test_a_worker_goes_on_with_a_run(finished, quick, api, tmp_path):
 def test_a_users_error_is_a_failed_run_with_one_line(
     run, generations, message, finished, api, tmp_path, monkeypatch
 ):
-    from flows.deployments import continue_run
+    from star_flows.schedule.flow import continue_run
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(finished.folder, tmp_path / "wrong", symlinks=True)
@@ -172,7 +173,7 @@ def test_prefect_deploy_registers_the_same(quick, api, tmp_path):
         "params": "params.yaml",
         "generations": 2,
     }
-    assert (found["entrypoint"], found["work_pool_name"]) == ("flows.deployments.continue_run", "star")
+    assert (found["entrypoint"], found["work_pool_name"]) == ("star_flows.schedule.flow.continue_run", "star")
     assert found["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
 
 
@@ -239,8 +240,10 @@ def test_the_time_zone_is_this_machines(monkeypatch):
 )
 def test_nothing_is_started_for_a_wrong_order(options, message, finished, monkeypatch):
     monkeypatch.chdir(finished.folder)
-    monkeypatch.setattr("flows.command_deploy.answers", lambda *_, **__: False)
-    monkeypatch.setattr("flows.command_deploy.prefect_server", lambda *_: pytest.fail("a server was started"))
+    monkeypatch.setattr("star_flows.schedule.command.answers", lambda *_, **__: False)
+    monkeypatch.setattr(
+        "star_flows.schedule.command.prefect_server", lambda *_: pytest.fail("a server was started")
+    )
     where = Where(str(finished.folder), options.get("run", "main"), options.get("params", "params.yaml"))
     name, pool, once = options.get("name"), options.get("pool"), options.get("once", False)
     with (

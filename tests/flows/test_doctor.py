@@ -23,9 +23,7 @@ from prefect.settings import (
     temporary_settings,
 )
 from rich.console import Console
-
-from flows.command_doctor import SUBJECT_WIDTH, doctor_command, table
-from flows.doctor import (
+from star_flows.doctor import (
     checks,
     cluster,
     installed,
@@ -35,7 +33,9 @@ from flows.doctor import (
     server,
     storage,
 )
-from flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
+from star_flows.doctor.command import SUBJECT_WIDTH, doctor_command, table
+from star_flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
+
 from tests.flows.checkups import SECRET, answering, empty_project, found, only, secret_file
 from tests.flows.projects import TINY
 from tests.flows.projects import Project as Folder
@@ -63,9 +63,9 @@ def with_params(place: Project, **sections: object) -> Project:
 
 
 def test_this_environment_is_as_tested(place):
-    assert {one.level for check in (installed.python, installed.packages) for one in check(place)} == {
-        Level.OK
-    }
+    assert {
+        finding.level for check in (installed.python, installed.packages) for finding in check(place)
+    } == {Level.OK}
     assert only(installed.torch, place).text.startswith("2.")
 
 
@@ -80,10 +80,10 @@ def test_this_environment_is_as_tested(place):
 )
 def test_packages_out_of_bounds_are_problems(place, monkeypatch, name, version, level, text):
     real = installed.version_of
-    monkeypatch.setattr(installed, "version_of", lambda one: version if one == name else real(one))
-    (one,) = [one for one in installed.packages(place) if one.level is not Level.OK]
-    assert (one.level, "pip install" in one.fix) == (level, True)
-    assert text in one.text
+    monkeypatch.setattr(installed, "version_of", lambda asked: version if asked == name else real(asked))
+    (finding,) = [finding for finding in installed.packages(place) if finding.level is not Level.OK]
+    assert (finding.level, "pip install" in finding.fix) == (level, True)
+    assert text in finding.text
 
 
 def test_a_gpu_that_is_asked_for_and_missing_is_a_problem(place, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_gpu_that_is_asked_for_and_missing_is_a_problem(place, monkeypatch):
 )
 def test_a_full_disk_is_said(place, monkeypatch, free, level):
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
-    assert {one.level for one in machine.disk(place)} == {level}
+    assert {finding.level for finding in machine.disk(place)} == {level}
 
 
 def test_more_workers_than_cores_or_memory_are_warned_of(place, monkeypatch):
@@ -113,11 +113,11 @@ def test_more_workers_than_cores_or_memory_are_warned_of(place, monkeypatch):
 
 def test_wrong_parameters_are_a_problem_of_every_check_that_needs_them(place):
     wrong = with_params(place, evolution={"popluation": 3})
-    (one,) = found(project.parameters, wrong)
-    assert one.level is Level.PROBLEM
-    assert "did you mean 'population'" in one.fix
+    (finding,) = found(project.parameters, wrong)
+    assert finding.level is Level.PROBLEM
+    assert "did you mean 'population'" in finding.fix
     sections = dict(checks.examine(wrong, (("Storage", (storage.storage,)), ("Machine", (machine.cores,)))))
-    assert [one.level for one in sections["Storage"] + sections["Machine"]] == [Level.PROBLEM] * 2
+    assert [finding.level for finding in sections["Storage"] + sections["Machine"]] == [Level.PROBLEM] * 2
 
 
 def test_no_git_no_dvc_no_remote(place):
@@ -134,15 +134,15 @@ def test_the_remote_is_asked(copied, finished):
     (copied.root.parent / "copy").mkdir()
     assert only(project.remote, copied) == ok("DVC remote", f"copy: {copied.root.parent / 'copy'}")
     at.run("dvc", "remote", "modify", "copy", "url", f"http://user:{SECRET}@127.0.0.1:9/x")
-    one = only(project.remote, copied)
-    assert one.level is Level.PROBLEM
-    assert SECRET not in one.text
+    finding = only(project.remote, copied)
+    assert finding.level is Level.PROBLEM
+    assert SECRET not in finding.text
 
 
 def test_what_git_lacks_is_named(copied):
-    one = only(project.git, copied)
-    assert one.level is Level.WARNING
-    assert "dvc.lock" in one.text
+    finding = only(project.git, copied)
+    assert finding.level is Level.WARNING
+    assert "dvc.lock" in finding.text
     assert only(project.dvc, copied).level is Level.OK
     (copied.root / "dvc.yaml").write_text("stages: {}")
     assert only(project.dvc, copied).level is Level.PROBLEM
@@ -162,10 +162,10 @@ def test_a_bucket_is_written_read_and_left_as_it_was(place, tmp_path, monkeypatc
         for name, value in s3.environment.items():
             monkeypatch.setenv(name, value)
         asked = with_params(place, runtime={"storage": f"{s3.url}/runs", "endpoint": s3.endpoint})
-        one = only(storage.storage, asked)
-        assert (one.level, "leases held" in one.text) == (Level.OK, True), one
+        finding = only(storage.storage, asked)
+        assert (finding.level, "leases held" in finding.text) == (Level.OK, True), finding
         listed = s3.client().list_objects_v2(Bucket=s3.bucket).get("Contents", [])
-        assert [one["Key"] for one in listed if "lease" not in one["Key"]] == []
+        assert [entry["Key"] for entry in listed if "lease" not in entry["Key"]] == []
         monkeypatch.setattr(storage.Bucket, "has_conditions", lambda *_: False)
         assert only(storage.storage, asked).level is Level.WARNING
     gone = only(storage.storage, asked)
@@ -177,9 +177,9 @@ def test_storage_that_cannot_be_written_or_locked_is_a_problem(place, monkeypatc
     (place.root / "file").write_text("in the way")
     assert only(storage.storage, with_params(place, runtime={"storage": "file"})).level is Level.PROBLEM
     credentials = with_params(place, runtime={"storage": f"s3://me:{SECRET}@bucket/x"})
-    one = only(storage.storage, credentials)
-    assert one.level is Level.PROBLEM
-    assert SECRET not in one.text + one.fix
+    finding = only(storage.storage, credentials)
+    assert finding.level is Level.PROBLEM
+    assert SECRET not in finding.text + finding.fix
     both = SimpleNamespace(take=lambda _: nullcontext())  # a file system without locks
     monkeypatch.setattr(storage, "Leases", lambda *_, **__: both)
     assert "taken twice" in only(storage.storage, with_params(place)).text
@@ -192,8 +192,8 @@ def test_the_embedded_server_is_fine_and_a_dead_one_is_not(place, environment):
     with temporary_settings({PREFECT_API_URL: None}):
         assert only(server.server, place).text.startswith("embedded")
     with temporary_settings({PREFECT_API_URL: f"http://me:{SECRET}@127.0.0.1:9/api"}):
-        one = only(server.server, place)
-        assert (one.level, SECRET in one.text) == (Level.PROBLEM, False)
+        finding = only(server.server, place)
+        assert (finding.level, SECRET in finding.text) == (Level.PROBLEM, False)
         assert found(server.deployments, place) == []
     with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):
         assert "version 3.8" in only(server.server, place).text
@@ -202,8 +202,8 @@ def test_the_embedded_server_is_fine_and_a_dead_one_is_not(place, environment):
 
 def test_a_server_that_wants_a_password_says_so(place):
     with answering(401) as port, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
-        one = only(server.server, place)
-        assert (one.level, "asks for a password" in one.text) == (Level.PROBLEM, True)
+        finding = only(server.server, place)
+        assert (finding.level, "asks for a password" in finding.text) == (Level.PROBLEM, True)
         assert found(server.deployments, place) == []
 
 
@@ -242,15 +242,15 @@ def test_a_cluster_that_does_not_answer_is_a_problem(place):
 
 
 def test_a_finished_run_is_fine(copied):
-    (one,) = found(runs.runs, copied)
-    assert (one.level, one.text.split(",")[0]) == (Level.OK, "generation 2")
+    (finding,) = found(runs.runs, copied)
+    assert (finding.level, finding.text.split(",")[0]) == (Level.OK, "generation 2")
 
 
 def test_what_a_run_lacks_is_said_with_what_to_do(copied):
     (copied.root / "data/populations/main/gen_002.json").rename(copied.root / "aside")
-    (one,) = found(runs.runs, copied)
-    assert one.level is Level.PROBLEM
-    assert "dvc pull" in one.fix
+    (finding,) = found(runs.runs, copied)
+    assert finding.level is Level.PROBLEM
+    assert "dvc pull" in finding.fix
     (copied.root / "aside").rename(copied.root / "data/populations/main/gen_002.json")
     (copied.root / "dvc.lock").unlink()
     shutil.rmtree(copied.root / "data/tokens/main")
@@ -262,7 +262,7 @@ def test_what_a_run_lacks_is_said_with_what_to_do(copied):
 
 def test_who_works_on_a_run_is_said(copied):
     code = (
-        "import sys; from flows.session import Where, exclusive\n"
+        "import sys; from star_flows.run.session import Where, exclusive\n"
         "with exclusive(Where(sys.argv[1], 'main')): print('held', flush=True); input()"
     )
     held = subprocess.Popen(
@@ -294,7 +294,7 @@ def test_a_check_that_fails_or_hangs_is_a_row_and_no_more(place):
 
     (section, rows) = next(checks.examine(place, (("All", (broken, endless, fine)),), seconds=0.3))
     assert section == "All"
-    assert [(one.level, one.subject) for one in rows] == [
+    assert [(row.level, row.subject) for row in rows] == [
         ("ok", "before"),
         ("problem", "broken"),
         ("problem", "endless"),
@@ -335,6 +335,6 @@ def test_the_command_says_it_all_and_ends_with_1_if_something_does_not_work(fini
 
 
 def test_a_healthy_project_ends_normally(copied, monkeypatch, capsys):
-    monkeypatch.setattr("flows.command_doctor.examine", lambda _: iter([("All", [ok("a", "b")])]))
+    monkeypatch.setattr("star_flows.doctor.command.examine", lambda _: iter([("All", [ok("a", "b")])]))
     doctor_command(copied.root, None, "params.yaml")
     assert "1 ok, 0 warnings, 0 problems" in capsys.readouterr().out

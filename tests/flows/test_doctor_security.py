@@ -12,9 +12,9 @@ from prefect.settings import (
     PREFECT_SERVER_API_HOST,
     temporary_settings,
 )
+from star_flows.doctor import listening, security
+from star_flows.doctor.finding import Level
 
-from flows.doctor import listening, security
-from flows.doctor.finding import Level
 from tests.flows.checkups import SECRET, answering, empty_project, found, only, secret_file
 
 
@@ -40,11 +40,11 @@ def test_credentials_that_others_can_read_are_warned_of(place, home, monkeypatch
     path = secret_file(home / name, f"[default]\naws_secret_access_key = {SECRET}\n", mode)
     if name == "elsewhere":
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
-    one = only(security.credentials, place)
-    assert one.level == level
-    assert str(path) in one.text
-    assert SECRET not in one.text + one.fix
-    assert one.fix == ("" if level == "ok" else f"chmod 600 {path}")
+    finding = only(security.credentials, place)
+    assert finding.level == level
+    assert str(path) in finding.text
+    assert SECRET not in finding.text + finding.fix
+    assert finding.fix == ("" if level == "ok" else f"chmod 600 {path}")
 
 
 def test_secrets_of_dvc_belong_into_its_local_file(place, home):
@@ -54,9 +54,9 @@ def test_secrets_of_dvc_belong_into_its_local_file(place, home):
     secret_file(place.root / ".dvc/config.local", content, 0o600)
     assert only(security.credentials, place).level is Level.OK
     secret_file(place.root / ".dvc/config", content, 0o644)
-    one = next(one for one in found(security.credentials, place) if one.level is not Level.OK)
-    assert (one.level, "secret_access_key of remote store" in one.text) == (Level.PROBLEM, True)
-    assert SECRET not in one.text + one.fix
+    finding = next(finding for finding in found(security.credentials, place) if finding.level is not Level.OK)
+    assert (finding.level, "secret_access_key of remote store" in finding.text) == (Level.PROBLEM, True)
+    assert SECRET not in finding.text + finding.fix
     secret_file(place.root / ".dvc/config", "['remote \"store\"']\n    url = s3://bucket\n", 0o644)
     assert only(security.credentials, place).level is Level.OK
 
@@ -66,8 +66,8 @@ def test_listening_sockets_are_told_apart():
         everywhere.bind(("0.0.0.0", 0))
         here.bind(("127.0.0.1", 0))
         six.bind(("::1", 0))
-        for one in (everywhere, here, six):
-            one.listen()
+        for sock in (everywhere, here, six):
+            sock.listen()
         public = listening.public_ports()
         assert everywhere.getsockname()[1] in public
         assert not {here.getsockname()[1], six.getsockname()[1]} & public
@@ -85,8 +85,8 @@ def test_a_server_that_everybody_may_use_is_warned_of(place, status, host, level
         answering(status, host) as port,
         temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}),
     ):
-        one = only(security.prefect_server, place)
-        assert (one.level, one.level == "ok" or str(port) in one.text) == (level, True)
+        finding = only(security.prefect_server, place)
+        assert (finding.level, finding.level == "ok" or str(port) in finding.text) == (level, True)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_server_that_everybody_may_use_is_warned_of(place, status, host, level
 )
 def test_servers_beyond_loopback_want_a_password(place, settings, text):
     with temporary_settings(settings):
-        one = only(security.prefect_server, place)
-    assert (one.level, text in one.text) == (Level.WARNING, True)
-    assert SECRET not in one.text + one.fix
+        finding = only(security.prefect_server, place)
+    assert (finding.level, text in finding.text) == (Level.WARNING, True)
+    assert SECRET not in finding.text + finding.fix
     guarded = {PREFECT_SERVER_API_HOST: "0.0.0.0", PREFECT_SERVER_API_AUTH_STRING: f"me:{SECRET}"}
     with temporary_settings(guarded):
         assert only(security.prefect_server, place).level is Level.OK

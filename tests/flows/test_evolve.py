@@ -26,10 +26,10 @@ def copied(finished, tmp_path):
 
 def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
     generations = stored_generations("main", finished.folder / "data")
-    assert [one.index for one in generations] == [0, 1, 2]
+    assert [generation.index for generation in generations] == [0, 1, 2]
     assert generations[-1].front
     path = comparison_path("main", "baselines", finished.folder / "data")
-    assert [one.name for one in read_comparison(path, "main", "baselines").entries] == [
+    assert [entry.name for entry in read_comparison(path, "main", "baselines").entries] == [
         "transformer++",
         "striped-hybrid",
     ]
@@ -49,22 +49,22 @@ def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
 def test_the_population_is_a_table_in_the_prefect_ui(finished):
     api = Api(finished.environment["PREFECT_API_URL"])  # where other tests' runs are as well
     root = str(finished.folder)
-    mine = [one["id"] for one in api.flow_runs() if one["parameters"].get("where", {}).get("root") == root]
+    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("where", {}).get("root") == root]
     wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
-    newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda one: one["created"])
+    newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
     rows = json.loads(newest["data"])
     assert all({"individual", "genome", "perplexity", "cache_bytes", "front"} <= set(row) for row in rows)
     last = stored_generations("main", finished.folder / "data")[-1]
-    assert {row["genome"] for row in rows} == {one.genome for one in last.population}
+    assert {row["genome"] for row in rows} == {member.genome for member in last.population}
 
 
 def test_every_candidate_was_trained_once(finished):
     generations = stored_generations("main", finished.folder / "data")
-    keys = {one.key for generation in generations for one in generation.born}
+    keys = {member.key for generation in generations for member in generation.born}
     baselines = read_comparison(
         comparison_path("main", "baselines", finished.folder / "data"), "main", "baselines"
     )
-    keys |= {one.key for one in baselines.entries}
+    keys |= {entry.key for entry in baselines.entries}
     assert {name.removesuffix(".json") for name in finished.evaluations()} == keys
 
 
@@ -173,7 +173,7 @@ def test_a_higher_deadline_is_another_try(environment, tmp_path):
     path = project.folder / "params.yaml"
     path.write_text(path.read_text().replace("0.02", "300"))
     project.run("star", "evolve")
-    assert all(one.ok for one in stored_generations("main", project.folder / "data")[0].population)
+    assert all(member.ok for member in stored_generations("main", project.folder / "data")[0].population)
 
 
 def test_a_changed_text_is_refused_and_the_prepared_corpus_kept(copied):
@@ -330,6 +330,8 @@ def test_failures_are_outcomes_and_the_run_goes_on(environment, tmp_path):
         assert "learning_rate" in output
     else:
         assert process.returncode == 0, output
-        statuses = {one.status for one in stored_generations("main", project.folder / "data")[0].population}
+        statuses = {
+            member.status for member in stored_generations("main", project.folder / "data")[0].population
+        }
         assert "diverged" in statuses
     assert "Traceback" not in output

@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
+from star_flows.server.outages import explaining
 
-from flows.outage import explaining
 from star_core.errors import StarError
 from tests.flows.processes import children, command, descendants, fork_servers, is_alive, wait_until
 from tests.flows.projects import TINY, Project
@@ -36,7 +36,7 @@ def in_training(project):
     process = project.start("star", "evolve")
 
     def trains():
-        return [child for one in fork_servers(process.pid) for child in children(one)]
+        return [child for server in fork_servers(process.pid) for child in children(server)]
 
     begun = wait_until(lambda: len(trains()) == 2 or process.poll() is not None, 120)
     if not begun or process.poll() is not None:
@@ -48,7 +48,7 @@ def in_training(project):
 def test_ctrl_c_ends_a_command_at_once_and_a_kill_leaves_no_process(project):
     process, everything = in_training(project)
     try:
-        assert any("server start" in command(one) for one in everything)
+        assert any("server start" in command(pid) for pid in everything)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         output, _ = process.communicate(timeout=60)
     finally:

@@ -7,8 +7,8 @@ import signal
 from urllib.parse import urlsplit
 
 import pytest
+from star_flows.server.process import prefect_server
 
-from flows.server import prefect_server
 from tests.flows.prefect_api import Api
 from tests.flows.processes import children, command, is_alive, wait_until
 from tests.flows.projects import Project, environment_for
@@ -58,7 +58,7 @@ def test_a_server_that_is_killed_loses_nothing(finished, database, tmp_path):
         assert project.generations() == finished.generations()
         assert evaluations.items() <= project.evaluations().items(), "a finished candidate was trained again"
         api = Api(found["PREFECT_API_URL"])
-        states = {(one["name"], one["state"]["name"]) for one in api.flow_runs()}
+        states = {(run["name"], run["state"]["name"]) for run in api.flow_runs()}
         # What was running when the server died is ended, what was done in either server's time is there.
         assert {name for name, state in states if state == "Running"} == set()
         assert {("evolve main", "Crashed"), ("evolve main", "Completed")} <= states

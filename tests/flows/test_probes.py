@@ -62,26 +62,26 @@ def project(environment, tmp_path):
 def test_a_generation_is_probed_once_and_alone_and_selected_by_what_was_found(project, tmp_path):
     project.run("star", "evolve")
     founders, last = stored_generations("main", project.folder / "data")
-    everyone = {one.digest: one for one in (*founders.born, *last.born)}
-    for digest, one in everyone.items():
+    everyone = {member.digest: member for member in (*founders.born, *last.born)}
+    for digest, member in everyone.items():
         if int(digest[0], 16) < 4:
-            assert one.status == "crashed"
-            assert one.objectives == {"perplexity": None, "joules": None}
-            assert one.noise is None
+            assert member.status == "crashed"
+            assert member.objectives == {"perplexity": None, "joules": None}
+            assert member.noise is None
         else:
-            assert one.objectives["joules"] == int(digest[:2], 16)
-            assert one.noise == {"joules": 0.25}
-    assert any(one.status == "crashed" for one in everyone.values()), "or this tests nothing"
-    assert any(one.ok for one in last.born)
-    assert any(one.status == "stopped" for one in last.born)
+            assert member.objectives["joules"] == int(digest[:2], 16)
+            assert member.noise == {"joules": 0.25}
+    assert any(member.status == "crashed" for member in everyone.values()), "or this tests nothing"
+    assert any(member.ok for member in last.born)
+    assert any(member.status == "stopped" for member in last.born)
     lines = (tmp_path / "log").read_text().split("\n")[:-1]
     begun, ended = lines[::2], lines[1::2]
-    assert all(one.endswith("begins") for one in begun), "one at a time"
-    assert [one.split()[0] for one in begun] == [one.split()[0] for one in ended]
+    assert all(line.endswith("begins") for line in begun), "one at a time"
+    assert [line.split()[0] for line in begun] == [line.split()[0] for line in ended]
     compared = read_comparison(
         comparison_path("main", "baselines", project.folder / "data"), "main", "baselines"
     )
-    baselines = {one.digest for one in compared.entries}
+    baselines = {entry.digest for entry in compared.entries}
     assert sorted(line.split()[0] for line in begun) == sorted({*everyone, *baselines}), "each once"
     assert project.run("star", "evolve").count("energy") == 1  # a column of the table
 

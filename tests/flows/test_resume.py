@@ -52,9 +52,9 @@ def test_a_fork_knows_where_it_comes_from(copied):
     assert first.population == main.population
     assert second.parameters["evolution"]["mutation_rate"] == 0.5
     new = set(copied.evaluations()) - set(evaluations)
-    assert new <= {f"{one.key}.json" for one in second.born}
+    assert new <= {f"{member.key}.json" for member in second.born}
     lock = yaml.safe_load((copied.folder / "dvc.lock").read_text())["stages"]
-    assert "data/populations/main/gen_001.json" in [one["path"] for one in lock["forks@tweak"]["deps"]]
+    assert "data/populations/main/gen_001.json" in [dep["path"] for dep in lock["forks@tweak"]["deps"]]
     assert "generation@tweak-002" in lock
     page = (copied.folder / "data/reports/tweak/report.html").read_text()
     assert "main, generation 1" in page
@@ -68,9 +68,9 @@ def test_a_fork_under_another_recipe_trains_its_population_anew(copied):
     copied.run("star", "resume", "main", "--as", "longer", "--set", "training.steps=4", "--generations", "2")
     (only,) = stored_generations("longer", copied.folder / "data")
     main = read_generation(copied.folder / "data/populations/main/gen_002.json")
-    assert {one.genome for one in only.born} == {one.genome for one in main.population}
-    assert not {one.key for one in only.born} & {one.key for one in main.population}
-    assert {one.cost.tokens for one in only.born} == {4 * 2 * 32}
+    assert {member.genome for member in only.born} == {member.genome for member in main.population}
+    assert not {member.key for member in only.born} & {member.key for member in main.population}
+    assert {member.cost.tokens for member in only.born} == {4 * 2 * 32}
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_a_generation_reproduces_exactly_and_leaves_nothing(copied):
 def test_a_generation_that_was_not_made_like_this_is_told_apart(copied):
     path = copied.folder / "data/populations/main/gen_002.json"
     generation = read_generation(path)
-    one = generation.population[0]
-    forged = one.model_copy(update={"objectives": {**one.objectives, "perplexity": 1.5}})
+    member = generation.population[0]
+    forged = member.model_copy(update={"objectives": {**member.objectives, "perplexity": 1.5}})
     generation.model_copy(update={"population": (forged, *generation.population[1:])}).write(path)
     output = copied.run("star", "reproduce", "main", code=1)
     assert "different in 1 place" in output
-    assert f"{one.id}, objectives.perplexity" in output
+    assert f"{member.id}, objectives.perplexity" in output
     assert "1.5" in output

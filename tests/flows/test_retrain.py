@@ -23,9 +23,9 @@ def test_the_front_at_another_width_and_depth(finished, tmp_path):
     found = read_comparison(path, "main", "scaled")
     assert (found.parameters["model"]["width"], found.parameters["space"]["depth"]) == (24, 6)
     front = stored_generations("main", project.folder / "data")[-1].front
-    assert [one.name for one in found.entries[:2]] == ["transformer++", "striped-hybrid"]
+    assert [entry.name for entry in found.entries[:2]] == ["transformer++", "striped-hybrid"]
     best = found.entries[2]
-    original = next(one for one in front if one.id == best.name)
+    original = next(member for member in front if member.id == best.name)
     assert best.genome == str(at_depth(Genome.parse(original.genome), 6, "stretch"))
     weights = load_checkpoint(path.parent / best.checkpoint)
     assert (weights.architecture.width, weights.architecture.digest) == (24, best.digest)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from star_flows.run.trainer import Trainer
 
-from flows.trainer import Trainer
 from star_core.config import Runtime
 from star_core.evaluation import encode_evaluation
-from star_core.population.store import EvaluationStore
+from star_core.storage.evaluations import EvaluationStore
 from star_core.training import CandidatePool, NotStored
 from tests.object_store import ObjectStore
 from tests.training import faults
@@ -56,15 +56,15 @@ def make(job):
 
     def trainer(note=lambda _: None):
         runtime = Runtime(storage=job.storage, endpoint=job.endpoint, patience_seconds=60, lease_seconds=5)
-        one = Trainer(runtime, workers=1, threads=1, note=note)
-        preload = ["tests.training.faults", "star_core.population.bucket"]
-        one._pool = CandidatePool(1, 60, 512, preload=preload, target=faults.act)
-        made.append(one)
-        return one
+        opened = Trainer(runtime, workers=1, threads=1, note=note)
+        preload = ["tests.training.faults", "star_core.storage.s3"]
+        opened._pool = CandidatePool(1, 60, 512, preload=preload, target=faults.act)
+        made.append(opened)
+        return opened
 
     yield trainer
-    for one in made:
-        one.close()
+    for opened in made:
+        opened.close()
 
 
 def test_a_candidate_is_stored_where_its_job_says(make, job):
@@ -153,8 +153,8 @@ def test_no_credentials_are_in_what_is_stored_or_handed_on(make, job, s3):
     trained = make().train(job)
     assert secret not in encode_evaluation(trained.evaluation)
     client = s3.client()
-    for one in client.list_objects_v2(Bucket=s3.bucket)["Contents"]:
-        stored = client.get_object(Bucket=s3.bucket, Key=one["Key"])["Body"].read()
+    for entry in client.list_objects_v2(Bucket=s3.bucket)["Contents"]:
+        stored = client.get_object(Bucket=s3.bucket, Key=entry["Key"])["Body"].read()
         assert secret.encode() not in stored
         assert json.loads(stored)
 

@@ -3,10 +3,10 @@
 from itertools import product
 
 from star_core.errors import GenomeError
-from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import LIVClass, OperatorGenome
-from star_core.genome.tables import FEATURIZER_GENES, OPERATOR_GENES
 from star_core.structures.base import structure_of
+from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
+from star_core.vocabulary.operator import LIVClass, OperatorGenome
+from star_core.vocabulary.tables import FEATURIZER_GENES, OPERATOR_GENES
 
 
 def is_admitted(operator, featurizer):

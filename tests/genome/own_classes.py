@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from star_core.genome import LIV, Genome
 from star_core.genome.class_genome import CLASS_GENES, class_of
-from star_core.genome.tables import BACKBONE_GENES
+from star_core.vocabulary.tables import BACKBONE_GENES
 
 any_class = st.tuples(*(st.integers(gene.low, gene.high) for _, gene in CLASS_GENES)).map(class_of)
 """Classes whose integers are in the format's range, valid or not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from star_core.genome import LIV, Genome
-from star_core.genome.tables import BACKBONE_GENES
+from star_core.vocabulary.tables import BACKBONE_GENES
 
 any_liv = st.builds(LIV, *(st.integers(gene.low, gene.high) for gene in BACKBONE_GENES))
 """LIVs whose integers are in the format's range, valid in a search space or not."""

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from star_core.errors import GenomeError
 from star_core.genome import Genome
-from star_core.genome.tables import BACKBONE_GENES, TokenMixing
 from star_core.structures.base import structure_of
+from star_core.vocabulary.tables import BACKBONE_GENES, TokenMixing
 from tests.genome.contract import assert_refused
 from tests.genome.strategies import any_genome
 

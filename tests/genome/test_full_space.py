@@ -15,7 +15,7 @@ from star_core.genome.class_genome import (
     GENES_PER_CLASS,
 )
 from star_core.genome.class_names import is_named, named_classes
-from star_core.genome.tables import MAX_OWN_CLASSES
+from star_core.vocabulary.tables import MAX_OWN_CLASSES
 from tests.genome.contract import assert_repaired, problems_of, replayed
 from tests.genome.own_classes import any_own_genome, any_vector
 from tests.genome.strategies import seeds

@@ -1,9 +1,9 @@
 """Which operator and featurizer genomes are valid, by the rules alone and written out once more."""
 
 from star_core.errors import GenomeError
-from star_core.genome.featurizer import FeaturizerGenome
-from star_core.genome.tables import FEATURIZERS
 from star_core.structures.base import structure_of
+from star_core.vocabulary.featurizer import FeaturizerGenome
+from star_core.vocabulary.tables import FEATURIZERS
 from tests.genome.lower_levels import feature_groups, is_admitted, operators
 
 
@@ -42,7 +42,7 @@ def test_every_operator_genome_is_valid_or_refused_with_rule_place_and_fix():
 
 
 def test_feature_groups_of_every_role_are_valid_or_refused_with_the_rule():
-    for operator in [one for one in operators() if should_be_valid(one)][::5]:
+    for operator in list(filter(should_be_valid, operators()))[::5]:
         base = FeaturizerGenome.of_class(operator.featurizer)
         for index, role in enumerate(base.roles):
             for group in feature_groups():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
-from star_core.genome.admitted import (
+from star_core.genome.backbone import MAX_TEXT
+from star_core.genome.class_alleles import (
     EXPANSIONS,
     REPEATS,
     admits,
@@ -15,7 +16,6 @@ from star_core.genome.admitted import (
     operator_of,
     valid_classes,
 )
-from star_core.genome.backbone import MAX_TEXT
 from star_core.genome.class_genome import (
     CLASS_GENES,
     MAX_CLASS_TEXT,
@@ -27,9 +27,9 @@ from star_core.genome.class_genome import (
 from star_core.genome.class_names import NAME, differential, is_named, named_classes
 from star_core.genome.founding import sampled_class
 from star_core.genome.lower_levels import compose, faults
-from star_core.genome.operator import class_table
-from star_core.genome.tables import MAX_OWN_CLASSES, ROLES, TokenMixing
 from star_core.structures.base import structure_of
+from star_core.vocabulary.operator import class_table
+from star_core.vocabulary.tables import MAX_OWN_CLASSES, ROLES, TokenMixing
 from tests.genome.contract import assert_refused
 from tests.genome.lower_levels import is_admitted, valid_operators
 from tests.genome.own_classes import any_class, any_own_genome
@@ -176,8 +176,8 @@ def test_a_class_without_faults_is_one_the_rules_admit_and_the_space_bounds(entr
 @settings(max_examples=200)
 @given(any_class, seeds)
 def test_what_is_admitted_at_once_is_what_is_admitted_gene_by_gene(entry, seed):
-    for one in (entry, sampled_class(np.random.default_rng(seed))):
-        alleles, wrong = alleles_of(one), []
+    for candidate in (entry, sampled_class(np.random.default_rng(seed))):
+        alleles, wrong = alleles_of(candidate), []
 
         def choose(drawn, offset, valid, alleles=alleles, wrong=wrong):
             wrong += [offset] if alleles[offset] not in valid else []

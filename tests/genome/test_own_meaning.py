@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
 from star_core.genome import canonical
-from star_core.genome.admitted import REPEATS
 from star_core.genome.baselines import baseline
+from star_core.genome.class_alleles import REPEATS
 from star_core.genome.class_genome import (
     CLASS_GENES,
     GENES_PER_CLASS,
     class_text,
 )
 from star_core.genome.founding import sampled_class
-from star_core.genome.operator import class_table
 from star_core.genome.scaling import at_depth
+from star_core.vocabulary.operator import class_table
 from tests.genome.contract import canonical_form
 from tests.genome.strategies import seeds
 
@@ -125,8 +125,8 @@ def test_sharing_joins_own_classes_by_the_rules_of_all_classes():
 def test_scaling_keeps_the_classes():
     genome = Genome.parse("11112-21111-11112_12123_02143-111211-111211-114211")
     assert str(at_depth(genome, 6)).endswith("_12123_02143-111211-111211-114211")
-    one, two = (compile_genome(g, FULL, 64).cache_bytes(64) for g in (genome, at_depth(genome, 6)))
-    assert two == 2 * one
+    single, doubled = (compile_genome(g, FULL, 64).cache_bytes(64) for g in (genome, at_depth(genome, 6)))
+    assert doubled == 2 * single
 
 
 def test_a_repeat_factor_that_does_not_divide_the_heads_is_refused_when_it_is_built():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
 from star_core.genome.scaling import at_depth
-from star_core.genome.tables import MAX_GROUPS
+from star_core.vocabulary.tables import MAX_GROUPS
 
 WIDE = SearchSpace.preset("extended", groups=MAX_GROUPS)
 
@@ -34,11 +34,11 @@ def test_copies_share_among_themselves_what_the_originals_share():
 def test_a_whole_number_of_copies_multiplies_every_size(seed, depth, copies, rule):
     space = SearchSpace.preset("extended", depth, groups=4)
     genome = space.sample(np.random.default_rng(seed))
-    one, many = (compile_genome(g, WIDE, 64) for g in (genome, at_depth(genome, depth * copies, rule)))
+    single, many = (compile_genome(g, WIDE, 64) for g in (genome, at_depth(genome, depth * copies, rule)))
     shell = compile_genome(Genome.parse("11111"), WIDE, 64).num_parameters
     shell -= sum(layer.num_parameters for layer in compile_genome(Genome.parse("11111"), WIDE, 64).layers)
-    assert many.num_parameters - shell == copies * (one.num_parameters - shell)
-    assert many.cache_bytes(512) == copies * one.cache_bytes(512)
+    assert many.num_parameters - shell == copies * (single.num_parameters - shell)
+    assert many.cache_bytes(512) == copies * single.cache_bytes(512)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(0, 7))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from star_core import SearchSpace, compile_genome
 from star_core.errors import ConfigError, GenomeError
 from star_core.genome import PRESETS, Genome, canonical
-from star_core.genome.tables import BACKBONE_GENES
+from star_core.vocabulary.tables import BACKBONE_GENES
 from tests.genome.contract import assert_repaired, canonical_form, problems_of, replayed
 from tests.genome.strategies import any_genome, seeds
 
@@ -80,9 +80,9 @@ def test_features_come_from_the_earliest_member_not_from_the_latest():
 
 
 def test_the_owners_own_strategy_names_nothing_and_is_not_told_apart():
-    one, other = Genome.parse("11112-11113"), Genome.parse("11114-11113")
-    assert canonical(one) == canonical(other) == one
-    assert compile_genome(one, PAPER, 64).digest == compile_genome(other, PAPER, 64).digest
+    genome, other = Genome.parse("11112-11113"), Genome.parse("11114-11113")
+    assert canonical(genome) == canonical(other) == genome
+    assert compile_genome(genome, PAPER, 64).digest == compile_genome(other, PAPER, 64).digest
 
 
 def test_unknown_presets_and_sizes_are_errors_with_a_choice():

@@ -4,10 +4,10 @@ import pytest
 
 from star_core.errors import GenomeError
 from star_core.genome import SearchSpace
-from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import OperatorGenome, class_table
-from star_core.genome.tables import FEATURIZERS, ROLES
 from star_core.structures.base import structure_of
+from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
+from star_core.vocabulary.operator import OperatorGenome, class_table
+from star_core.vocabulary.tables import FEATURIZERS, ROLES
 
 PAPER = {
     "SA-1": "12123",

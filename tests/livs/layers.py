@@ -3,11 +3,11 @@
 import torch
 
 from star_core import Genome, SearchSpace, compile_genome
-from star_core.genome.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.genome.operator import LIVClass, OperatorGenome, class_table
-from star_core.genome.tables import Sparsity, write_allele
 from star_core.livs import mixer_of
 from star_core.livs.long_filter import modal_filter
+from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
+from star_core.vocabulary.operator import LIVClass, OperatorGenome, class_table
+from star_core.vocabulary.tables import Sparsity, write_allele
 
 
 def liv_class(name, operator, groups, roles="CBV", differential=False):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from star_core.genome.tables import Sparsity
 from star_core.livs.band import band_mask, key_blocks, query_blocks, unblock, with_window
 from star_core.livs.rotary import Positions
 from star_core.structures.low_rank import WINDOW
+from star_core.vocabulary.tables import Sparsity
 from tests.livs.layers import ARITHMETIC, features_for, layer_of, mixer_for, states_for
 
 BANDED = [name for name in ARITHMETIC if layer_of(name).liv_class.operator.sparsity is Sparsity.BANDED]
@@ -63,8 +63,8 @@ def test_an_output_depends_on_the_values_of_one_window(name, form, generator):
     else:
         states, outputs = states_for(name, batch=1), []
         for i in range(length):
-            one = {role: x[:, i : i + 1] for role, x in features.items()}
-            y_B1E, states = mixer.step(one, states, Positions(i, 1))
+            step_features = {role: x[:, i : i + 1] for role, x in features.items()}
+            y_B1E, states = mixer.step(step_features, states, Positions(i, 1))
             outputs.append(y_B1E)
         y_BLE = torch.cat(outputs, 1)
     for position in (0, 1, WINDOW - 1, WINDOW, length - 1):

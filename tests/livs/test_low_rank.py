@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from star_core.genome.tables import Nonlinearity, Sparsity, TokenMixing
 from star_core.livs.low_rank import ROWS
 from star_core.livs.rotary import Positions
+from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
 from tests.livs.layers import ARITHMETIC, features_for, layer_of, mixer_for
 
 LENGTH = 2 * ROWS + 30
@@ -41,8 +41,8 @@ def test_blocks_of_rows_are_the_reference_in_values_and_gradients(name, generato
         torch.autograd.grad((y_BLE * pull_BLE).sum(), list(features.values()))
         for y_BLE in (expected_BLE, computed_BLE)
     )
-    for one, other in zip(computed, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    for actual, wanted in zip(computed, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-9, atol=1e-9)
 
 
 @pointwise

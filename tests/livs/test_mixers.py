@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from star_core.errors import ConfigError
-from star_core.genome.tables import TokenMixing
 from star_core.livs import chunks, linear_attention, mixer_of, semi_separable
 from star_core.livs.low_rank import LowRank
 from star_core.livs.rotary import Positions
+from star_core.vocabulary.tables import TokenMixing
 from tests.livs.layers import ARITHMETIC, features_for, histories, mixer_for, states_for
 
 SPLITS = [[37], [1] * 37, [16, 16, 5], [3, 1, 1, 20, 12], [36, 1]]

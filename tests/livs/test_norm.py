@@ -25,8 +25,8 @@ def test_values_and_gradients_are_those_of_the_formula(shape, scale, generator):
     torch.testing.assert_close(y_D, expected_D, rtol=1e-12, atol=1e-12)
     computed = torch.autograd.grad((y_D * pull_D).sum(), (x_D, weight_D))
     expected = torch.autograd.grad((expected_D * pull_D).sum(), (x_D, weight_D))
-    for one, other in zip(computed, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10 / scale)
+    for actual, wanted in zip(computed, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-10, atol=1e-10 / scale)
 
 
 def test_gradients_match_finite_differences(generator):
@@ -56,6 +56,6 @@ def test_half_precision_neither_overflows_nor_vanishes(dtype, scale, generator):
     y_D, expected_D = rms_norm(*leaves), formula(*exact)
     computed = y_D, *torch.autograd.grad((y_D * pull_D).sum(), leaves)
     expected = expected_D, *torch.autograd.grad((expected_D * pull_D.double()).sum(), exact)
-    for one, other in zip(computed, expected, strict=True):
-        assert one.dtype is dtype
-        assert (one.double() - other).norm() < 0.01 * other.norm()
+    for actual, wanted in zip(computed, expected, strict=True):
+        assert actual.dtype is dtype
+        assert (actual.double() - wanted).norm() < 0.01 * wanted.norm()

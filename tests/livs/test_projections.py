@@ -25,13 +25,13 @@ def gradients(made, read, leaves):
 def test_values_and_gradients_are_those_of_plain_maps_whichever_of_them_are_read(read, generator):
     h_BLD, weights = problem(generator)
     made, expected = projections(h_BLD, weights), plain(h_BLD, weights)
-    for one, other in zip(made, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-14, atol=1e-14)
+    for actual, wanted in zip(made, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-14, atol=1e-14)
     computed = gradients(made, read, [h_BLD, *weights])
-    for one, other in zip(computed, gradients(expected, read, [h_BLD, *weights]), strict=True):
-        assert (one is None) == (other is None)
-        if one is not None:
-            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    for actual, wanted in zip(computed, gradients(expected, read, [h_BLD, *weights]), strict=True):
+        assert (actual is None) == (wanted is None)
+        if actual is not None:
+            torch.testing.assert_close(actual, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_match_finite_differences(generator):
@@ -44,7 +44,7 @@ def test_none_and_one_are_maps_too(count, generator):
     h_BLD, weights = problem(generator, outputs=(4,) * count)
     made = projections(h_BLD, weights)
     assert len(made) == count
-    assert all(torch.equal(one, other) for one, other in zip(made, plain(h_BLD, weights), strict=True))
+    assert all(torch.equal(*pair) for pair in zip(made, plain(h_BLD, weights), strict=True))
 
 
 def test_a_gradient_is_not_written_over_what_autograd_still_needs(generator):
@@ -53,16 +53,16 @@ def test_a_gradient_is_not_written_over_what_autograd_still_needs(generator):
     first = gradients(made, (0, 1, 2), [h_BLD, *weights])
     h_BLD, weights = h_BLD.detach().requires_grad_(), [w.detach().requires_grad_() for w in weights]
     made = projections(h_BLD, weights)
-    loss = sum(one.square().sum() for one in made)
+    loss = sum(output.square().sum() for output in made)
     for _ in range(2):
         again = torch.autograd.grad(loss, [h_BLD, *weights], retain_graph=True)
-        assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+        assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
 
 
 def test_outputs_have_the_type_of_the_input_and_gradients_that_of_their_leaf(generator):
     h_BLD, weights = problem(generator, dtype=torch.bfloat16)
     made = projections(h_BLD, weights)
-    assert {one.dtype for one in made} == {torch.bfloat16}
+    assert {output.dtype for output in made} == {torch.bfloat16}
     for leaf, gradient in zip([h_BLD, *weights], gradients(made, (0, 1, 2), [h_BLD, *weights]), strict=True):
         assert gradient.dtype is leaf.dtype
         assert gradient.shape == leaf.shape

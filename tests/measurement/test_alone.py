@@ -9,9 +9,9 @@ import time
 import pytest
 
 from star_core.errors import StarError
+from star_core.machine import cores, fingerprint
 from star_core.measurement import alone
 from star_core.measurement.alone import Load, one_at_a_time, pin
-from star_core.measurement.machine import cores, fingerprint
 
 HOLDER = """
 import sys, time

@@ -10,7 +10,7 @@ from star_core.errors import ConfigError
 from star_core.evaluation import Job
 from star_core.measurement.device import Device
 from star_core.objectives.latency import DEVICE
-from star_core.population.store import EvaluationStore
+from star_core.storage.evaluations import EvaluationStore
 from star_core.training import CandidatePool
 
 MIB = 1 << 20
@@ -23,7 +23,7 @@ PARAMS = Params(
 
 @pytest.fixture(scope="module")
 def pool():
-    preload = ["star_core.measurement.probe", "star_core.training.candidate"]
+    preload = ["star_core.measurement.probe", "star_core.training.processes.child"]
     with CandidatePool(1, 300, 2048, preload=preload) as made:
         yield made
 

@@ -40,8 +40,8 @@ def logits_and_gradients(model, tokens_BL, call):
 
 
 def assert_equal(computed, expected):
-    for one, other in zip(computed, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for actual, wanted in zip(computed, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-5)
 
 
 @traced

@@ -49,8 +49,8 @@ def test_gradients_of_every_class_are_those_of_its_reference(name, generator):
         torch.autograd.grad((model(tokens_BL, form=form) * pull_BLV).sum(), weights)
         for form in ("parallel", "reference")
     )
-    for one, other in zip(computed, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-7)
+    for actual, wanted in zip(computed, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -5,7 +5,7 @@ import pytest
 
 from star_core import build_model
 from star_core.genome import SearchSpace
-from star_core.genome.operator import LIVClass
+from star_core.vocabulary.operator import LIVClass
 from tests.genome.lower_levels import neighbours, valid_operators
 from tests.models.language_models import (
     assert_every_parameter_learns,
@@ -39,7 +39,7 @@ def test_every_valid_operator_builds_trains_and_decodes(liv_class, generator):
 def test_any_feature_group_may_be_made_in_any_valid_way(part, generator):
     rng = np.random.default_rng(part)
     for liv_class in VALID[part::8]:
-        others = [one for one in neighbours(liv_class) if fits(one)]
+        others = list(filter(fits, neighbours(liv_class)))
         for index in rng.choice(len(others), size=4, replace=False):
             assert_works(others[index], generator)
 
@@ -54,7 +54,7 @@ def test_all_feature_groups_may_differ_at_once(seed, generator):
     rng = np.random.default_rng(seed)
     liv_class = VALID[int(rng.integers(len(VALID)))]
     for _ in range(6):
-        others = [one for one in neighbours(liv_class) if fits(one)]
+        others = list(filter(fits, neighbours(liv_class)))
         liv_class = others[int(rng.integers(len(others)))]
     liv_class = LIVClass(liv_class.name, liv_class.operator, liv_class.featurizer, bool(seed % 2))
     assert_works(liv_class, generator)

@@ -8,11 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Objectives
-from star_core.genome.operator import class_table
-from star_core.genome.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing, write_allele
 from star_core.objectives.base import measure
 from star_core.objectives.flops import prefill_flops
 from star_core.structures.base import SHORT_FILTER, structure_of
+from star_core.vocabulary.operator import class_table
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing, write_allele
 
 SPACE = SearchSpace.preset("extended")
 CLASSES = {entry.name: write_allele(index) for index, entry in class_table().items()}

@@ -13,7 +13,7 @@ from star_core.objectives import probe as probing
 from star_core.objectives.base import OBJECTIVES, measure, objective, probes, spreads
 from star_core.objectives.latency import DEVICE, NOISE
 from star_core.objectives.mad import TASKS
-from star_core.training.candidate import decode_job, encode_job
+from star_core.training.processes.wire import decode_job, encode_job
 
 ARCH = compile_genome(Genome.parse("91111"), SearchSpace.preset(), 16)
 MEASURED = ["prefill_seconds", "decode_seconds_per_token", "peak_memory_bytes"]
@@ -69,7 +69,7 @@ def test_each_probe_runs_once_for_all_objectives_and_constraints_that_need_it():
     assert probes(section("perplexity", "parameters", "decode_flops")) == ()
     assert probes(section("perplexity", *MEASURED)) == (DEVICE,)
     assert probes(section("mad_error", constraints={"prefill_seconds": 1.0})) == (TASKS, DEVICE)
-    assert [one.alone for one in (TASKS, DEVICE)] == [False, True]
+    assert [probe.alone for probe in (TASKS, DEVICE)] == [False, True]
 
 
 def test_noise_is_the_spread_of_the_repeats_or_what_the_objective_states():

@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 
 from star_core import Genome, SearchSpace, compile_genome
-from star_core.genome.operator import LIVClass
 from star_core.livs.rotary import Positions
 from star_core.models import LanguageModel
+from star_core.vocabulary.operator import LIVClass
 from tests.livs.layers import PLACES, mixer_for
 from tests.models.language_models import double
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from star_core.genome.tables import Sparsity
+from star_core.vocabulary.tables import Sparsity
 from tests.livs.layers import PLACES
 from tests.oracles import dense
 from tests.oracles.comparison import (

@@ -57,8 +57,8 @@ def mixed(name, features, form, empty):
         return mix(name, features, form)[0]
     states, outputs = empty, []
     for i in range(features["V"].shape[1]):
-        one = {role: x[:, i : i + 1] for role, x in features.items()}
-        y_B1E, states = mix(name, one, form, states, i)
+        step_features = {role: x[:, i : i + 1] for role, x in features.items()}
+        y_B1E, states = mix(name, step_features, form, states, i)
         outputs.append(y_B1E)
     return torch.cat(outputs, 1)
 

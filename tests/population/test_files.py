@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from star_core.config import Runtime, digest_json
 from star_core.errors import StarError, StoreError
 from star_core.evaluation import Evaluation, is_final
-from star_core.population.evaluation_file import VERSION, from_bytes, to_bytes
-from star_core.population.files import parse_json, write_atomically
 from star_core.population.generation import (
     check_lineage,
     check_run_name,
@@ -18,8 +16,10 @@ from star_core.population.generation import (
     read_generation,
     stored_generations,
 )
+from star_core.storage.evaluation_file import VERSION, from_bytes, to_bytes
+from star_core.storage.files import parse_json, write_atomically
 from tests.evolution.experiments import evolve, experiment
-from tests.population.evaluations import EVALUATION
+from tests.storage.evaluations import EVALUATION
 
 GENERATIONS = evolve(experiment(), 2)
 json_values = st.recursive(

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from star_flows.run.paths import Where
+from star_flows.versions.ledger import Founders, read_ledger
 
-from flows.ledger import Founders, read_ledger
-from flows.session import Where
 from star_core.population.comparison import Comparison, read_comparison
 from star_core.population.generation import Generation, read_generation
 
@@ -29,7 +29,7 @@ def test_generations(path):
 @pytest.mark.parametrize("path", kept("comparison", Comparison.VERSION), ids=lambda path: path.stem)
 def test_comparisons(path):
     found = read_comparison(path, "main", "baselines")
-    assert [one.name for one in found.entries] == ["transformer++", "striped-hybrid"]
+    assert [entry.name for entry in found.entries] == ["transformer++", "striped-hybrid"]
     assert found.to_bytes() == path.read_bytes()
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from star_core.errors import DataError
 from star_core.evaluation import Evaluation
-from star_core.training import candidate
-from star_core.training.outcome import Diverged, failed, now
+from star_core.training.processes import child as candidate
+from star_core.training.processes.outcome import Diverged, failed, now
 
 
 def finished(job, loss=1.5):

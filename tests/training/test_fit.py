@@ -11,7 +11,7 @@ import torch
 from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Training
 from star_core.errors import ConfigError, DataError, StoreError
-from star_core.population.weights import checkpoint_key
+from star_core.storage.weights import checkpoint_key
 from star_core.training.checkpoint import load_checkpoint, save_checkpoint
 from star_core.training.fit import train
 from tests.training.jobs import small_genome, small_job

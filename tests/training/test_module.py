@@ -12,7 +12,7 @@ from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Training
 from star_core.training.fit import make_trainer, quiet
 from star_core.training.module import FINAL_RATE, LanguageModelTraining, decay_groups, rate_factor
-from star_core.training.outcome import Diverged
+from star_core.training.processes.outcome import Diverged
 
 RECIPE = Training(steps=25, batch_size=2, sequence_length=8, warmup_steps=4, accelerator="cpu")
 

@@ -50,7 +50,7 @@ def test_the_models_are_those_that_were_measured(root):
         model = retrained.model(entry, retrained.corpus(root))
         assert model.arch.digest == entry.digest
         assert not model.training
-    assert [one.name for one in retrained.entries(["g000-00", "g000-00"])] == ["g000-00"]
+    assert [entry.name for entry in retrained.entries(["g000-00", "g000-00"])] == ["g000-00"]
 
 
 def double_the_embedding(tensors):
@@ -131,8 +131,8 @@ def test_a_retraining_at_another_size_is_read_by_its_name(root):
     own, size = Retrained.read("main", root), "width-16-depth-2"
     path = comparison_path("main", "scaled", root, size)
     entries = [
-        one.model_copy(update={"checkpoint": one.checkpoint and f"{size}/{one.checkpoint}"})
-        for one in own.comparison.entries
+        entry.model_copy(update={"checkpoint": entry.checkpoint and f"{size}/{entry.checkpoint}"})
+        for entry in own.comparison.entries
     ]
     own.comparison.model_copy(update={"purpose": "scaled", "entries": tuple(entries)}).write(path)
     shutil.move(root / "retrain/main", path.parent / size)

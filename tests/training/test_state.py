@@ -7,7 +7,7 @@ import torch
 
 from star_core.config import Model, Params
 from star_core.evaluation import evaluation_key
-from star_core.population.weights import checkpoint_key
+from star_core.storage.weights import checkpoint_key
 from star_core.training.checkpoint import load_checkpoint
 from star_core.training.fit import state_path, train
 from star_core.training.state import read_state
@@ -38,7 +38,7 @@ def test_stopping_and_going_on_changes_no_bit(jobs, tmp_path):
         train(replace(last, checkpoint=str(tmp_path / "on.safetensors"))),
     ]
     assert measured[-1].metrics == plain.metrics
-    assert [one.tokens for one in measured] == [10 * 64, 20 * 64, STEPS * 64]
+    assert [evaluation.tokens for evaluation in measured] == [10 * 64, 20 * 64, STEPS * 64]
     assert measured[0].metrics["validation_loss"] > measured[1].metrics["validation_loss"]
     tensors = [load_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in ("plain", "on")]
     assert tensors[0].keys() == tensors[1].keys()

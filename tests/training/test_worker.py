@@ -15,9 +15,11 @@ import torch
 
 from star_core.config import Training
 from star_core.errors import DataError, StarError
-from star_core.population.store import EvaluationStore
-from star_core.training import CandidatePool, NotStored, PoolClosed, default_workers, worker
+from star_core.machine import default_workers
+from star_core.storage.evaluations import EvaluationStore
+from star_core.training import CandidatePool, NotStored, PoolClosed
 from star_core.training.fit import train
+from star_core.training.processes import pool as worker
 from tests.training import faults
 from tests.training.jobs import small_job
 
@@ -229,7 +231,7 @@ def test_fork_server_that_stands_still_is_replaced(fault, monkeypatch):
 
 
 def test_machine_on_which_no_candidate_begins_is_an_error_that_says_so(job, monkeypatch):
-    monkeypatch.setattr("star_core.training.forkserver._START", "import time; time.sleep(600)")
+    monkeypatch.setattr("star_core.training.processes.forkserver._START", "import time; time.sleep(600)")
     monkeypatch.setattr(worker, "SERVER_SECONDS", 0.2)
     with (
         CandidatePool(1, 60, 256, preload=[], target=faults.act) as broken,
@@ -299,7 +301,7 @@ def test_target_that_cannot_be_loaded_is_a_user_error(job):
 
 
 def test_server_that_cannot_start_is_an_error_not_a_crashed_candidate(job, monkeypatch, capfd):
-    monkeypatch.setattr("star_core.training.forkserver._START", "raise SystemExit('no')")
+    monkeypatch.setattr("star_core.training.processes.forkserver._START", "raise SystemExit('no')")
     with (
         CandidatePool(1, 60, 256, preload=[], target=faults.act) as broken,
         pytest.raises(StarError, match="cannot be started"),
@@ -342,7 +344,7 @@ import os, signal, sys, threading
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from dataclasses import replace
 from star_core.training import CandidatePool
-from star_core.training.candidate import decode_job
+from star_core.training.processes.wire import decode_job
 import json
 assert "torch" not in sys.modules
 pool = CandidatePool(2, 600, 512, preload=["tests.training.faults"], target="tests.training.faults:act")
@@ -356,7 +358,7 @@ for job in jobs:
 def test_nothing_outlives_a_killed_owner(fault, number):
     import json
 
-    from star_core.training.candidate import encode_job
+    from star_core.training.processes.wire import encode_job
 
     jobs = [
         encode_job(replace(fault(action), key=f"{index:064x}"))
@@ -392,18 +394,18 @@ def test_interrupted_run_ends_its_candidate(fault):
 
 def test_default_workers_follow_the_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert default_workers(Training(accelerator="cpu")) == 8
-    assert default_workers(Training(accelerator="cpu", threads=3)) == 2
-    assert default_workers(Training(accelerator="cpu", threads=64)) == 1
+    assert default_workers("cpu", 1) == 8
+    assert default_workers("cpu", 3) == 2
+    assert default_workers("cpu", 64) == 1
 
 
 def test_every_place_gets_its_gpu(monkeypatch):
-    from star_core.training import devices
+    from star_core import machine
 
-    monkeypatch.setattr(devices, "machine_fingerprint", lambda _: {"device": "gpu"})
+    monkeypatch.setattr(machine, "machine_fingerprint", lambda _: {"device": "gpu"})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     recipe = Training()
-    assert default_workers(recipe) == 2
-    assert [devices.device_of(slot, recipe) for slot in range(3)] == ["4", "6", "4"]
-    monkeypatch.setattr(devices, "machine_fingerprint", lambda _: {"device": "cpu"})
-    assert devices.device_of(0, recipe) is None
+    assert default_workers(recipe.accelerator, recipe.threads) == 2
+    assert [machine.device_of(slot, recipe.accelerator) for slot in range(3)] == ["4", "6", "4"]
+    monkeypatch.setattr(machine, "machine_fingerprint", lambda _: {"device": "cpu"})
+    assert machine.device_of(0, recipe.accelerator) is None

@@ -1,0 +1,1 @@
+"""Candidates of a generation, trained on this machine or on a cluster."""

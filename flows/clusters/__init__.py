@@ -1,0 +1,1 @@
+"""Clusters of workers: Ray and Dask behind one contract."""

@@ -1,0 +1,1 @@
+"""What the commands of ``star`` do, one file each; ``star_flows.cli`` has their options."""

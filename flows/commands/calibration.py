@@ -1,0 +1,121 @@
+"""What tells how fast this machine trains a run's candidates: finished evaluations, or a calibration."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from star_core.analysis.run.outcomes import evaluations
+from star_core.architecture import Architecture
+from star_core.config import Params
+from star_core.errors import StarError
+from star_core.evaluation import Evaluation, Job
+from star_core.evolution.halving import rung_steps
+from star_core.genome.backbone import Genome
+from star_core.machine import machine_fingerprint
+from star_core.planning.pace import ENOUGH, Load, Pace, Timing, calibration_steps, fit, telling, timings
+from star_core.population.comparison import comparison_path, read_comparison, stored_baselines
+from star_core.population.generation import Generation, read_generation
+
+from ..run.session import Session
+
+MOST = 200
+"""Evaluations looked at, at most."""
+_SPEED = ("batch_size", "sequence_length", "validation_tokens", "precision", "threads")
+"""Settings of a recipe that a step's time depends on."""
+
+
+def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Evaluation]) -> Pace | None:
+    """The pace of finished trainings with this recipe on this type of machine; ``None`` below ``ENOUGH``.
+
+    Args:
+        work: The run's session.
+        found: Its stored generations.
+        known: Evaluations that are loaded already.
+    """
+    at_hand = {evaluation.key: evaluation for evaluation in known}
+    wanted = islice((key for key in dict.fromkeys(_keys(work, found)) if key not in at_hand), MOST)
+    pace = fit(_timings(work, [*at_hand.values(), *evaluations(list(wanted), work.store).values()]), "")
+    if pace is None or pace.measured < ENOUGH:
+        return None
+    return replace(pace, source=f"{pace.measured} finished trainings of this recipe on this type of machine")
+
+
+def calibrated_pace(work: Session, specs: Sequence[Architecture]) -> Pace | None:
+    """The pace of a few short trainings made now, as many at once as in a run; nothing of them is kept.
+
+    Args:
+        work: The run's session.
+        specs: Architectures to choose from.
+
+    Returns:
+        ``None`` if none of them could be trained.
+    """
+    chosen = telling(specs, work.params.training)
+    lengths = calibration_steps(work.params.training.steps)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(work.workers) as threads:
+
+        def job(spec: Architecture, steps: int) -> Job:
+            made = work.job(str(spec.genome), spec.digest, steps)
+            return replace(made, storage=folder, endpoint=None)
+
+        jobs = [job(spec, steps) for steps in lengths for spec in chosen]
+        ended = list(threads.map(work.trainer.pool.run, jobs))
+    source = f"a calibration just now, {len(jobs)} trainings of {' or '.join(map(str, lengths))} steps"
+    return fit(_timings(work, ended), source)
+
+
+def _timings(work: Session, found: Iterable[Evaluation]) -> list[Timing]:
+    training = work.params.training
+    per_step = training.batch_size * training.sequence_length
+
+    def load(evaluation: Evaluation) -> Load:
+        spec = work.problem.compile(Genome.parse(evaluation.genome))
+        return Load.of(spec, work.recipe(evaluation.tokens // per_step).training)
+
+    trained = ((evaluation, load(evaluation)) for evaluation in found if evaluation.tokens >= per_step)
+    return list(timings(trained, machine_fingerprint(training.accelerator)))
+
+
+def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
+    """Keys of evaluations: this run's, newest first, then those of other runs with this recipe and size."""
+    where, params = work.where, work.params
+    for generation in reversed(found):
+        yield from _from_start(generation, params)
+    baselines = stored_baselines(where.run, where.data, params.identity())
+    yield from (entry.key for entry in (baselines.entries if baselines else ()))
+    retrained = comparison_path(where.run, "retrain", where.data)
+    with suppress(StarError):  # missing, or of no use
+        yield from (entry.key for entry in read_comparison(retrained, where.run, "retrain").entries)
+    for path in _others(where.data / "populations", where.run):
+        with suppress(StarError):
+            other = read_generation(path)
+            if as_fast(other.params(), params) and other.vocab_size == work.data.vocab_size:
+                yield from _from_start(other, other.params())
+
+
+def _from_start(generation: Generation, params: Params) -> Iterator[str]:
+    """Keys of trainings that did not go on from a rung: their seconds are of all their steps."""
+    rungs = rung_steps(params) if generation.index and not generation.is_fork else ()
+    for individual in generation.born:
+        if not rungs or individual.cost.tokens == params.training.tokens_until(rungs[0]):
+            yield individual.key
+
+
+def _others(folder: Path, run: str) -> list[Path]:
+    files = [path for path in folder.glob("*/gen_*.json") if path.parent.name != run]
+    return sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def as_fast(first: Params, second: Params) -> bool:
+    """Whether steps by these parameters take the same time: recipe and sizes are equal where that matters."""
+    recipes = ({name: getattr(params.training, name) for name in _SPEED} for params in (first, second))
+    return next(recipes) == next(recipes) and (first.model, first.space.depth) == (
+        second.model,
+        second.space.depth,
+    )

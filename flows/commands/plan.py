@@ -1,0 +1,220 @@
+"""``star plan``: what a run will cost, and where its budget will end it, before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from rich.console import Console
+
+from star_core.architecture import Architecture
+from star_core.evaluation import Evaluation
+from star_core.evolution.step import offspring_of
+from star_core.genome.backbone import Genome
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.objectives.base import objective
+from star_core.planning.pace import Load
+from star_core.planning.plan import (
+    SERVER_SECONDS,
+    START_SECONDS,
+    Plan,
+    Stage,
+    trained_share,
+    training_bytes,
+)
+from star_core.planning.plan_table import plan_parts
+from star_core.population.comparison import comparison_path, stored_baselines
+from star_core.population.generation import Generation, next_index
+
+from ..run.budget import limited
+from ..run.paths import Where
+from ..run.session import Session, session
+from .calibration import calibrated_pace, stored_pace
+from .evolve import checked_run
+
+SAMPLED = 200
+"""Random genomes that stand for candidates of which nothing is known yet."""
+_LOOKUPS = 16
+
+
+def plan_command(
+    where: Where,
+    generations: int | None,
+    retrain: bool = False,
+    calibrate: bool = True,
+    max_tokens: int | None = None,
+    max_seconds: float | None = None,
+) -> None:
+    """Prints what is ahead of the run up to generation ``generations``."""
+    work, console = session(where), Console()
+    work.budget = limited(work.params.budget, max_tokens, max_seconds)
+
+    def note(text: str) -> None:
+        if console.is_terminal:
+            console.print(text, style="dim", highlight=False, soft_wrap=True)
+
+    try:
+        plan = plan_of(where, generations, retrain, calibrate, note)
+    finally:
+        work.close()
+    for part in plan_parts(plan, work.params.runtime):
+        console.print(part, "", highlight=False)
+
+
+def plan_of(
+    where: Where,
+    generations: int | None = None,
+    retrain: bool = False,
+    calibrate: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """What is ahead of a run. The corpus is prepared if it is not; nothing else is written.
+
+    Args:
+        where: The run.
+        generations: Index of the last generation; ``None``: the parameter file's.
+        retrain: Whether ``star retrain`` is to follow.
+        calibrate: Whether to train a few steps of a few genomes where no pace was measured yet.
+        note: Called with one line of text before something that takes a while.
+
+    Raises:
+        StarError: What ``star evolve`` would refuse to begin with.
+    """
+    work = session(where)
+    last = work.params.generations if generations is None else generations
+    found = checked_run(where)
+    survey = Survey(work, found, last)
+    stages = survey.stages(retrain)
+    pace = stored_pace(work, found, survey.evaluations)
+    if pace is None and calibrate and any(stage.left for stage in stages):
+        note("Nothing was measured with this recipe here: training a few steps of a few genomes …")
+        pace = calibrated_pace(work, survey.pool)
+    training, section = work.params.training, work.params.objectives
+    wanted = dict.fromkeys((*section.selected, *section.constraints))
+    return Plan(
+        run=where.run,
+        last=last,
+        stages=tuple(stages),
+        pace=pace,
+        workers=work.workers,
+        start=START_SECONDS if "PREFECT_API_URL" in os.environ else SERVER_SECONDS,
+        budget=work.budget,
+        trained=work.account.tokens,
+        expected=tuple(Load.of(spec, training).flops for spec in survey.pool),
+        source=survey.source,
+        memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
+        checkpoint=4 * max(spec.num_parameters for spec in survey.pool),
+        probed=tuple(entry.title for entry in map(objective, wanted) if entry.probe is not None),
+    )
+
+
+class Survey:
+    """The stages a run has ahead, found out from what is stored.
+
+    Attributes:
+        pool: Architectures like those to come: the newest population and its offspring, or random ones
+            where nothing is stored yet.
+        source: What they are, in words.
+        specs: Candidates that are known already.
+        evaluations: What the store holds of these.
+    """
+
+    def __init__(self, work: Session, found: Sequence[Generation], last: int) -> None:
+        self._work, self._last, self._next = work, last, next_index(found)
+        self._newest = found[-1] if found else None
+        self._seen: set[tuple[str, str | None]] = set()
+        self.specs: list[Architecture] = []
+        self.evaluations: list[Evaluation] = []
+        problem = work.problem
+        self._offspring = (
+            [child.genome for child in offspring_of(problem, self._newest)] if self._next <= last else []
+        )
+        if self._newest is None:
+            rng = np.random.default_rng(work.params.evolution.seed)
+            genomes = [problem.space.sample(rng) for _ in range(SAMPLED)]
+            self.source = f"{SAMPLED} random genomes of the space"
+        else:
+            genomes = [Genome.parse(individual.genome) for individual in self._newest.population]
+            genomes += map(Genome.parse, self._offspring)
+            self.source = f"the population of generation {self._newest.index}"
+            self.source += " and its offspring" if self._offspring else ""
+        self.pool = list(map(problem.compile, genomes))
+
+    def stages(self, retrain: bool) -> list[Stage]:
+        """What is not finished, in order."""
+        work, stages = self._work, []
+        where, params = work.where, work.params
+        if not stored_baselines(where.run, where.data, params.identity(), work.data.digest):
+            stages.append(self._known("baselines", self._baselines))
+        if self._offspring:
+            title = f"generation {self._next}" if self._newest else "founders"
+            share = trained_share(params, len(self._offspring)) if self._newest else 1.0
+            stages.append(self._known(title, dict(enumerate(self._offspring)), share=share))
+        count = params.evolution.num_offspring
+        for index in range(self._next + 1, self._last + 1):
+            share = trained_share(params, count)
+            stages.append(self._likely(f"generation {index}", count, share=share))
+        if retrain:
+            stages += self._retraining()
+        return stages
+
+    @property
+    def _baselines(self) -> dict[str | int, str]:
+        return {name: str(baseline(name, self._work.params.space.depth)) for name in PATTERNS}
+
+    def _retraining(self) -> list[Stage]:
+        """The baselines, and the front's best: those of the last generation, where that is stored."""
+        params = self._work.params
+        steps, genomes = params.retrain.steps, self._baselines
+        if self._newest is not None and self._next > self._last:
+            from ..retrain import best_of
+
+            genomes |= {
+                individual.id: individual.genome for individual in best_of(self._newest, params.retrain.top)
+            }
+            return [self._known("retraining", genomes, steps)]
+        known = self._known("retrained baselines", genomes, steps)
+        return [known, self._likely("retrained front", params.retrain.top, steps)]
+
+    def _known(
+        self, title: str, genomes: Mapping[str | int, str], steps: int | None = None, share: float = 1.0
+    ) -> Stage:
+        """Candidates that are known: what the store has of them is not trained again."""
+        work, training = self._work, self._work.recipe(steps).training
+        specs = {name: work.problem.compile(Genome.parse(text)) for name, text in genomes.items()}
+        folder = comparison_path(work.where.run, "retrain", work.where.data).parent
+        jobs = {
+            name: work.job(
+                genomes[name], spec.digest, steps, str(folder / f"{name}.safetensors") if steps else None
+            )
+            for name, spec in specs.items()
+        }
+        with ThreadPoolExecutor(_LOOKUPS) as lookups:
+            found = dict(zip(jobs, lookups.map(work.trainer.stored, jobs.values()), strict=True))
+        left = []
+        for name, job in jobs.items():
+            evaluation = found[name]
+            if evaluation is not None:
+                if share == 1.0:  # else it may have gone on from a rung: its seconds are not of all steps
+                    self.evaluations.append(evaluation)
+                work.account.count(job)
+            elif (job.key, job.checkpoint) not in self._seen:
+                left.append(Load.of(specs[name], training).share(share))
+            self._seen.add((job.key, job.checkpoint))
+        self.specs += specs.values()
+        return Stage(
+            title,
+            len(genomes),
+            tuple(sorted(left, key=lambda load: -load.flops)),
+            round(training.tokens * share),
+            retraining=steps is not None,
+        )
+
+    def _likely(self, title: str, count: int, steps: int | None = None, share: float = 1.0) -> Stage:
+        """Candidates like those of the pool."""
+        training = self._work.recipe(steps).training
+        load = Load.mean([Load.of(spec, training) for spec in self.pool]).share(share)
+        tokens = round(training.tokens * share)
+        return Stage(title, count, (load,) * count, tokens, known=False, retraining=steps is not None)

@@ -1,0 +1,120 @@
+"""``star reproduce``: one stored generation made again from its parent, aside from the run, and compared."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from star_core.analysis.run.reproduction import Agreement, Reproduction, compare
+from star_core.config import Params, load_params
+from star_core.errors import StoreError
+from star_core.evolution.step import check_same_experiment
+from star_core.population.generation import Generation, generation_path, read_generation
+from star_core.storage.files import write_atomically
+from star_core.units import plural
+
+from ..run.context import working
+from ..run.display import display
+from ..run.paths import Where
+from ..run.session import session
+from ..versions.stored_runs import numbered, params_of, stored
+
+SHOWN = 20
+"""Differences printed; there may be thousands."""
+
+
+def reproduce_command(root: Path, run: str, index: int | None, tolerance: float) -> None:
+    """Trains every candidate of a generation again and tells how the result compares.
+
+    Ends with exit code 1 if it is different. What is stored is only read; a call that was killed goes on.
+
+    Raises:
+        StoreError: The generation, its parent or the corpus is not here.
+    """
+    console = Console()
+    found = stored(root, run)
+    generation = found[-1] if index is None else numbered(found, index, "--generation")
+    where = aside(root, run, generation)
+    work = session(where)
+    check_same_experiment(generation, work.params, work.data.digest, where.params)
+    source = generation.parent.run if generation.is_fork and generation.parent else None
+    with working(where):
+        from ..generation import make_generation
+
+        display.plan(len(generation.born), work.workers)
+        make_generation(where, generation.index, source)
+    again = read_generation(where.generation(generation.index), run, generation.index)
+    found_again = compare(generation, again, tolerance)
+    show(console, generation, found_again, tolerance)
+    shutil.rmtree(where.root)
+    if found_again.agreement is Agreement.DIFFERENT:
+        raise SystemExit(1)
+
+
+def aside(root: Path, run: str, generation: Generation) -> Where:
+    """A project of its own under ``.star`` that holds what the generation is made from, and no evaluation."""
+    folder = root / ".star" / "reproduce" / f"{run}-{generation.index:03d}-{generation.digest[:12]}"
+    where = Where(str(folder), run)
+    tokens = root / "data" / "tokens" / run
+    if not tokens.exists():
+        raise StoreError(
+            "the corpus it was made from is not here",
+            value=run,
+            place=str(tokens),
+            fix=f"fetch it (dvc pull prepare@{run}) or prepare it (star prepare --run {run})",
+        )
+    where.tokens.parent.mkdir(parents=True, exist_ok=True)
+    if not where.tokens.is_symlink():
+        where.tokens.symlink_to(tokens.resolve())
+    if generation.parent is not None:
+        name = (generation.parent.run, generation.parent.index)
+        theirs = generation_path(*name, root / "data")
+        parent = read_generation(theirs, *name)
+        if parent.digest != generation.parent.digest:
+            raise StoreError(
+                f"generation {generation.index} was made from another generation {parent.index} than this",
+                value=parent.digest[:12],
+                place=str(theirs),
+                fix=f"restore it (dvc checkout {theirs})",
+            )
+        write_atomically(generation_path(*name, where.data), theirs.read_bytes())
+    identity = generation.params().identity()
+    runtime = load_params(root / params_of(root, run)).runtime.model_dump(mode="json")
+    values = {**identity, "runtime": {**runtime, "storage": "evaluations"}}
+    Params.model_validate(values)
+    write_atomically(where.path(where.params), yaml.safe_dump(values, sort_keys=False).encode())
+    return where
+
+
+def show(console: Console, generation: Generation, found: Reproduction, tolerance: float) -> None:
+    """The verdict, and where the two differ."""
+    name = f"Generation {generation.index} of run {generation.run}"
+    machine = "another type of machine than" if found.other_machine else "the same type of machine as"
+    differing = sum(not difference.tolerated for difference in found.differences)
+    verdict = {
+        Agreement.EXACT: f"exact. Every byte is the same ({generation.digest[:12]}…).",
+        Agreement.WITHIN_TOLERANCE: "within tolerance. Measured values differ by at most "
+        f"{tolerance:.1%}, everything else is the same.",
+        Agreement.DIFFERENT: f"different in {plural(differing, 'place')}.",
+    }[found.agreement]
+    verdict = f"{name}: {verdict}"
+    console.print(f"{verdict} It was made on {machine} this one.", highlight=False, soft_wrap=True)
+    if not found.differences:
+        return
+    table = Table("where", "stored", "made again", "", box=None, pad_edge=False)
+    ordered = sorted(found.differences, key=lambda difference: difference.tolerated)
+    for difference in ordered[:SHOWN]:
+        mark = "within tolerance" if difference.tolerated else "different"
+        table.add_row(difference.place, _short(difference.stored), _short(difference.made), mark)
+    console.print(table)
+    if len(ordered) > SHOWN:
+        console.print(f"… and {len(ordered) - SHOWN} more", highlight=False)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"

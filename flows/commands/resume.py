@@ -1,0 +1,169 @@
+"""``star resume``: on with a stored run, here or in a fresh clone; or a fork of it under another name."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from star_core.config import load_params, params_from
+from star_core.datasets.tokens import load_tokens
+from star_core.errors import ConfigError
+from star_core.evolution.base import Problem
+from star_core.evolution.step import adopted
+from star_core.population.generation import Generation, check_run_name, stored_generations
+from star_core.storage.files import write_atomically
+
+from ..run.paths import Fork, Where
+from ..versions.stored_runs import numbered, params_of, stored
+from .evolve import evolve_command
+
+
+def resume_run(
+    root: Path,
+    run: str,
+    start: int | None,
+    params: str | None,
+    changes: Sequence[str],
+    generations: int | None,
+) -> None:
+    """Continues a stored run by its own parameters.
+
+    Raises:
+        ConfigError: Options that only a fork can have.
+        StoreError: There is no such run here, or it is not pulled.
+    """
+    if start is not None or changes or (params is not None and params != params_of(root, run)):
+        raise ConfigError(
+            "stored generations belong to the parameters they were made with; a fork may have others",
+            value=start if start is not None else params or list(changes),
+            place="--from" if start is not None else "--params" if params else "--set",
+            fix=f"add --as NAME to fork run {run!r}",
+        )
+    stored(root, run)
+    evolve_command(Where(str(root), run, params_of(root, run)), generations)
+
+
+def fork_run(
+    root: Path,
+    run: str,
+    start: int | None,
+    name: str,
+    params: str | None,
+    changes: Sequence[str],
+    generations: int | None,
+) -> None:
+    """Begins a run with generation ``start`` of another one, under changed parameters; or goes on with it.
+
+    Raises:
+        ConfigError: The name is taken by another run, or a parameter is wrong.
+        StoreError: The generation is not stored here.
+    """
+    check_run_name(name)
+    found = stored(root, run)
+    begun = stored_generations(name, root / "data")
+    if start is None:
+        start = begun[0].index if begun else found[-1].index
+    source = numbered(found, start, "--from")
+    if name == run or (begun and not _is_fork_of(begun[0], source)):
+        raise ConfigError(
+            "another run has this name",
+            value=name,
+            place="--as",
+            fix="choose another name, or `star resume NAME` to go on with that run",
+        )
+    own, changed = parameter_file(root, run, name, params, changes)
+    settings = load_params(root / own) if changed is None else params_from(changed, own)
+    adopted(Problem(settings, source.vocab_size), source)  # refused now rather than when all is started
+    last = settings.generations if generations is None else generations
+    if last < start:
+        raise ConfigError(
+            f"the last generation asked for is before the one the fork begins with ({start})",
+            value=last,
+            place="--generations" if generations is not None else f"{own}, generations",
+            fix=f"ask for {start + 2}, say: --generations {start + 2}",
+        )
+    if changed is not None:
+        text = f"# Run {name}, forked from run {run}.\n" + yaml.safe_dump(changed, sort_keys=False)
+        write_atomically(root / own, text.encode())
+    where = Where(str(root), name, own)
+    take_corpus(where, source)
+    evolve_command(where, generations, Fork(run, start))
+
+
+def _is_fork_of(first: Generation, source: Generation) -> bool:
+    return first.is_fork and first.parent is not None and first.parent.digest == source.digest
+
+
+def parameter_file(
+    root: Path, run: str, name: str, params: str | None, changes: Sequence[str]
+) -> tuple[str, dict[str, Any] | None]:
+    """The parameter file of a fork, and what is to be written into it; ``None``: it stays as it is.
+
+    Raises:
+        ConfigError: A change is malformed.
+    """
+    if params is not None:
+        if changes:
+            raise ConfigError(
+                "either a file or single parameters", value=list(changes), place="--set", fix="edit the file"
+            )
+        return params, None
+    own = f"params-{name}.yaml"
+    if (root / own).exists() and not changes:
+        return own, None
+    base = own if (root / own).exists() else params_of(root, run)
+    values = yaml.safe_load((root / base).read_text()) or {}
+    for change in changes:
+        _set(values, change)
+    return own, values
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    *sections, last = key.strip().split(".")
+    if not equals or not last or not all(sections):
+        raise ConfigError(
+            "a change reads section.key=value",
+            value=change,
+            place="--set",
+            fix="e.g. evolution.population=16",
+        )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError("the value is no YAML", value=text, place=f"--set {key}", fix="quote it") from None
+    target = values
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                "no section of parameters", value=section, place=f"--set {key}", fix="see params.yaml"
+            )
+        target = inner
+    target[last] = value
+
+
+def take_corpus(where: Where, source: Generation) -> None:
+    """Gives a fork the corpus of the run it comes from, where that is here and made by the same parameters.
+
+    The text it was once prepared from need not be on this machine.
+    """
+    theirs = where.data / "tokens" / source.run
+    if where.tokens.exists() or not theirs.exists():
+        return
+    data = load_tokens(theirs)
+    stated = load_params(where.path(where.params)).data.model_dump(mode="json")
+    if data.meta.get("data") != stated or data.digest != source.data_digest:
+        return
+    data.verify()
+    work = where.path(".star")
+    work.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work, prefix="tokens-") as folder:
+        made = Path(folder, "tokens")
+        shutil.copytree(theirs, made)
+        made.replace(where.tokens)

@@ -1,0 +1,1 @@
+"""What a run needs while a command works on it: paths, locks, budget, display, trainer."""

@@ -1,0 +1,122 @@
+"""What the Prefect UI shows of a run while it goes on: populations, fronts and how far a generation is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from star_core.analysis.report.snapshot import data_uri, snapshots
+from star_core.analysis.report.wording import shown_name, title_of
+from star_core.objectives.perplexity import bits_per_byte
+from star_core.population.comparison import Entry, comparison_path, read_comparison
+from star_core.population.generation import Generation
+from star_core.population.individual import Individual
+from star_core.units import value_of
+
+from ..server.outages import dispensable
+from .display import display
+from .paths import Where
+
+ROWS = 200
+"""Individuals in a table at most; a population may have thousands."""
+SECONDS = 2.0
+"""Seconds between two updates of a progress bar, since each update is a request."""
+
+
+def publish_generation(where: Where, generation: Generation) -> None:
+    """Makes a table of the population, and a page with the front and pictures of it."""
+    of = f"Run {generation.run}, generation {generation.index}"
+    table, front = rows(generation), page(where, generation)
+    with dispensable():
+        create_table_artifact(
+            key=_key(where, "population"), table=table, description=f"{of}: population, best first"
+        )
+        create_markdown_artifact(key=_key(where, "front"), markdown=front, description=of)
+
+
+def rows(generation: Generation) -> list[dict[str, Any]]:
+    """The population as rows, values as numbers."""
+    names = generation.params().objectives.selected
+    shown = []
+    for individual in generation.population[:ROWS]:
+        row: dict[str, Any] = {
+            "individual": individual.id,
+            "genome": individual.genome,
+            "front": individual.rank,
+        }
+        row |= {name: _rounded(individual.objectives.get(name)) for name in names}
+        perplexity = individual.objectives.get("perplexity")
+        row["bits per byte"] = _rounded(bits_per_byte(perplexity) if perplexity else None)
+        row["status"] = individual.status
+        shown.append(row)
+    return shown
+
+
+def page(where: Where, generation: Generation) -> str:
+    """The front beside the baselines, in Markdown."""
+    baselines: tuple[Entry, ...] = ()
+    path = comparison_path(where.run, "baselines", where.data)
+    if path.exists():
+        baselines = read_comparison(path, where.run, "baselines").entries
+    names = generation.params().objectives.selected
+    front = sorted(
+        generation.front, key=lambda individual: (individual.objectives[names[0]] or 0.0, individual.id)
+    )
+    lines = [f"**{display.known(generation)}**", ""]
+    lines += ["| | genome | " + " | ".join(map(title_of, names)) + " |", "|---|---|" + "--:|" * len(names)]
+    lines += [_row(individual.id, individual, names) for individual in front[:ROWS]]
+    lines += [_row(f"*{shown_name(baseline.name)}*", baseline, names) for baseline in baselines]
+    for title, picture in snapshots(generation, baselines):
+        lines += ["", f"![{title}]({data_uri(picture)})"]
+    lines += ["", "Ringed: the front. Pale: survivors of earlier generations."]
+    return "\n".join(lines)
+
+
+def _row(name: str, candidate: Individual | Entry, names: tuple[str, ...]) -> str:
+    values = (value_of(key, candidate.objectives.get(key)) for key in names)
+    return f"| {name} | `{candidate.genome}` | " + " | ".join(values) + " |"
+
+
+class Progress:
+    """How many candidates of a generation or comparison are done, as a bar that moves now and then.
+
+    Args:
+        where: The run.
+        total: Candidates.
+    """
+
+    def __init__(self, where: Where, total: int) -> None:
+        self._key, self._total = _key(where, "progress"), total
+        self._shown: UUID | None = None
+        self._at = -SECONDS
+
+    def reached(self, done: int) -> None:
+        """Shows that ``done`` candidates are done."""
+        now = time.monotonic()
+        if done < self._total and now - self._at < SECONDS:
+            return
+        self._at = now
+        share = 100 * done / max(1, self._total)
+        text = f"{display.tally.title}: {done} of {self._total} candidates"
+        with dispensable():
+            if self._shown is None:
+                made = create_progress_artifact(progress=share, key=self._key, description=text)
+                self._shown = cast(UUID, made)
+            else:
+                update_progress_artifact(self._shown, progress=share, description=text)
+
+
+def _key(where: Where, what: str) -> str:
+    return f"{where.run.lower().replace('_', '-')}-{what}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,1 @@
+"""Runs that go on by a schedule: deployments, cron, serving."""

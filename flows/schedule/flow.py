@@ -1,0 +1,70 @@
+"""What a schedule runs: a flow that goes on with a run, for ``star deploy`` and ``prefect.yaml``."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from prefect import State, flow
+from prefect.runtime import deployment
+from prefect.states import Completed, Failed
+
+from star_core.errors import ConfigError, StarError
+from star_core.population.generation import next_index, stored_generations
+
+from ..commands.evolve import evolve_command
+from ..run.locks import Busy, exclusive
+from ..run.paths import Where
+from ..server.parent_death import end_with
+from ..versions.ledger import read_ledger
+from ..versions.stored_runs import stored
+
+
+@flow(name="continue", flow_run_name="continue {run}", persist_result=False)
+def continue_run(root: str, run: str = "main", params: str = "params.yaml", generations: int = 2) -> State:
+    """Continues a run by some generations, after its founders where there are none; never a second at once.
+
+    Args:
+        root: The project folder.
+        run: Name of the run.
+        params: Its parameter file, relative to ``root``.
+        generations: How many after the newest stored one.
+    """
+    if deployment.id:
+        end_with(os.getppid())  # who killed the server of schedules wants no training to live on
+    where = Where(root, run, params)
+    state: State[None]
+    try:
+        os.chdir(root)
+        with exclusive(where):
+            pass  # the answer to a run that is still going shall not wait for anything
+        ended = evolve_command(where, last_generation(where, generations))
+    except Busy as error:
+        state = Completed(name="Skipped", message=f"{error.rule}, and never two do")
+    except (StarError, OSError) as error:
+        state = Failed(message=str(error))
+    except Exception:
+        traceback.print_exc()  # Prefect's own log is silent
+        raise
+    else:
+        state = Completed(message=ended or f"run {run} goes to generation {_newest(where)}")
+    print(state.message, flush=True)  # on the terminal or in the log of who serves this
+    return state
+
+
+def last_generation(where: Where, generations: int) -> int:
+    """The index that ``generations`` more generations lead to.
+
+    Raises:
+        ConfigError: ``generations`` is less than 1.
+        StoreError: The run has generations that are not here.
+    """
+    if generations < 1:
+        raise ConfigError("at least one", value=generations, place="generations", fix="use 1 or more")
+    known = where.run in read_ledger(where).runs
+    found = stored(where.path(), where.run) if known else stored_generations(where.run, where.data)
+    return max(0, next_index(found) - 1) + generations
+
+
+def _newest(where: Where) -> int:
+    return next_index(stored_generations(where.run, where.data)) - 1

@@ -1,0 +1,1 @@
+"""The Prefect server: started where there is none, waited for where it is away."""

@@ -1,0 +1,1 @@
+"""What is stored, and how DVC versions it: ledger, stages, stored runs."""

@@ -1,0 +1,175 @@
+"""DVC: what of a run is not committed yet, and committing it at the barrier between generations.
+
+``dvc.yaml`` has a stage per run (prepare, baselines, founders, retrain, report), one per stored
+generation and one per other size it was retrained at, made from the entries of the ledger. So
+``dvc dag`` is the lineage and ``dvc repro generation@main-003`` makes that one again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from star_core.config import load_params
+from star_core.datasets.tokens import load_tokens
+from star_core.errors import ConfigError, StoreError
+from star_core.population.comparison import comparison_path
+from star_core.population.generation import first_index
+
+from ..run.paths import Where
+from ..run.session import session
+from .ledger import enter, enter_scaled, read_ledger
+
+SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+
+
+def is_versioned(where: Where) -> bool:
+    """Whether the project folder is a DVC repository with our stages."""
+    return where.path(".dvc").is_dir() and where.path("dvc.yaml").is_file()
+
+
+def check(where: Where) -> None:
+    """Finds out before anything is started whether DVC will be able to keep the run.
+
+    Raises:
+        ConfigError: The parameter file cannot stand in a stage, or leaves out a watched section.
+        StoreError: The ledger is malformed.
+    """
+    if not is_versioned(where):
+        return
+    read_ledger(where)
+    if not _PATH.fullmatch(where.params) or ".." in Path(where.params).parts:
+        raise ConfigError(
+            "under DVC the parameter file is below the project folder, its path relative and of letters, "
+            "digits, '_', '-', '.' and '/'",
+            value=where.params,
+            place="--params",
+            fix="copy it there under a plain name",
+        )
+    stated = yaml.safe_load(where.path(where.params).read_text()) or {}
+    for section in SECTIONS:
+        if section not in stated:
+            raise ConfigError(
+                "DVC watches this section of a run's parameters, so it has to be there, if only empty",
+                value=section,
+                place=where.params,
+                fix=f"add the line `{section}: {{}}`",
+            )
+
+
+def record(where: Where, last: int) -> None:
+    """Enters what is stored up to generation ``last`` in the ledger and commits what DVC lacks.
+
+    Raises:
+        StoreError: The parameters or the corpus were changed while the run went on, so that DVC would
+            record what was not used; or DVC refuses.
+    """
+    if not is_versioned(where):
+        return
+    enter(where, last)
+    stages = uncommitted(where, last)
+    if not stages:
+        return
+    work = session(where)
+    changed = None
+    if load_params(where.path(where.params)).identity() != work.params.identity():
+        changed = where.params
+    elif load_tokens(where.tokens).digest != work.data.digest:
+        changed = str(where.tokens)
+    if changed:
+        raise StoreError(
+            "changed while the run went on; what is stored was made with what stood there before",
+            place=changed,
+            fix="restore it and run `star evolve` again; nothing is lost",
+        )
+    commit(where, stages)
+
+
+def record_retraining(where: Where, path: Path, size: tuple[int, int, str] | None = None) -> None:
+    """Commits what ``star retrain`` made, with the defaults of the parameter file or at another size.
+
+    Not where DVC itself runs the command, which commits then, and not for a run that DVC does not know.
+
+    Args:
+        where: The run.
+        path: Of the comparison file.
+        size: Width, depth and rule of another size; ``None``: the run's own.
+    """
+    if not is_versioned(where) or "DVC_STAGE" in os.environ or where.run not in read_ledger(where).runs:
+        return
+    if size is None:
+        commit(where, [f"retrain@{where.run}"])
+        return
+    out = path.relative_to(where.root)
+    name = enter_scaled(where, *size, out.as_posix(), out.with_suffix("").as_posix())
+    commit(where, [f"scaled@{name}"])
+
+
+def stage_of(where: Where, index: int) -> str:
+    """The DVC stage that makes a generation."""
+    fork = read_ledger(where).forks.get(where.run)
+    if fork is not None and index == fork.index:
+        return f"forks@{where.run}"
+    return f"generation@{where.run}-{index:03d}" if index else f"founders@{where.run}"
+
+
+def uncommitted(where: Where, last: int) -> list[str]:
+    """Stages up to generation ``last`` whose stored file is not the one in ``dvc.lock``."""
+    locked, first = _locked(where), first_index(where.run, where.data)
+    wanted = {f"baselines@{where.run}": comparison_path(where.run, "baselines", where.data)}
+    wanted |= {stage_of(where, index): where.generation(index) for index in range(first, last + 1)}
+    stages = [
+        stage
+        for stage, path in wanted.items()
+        if path.exists()
+        and locked.get(stage) != hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    ]
+    # The corpus is what founders are made from, so it is committed whenever they are.
+    corpus = f"prepare@{where.run}"
+    return [corpus, *stages] if corpus not in locked or stage_of(where, first) in stages else stages
+
+
+def _locked(where: Where) -> dict[str, Any]:
+    """Stage → MD5 of its first output, as ``dvc.lock`` has it; a file that cannot be read has none."""
+    try:
+        lock = yaml.safe_load(where.path("dvc.lock").read_text())
+        return {name: stage["outs"][0]["md5"] for name, stage in lock["stages"].items() if stage.get("outs")}
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return {}
+
+
+def commit(where: Where, stages: Iterable[str], attempts: int = 10) -> None:
+    """Records stages in ``dvc.lock`` and DVC's cache, as ``dvc commit --force`` does.
+
+    Raises:
+        StoreError: DVC refuses, or another DVC command holds its lock for long.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    for stage in stages:
+        for left in range(attempts, 0, -1):
+            try:
+                Repo(where.root).commit(stage, force=True)
+                break
+            except (DvcException, OSError) as error:
+                if isinstance(error, LockError) and left > 1:
+                    time.sleep(1)
+                    continue
+                raise StoreError(
+                    f"DVC could not commit the stage: {' '.join(str(error).split())}",
+                    value=stage,
+                    place="dvc.lock",
+                    fix="run `star evolve` again once that is mended; nothing is lost",
+                ) from error

@@ -1,0 +1,1 @@
+"""Drawing: axes, charts, family trees and backbone strips as SVG."""

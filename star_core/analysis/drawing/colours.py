@@ -1,0 +1,85 @@
+"""The report's palette: one colour per class family, one ramp over generations, in light and dark."""
+
+from __future__ import annotations
+
+from star_core.analysis.drawing.markup import Markup, join, tag
+from star_core.analysis.motifs.motifs import Family
+from star_core.vocabulary.operator import LIVClass
+
+FAMILIES: dict[Family, tuple[str, str]] = {
+    Family.ATTENTION: ("#0072b2", "#ffffff"),
+    Family.RECURRENCE: ("#e69f00", "#1d1600"),
+    Family.CONVOLUTION: ("#009e73", "#ffffff"),
+    Family.GATED_UNIT: ("#c3c8cf", "#22262b"),
+}
+"""Family → (fill, text on it): hues of Okabe and Ito, told apart with any colour vision; grey for
+the unit that mixes no tokens."""
+
+LIGHT_RAMP = ("#ecc9a0", "#e3996a", "#cc5a5c", "#8f3868", "#45205f")
+DARK_RAMP = ("#5d4b70", "#94598a", "#cf6d89", "#f09f86", "#fce0b0")
+"""First to last generation, by lightness: away from the page's background."""
+
+
+def family_class(liv_class: LIVClass) -> str:
+    """CSS class of a family, e.g. ``gated-unit``."""
+    return Family.of(liv_class).value.replace(" ", "-")
+
+
+def ramp(stops: tuple[str, ...], steps: int) -> list[str]:
+    """``steps`` colours from the first stop to the last; a single one is the last."""
+    if steps == 1:
+        return [stops[-1]]
+    colours = []
+    for step in range(steps):
+        place = step / (steps - 1) * (len(stops) - 1)
+        left = min(int(place), len(stops) - 2)
+        a, b = _channels(stops[left]), _channels(stops[left + 1])
+        mixed = (round(p + (q - p) * (place - left)) for p, q in zip(a, b, strict=True))
+        colours.append("#" + "".join(f"{channel:02x}" for channel in mixed))
+    return colours
+
+
+def _channels(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def variables(stops: tuple[str, ...], steps: int) -> str:
+    """The ramp as CSS variables ``--g0`` to the last generation's."""
+    return "".join(f"--g{index}:{colour};" for index, colour in enumerate(ramp(stops, steps)))
+
+
+def family_css() -> str:
+    """Fill and text colour of each family."""
+    rules = []
+    for family, (fill, ink) in FAMILIES.items():
+        name = family.value.replace(" ", "-")
+        rules.append(f".{name}{{fill:{fill}}} .on-{name}{{fill:{ink}}} i.{name}{{background:{fill}}}")
+        rules.append(f".chip.{name}{{background-color:{fill};color:{ink}}}")
+    stripe = "repeating-linear-gradient(135deg,rgba(0,0,0,.22) 0 2px,transparent 2px 6px)"
+    rules.append(f".chip.striped{{background-image:{stripe}}}")
+    return "\n".join(rules)
+
+
+def hatching() -> Markup:
+    """The pattern laid over differential variants, defined once per page."""
+    stroke = tag("line", x1=0, y1=0, x2=0, y2=6, stroke="#000000", stroke_width=2.4, stroke_opacity=0.3)
+    pattern = tag(
+        "pattern",
+        stroke,
+        id="differential",
+        width=6,
+        height=6,
+        patternUnits="userSpaceOnUse",
+        patternTransform="rotate(45)",
+    )
+    return tag("svg", tag("defs", pattern), width=0, height=0, style="position:absolute", aria_hidden="true")
+
+
+def legend() -> Markup:
+    """Families and what hatching means, as one line."""
+    entries = [
+        tag("span", tag("i", "", class_=f"key {family.value.replace(' ', '-')}"), family.value)
+        for family in Family
+    ]
+    entries.append(tag("span", tag("i", "", class_="key hatched"), "hatched: differential variant"))
+    return tag("p", join(entries), class_="legend")

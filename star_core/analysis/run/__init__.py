@@ -1,0 +1,1 @@
+"""A stored run as data: candidates, fronts, lineage, repairs and costs."""

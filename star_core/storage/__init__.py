@@ -1,0 +1,1 @@
+"""Where evaluations, weights and leases are kept: folders, S3 buckets and other fsspec storage."""

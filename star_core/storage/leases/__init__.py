@@ -1,0 +1,1 @@
+"""Leases: which of several machines trains a candidate."""
