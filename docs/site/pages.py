@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,25 +16,19 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("star_core", "flows")
+PACKAGES = {"star_core": "star_core", "flows": "star_flows"}
+"""Folder and the name it is installed by (``setup.py``), where the reference finds it."""
 ALONGSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")
 """Pages outside ``docs/`` that the navigation names."""
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
 
-def import_name(folder: str) -> str:
-    """The name a top-level folder is imported by, which ``pyproject.toml`` may set."""
-    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    names = {path: name for name, path in setuptools.get("package-dir", {}).items()}
-    return str(names.get(folder, folder))
-
-
 def modules() -> Iterator[tuple[str, str, str]]:
     """Path of each module from the root, its dotted name, and that of the package it stands in."""
-    for folder in FOLDERS:
+    for folder, installed in PACKAGES.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
             inside = path.relative_to(ROOT / folder).with_suffix("").parts
-            package = [import_name(folder), *inside[:-1]]
+            package = [installed, *inside[:-1]]
             name = package if inside[-1] == "__init__" else [*package, inside[-1]]
             yield path.relative_to(ROOT).as_posix(), ".".join(name), ".".join(package)
 
