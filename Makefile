@@ -38,19 +38,19 @@ soak: $(VENV)/ready-test
 $(BIN)/python:
 	command -v $(PYTHON) >/dev/null && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 
-$(VENV)/ready: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/ready-test: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready-test: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@ $(VENV)/ready
 
-$(VENV)/ready-docs: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready-docs: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	touch $@ $(VENV)/ready
 
-$(VENV)/ready-bench: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready-bench: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@ $(VENV)/ready
 
