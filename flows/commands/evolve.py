@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
 from star_core import units
+from star_core.analysis.terminal.output import print_parts
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import DataError, StarError
@@ -18,6 +20,7 @@ from star_core.machine import check_device, machine_fingerprint
 from star_core.objectives.base import check_runner, objective
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
+from star_core.population.ledger import own_params_file
 
 from ..run.budget import limited
 from ..run.context import working
@@ -80,7 +83,7 @@ def evolve_command(
         if not reported:
             console.print(ended, highlight=False, soft_wrap=True)
             return ended
-    show(where, console)
+    show(where)
     if ended:
         console.print(ended, highlight=False, soft_wrap=True)
     return ended
@@ -184,7 +187,7 @@ def prepare_corpus(where: Where, expected: str | None) -> None:
             value=made[:12],
             place=f"data.source, {params.data.source}",
             fix=f"restore the text, or data/tokens/{where.run} (dvc checkout), or start another run "
-            "with --run NAME",
+            "with another name",
         )
     prepare(params.data, where.tokens)
 
@@ -201,16 +204,18 @@ def is_complete(where: Where, found: list[Generation], last: int) -> bool:
 
 
 def options(where: Where) -> str:
-    """The options that name this run on the command line."""
-    run = "" if where.run == "main" else f" --run {where.run}"
-    return run + ("" if where.params == "params.yaml" else f" --params {where.params}")
+    """What names this run on the command line."""
+    run = "" if where.run == "main" else f" {where.run}"
+    if where.params != own_params_file(where.path(), where.run):
+        run += f" --params {shlex.quote(where.params)}"
+    return run + "".join(f" --set {shlex.quote(change)}" for change in where.changes)
 
 
-def show(where: Where, console: Console) -> None:
+def show(where: Where) -> None:
     """The front of the last generation beside the baselines, and where the report is."""
     from star_core.analysis.terminal.front_table import front_table
+    from star_core.analysis.terminal.table import whole
 
     generation = stored_generations(where.run, where.data)[-1]
     baselines = read_comparison(comparison_path(where.run, "baselines", where.data), where.run, "baselines")
-    console.print(front_table(generation, baselines, console.width))
-    console.print(f"Report: {where.reports / 'report.html'}", highlight=False, soft_wrap=True)
+    print_parts([front_table(generation, baselines), whole(f"Report: {where.reports / 'report.html'}")])

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from rich.console import Console
 
+from star_core.analysis.terminal.output import Output
 from star_core.architecture import Architecture
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import offspring_of
@@ -24,7 +25,7 @@ from star_core.planning.plan import (
     trained_share,
     training_bytes,
 )
-from star_core.planning.plan_table import plan_parts
+from star_core.planning.plan_table import planned
 from star_core.population.comparison import comparison_path, stored_baselines
 from star_core.population.generation import Generation, next_index
 
@@ -46,9 +47,9 @@ def plan_command(
     calibrate: bool = True,
     max_tokens: int | None = None,
     max_seconds: float | None = None,
-) -> None:
-    """Prints what is ahead of the run up to generation ``generations``."""
-    work, console = session(where), Console()
+) -> Output:
+    """What is ahead of the run up to generation ``generations``."""
+    work, console = session(where), Console(stderr=True)
     work.budget = limited(work.params.budget, max_tokens, max_seconds)
 
     def note(text: str) -> None:
@@ -59,8 +60,7 @@ def plan_command(
         plan = plan_of(where, generations, retrain, calibrate, note)
     finally:
         work.close()
-    for part in plan_parts(plan, work.params.runtime):
-        console.print(part, "", highlight=False)
+    return planned(plan, work.params.runtime)
 
 
 def plan_of(

@@ -77,7 +77,7 @@ def retrain_command(
             "the run has no generation yet",
             value=where.run,
             place=str(where.data / "populations"),
-            fix=f"star evolve --run {where.run}",
+            fix=f"star evolve {where.run}",
         )
     check_same_experiment(generations[-1], work.params, work.data.digest, where.params)
     sized = replace(where, width=width, depth=depth)
@@ -86,7 +86,7 @@ def retrain_command(
         from ..retrain import retrain
 
         path = retrain(sized, generations[-1], top, rule)
-    if top is None:  # what DVC makes again is what the parameter file says
+    if top is None and not where.changes:  # what DVC makes again is what the parameter file says
         model, space = session(sized).params.model, session(sized).params.space
         resized = width is not None or depth is not None
         versioning.record_retraining(where, Path(path), (model.width, space.depth, rule) if resized else None)

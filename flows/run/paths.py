@@ -18,6 +18,7 @@ class Where:
         params: Parameter file, relative to ``root``.
         width: Channels to build models with; ``None``: the parameter file's.
         depth: LIVs of their genomes; ``None``: the parameter file's.
+        changes: Parameters in place of the file's, ``section.key=value`` each.
     """
 
     root: str
@@ -25,6 +26,7 @@ class Where:
     params: str = "params.yaml"
     width: int | None = None
     depth: int | None = None
+    changes: tuple[str, ...] = ()
 
     def path(self, *parts: str) -> Path:
         """A path below the project folder."""

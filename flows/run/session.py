@@ -29,7 +29,9 @@ class Session:
         self.where = where
         self.note: Callable[[str], None] = lambda _: None  # whoever draws this process says where to
         self.elapsed: Clock = stopwatch()  # a command begins with its session
-        self.params: Params = at_size(load_params(where.path(where.params)), where.width, where.depth)
+        self.params: Params = at_size(
+            load_params(where.path(where.params), where.changes), where.width, where.depth
+        )
         self.cluster: Cluster | None = None  # while a command works on one
         self.budget = self.params.budget  # a command may state another
 
@@ -49,7 +51,7 @@ class Session:
                 "the prepared corpus was made by other data parameters",
                 value=data.meta["data"],
                 place=str(self.where.tokens),
-                fix=f"star prepare --run {self.where.run}",
+                fix=f"star prepare {self.where.run}",
             )
         needed = self.params.training.sequence_length + 1
         for split, tokens in (("train", data.train), ("validation", data.validation)):

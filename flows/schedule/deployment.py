@@ -52,6 +52,7 @@ class Deployment:
             "run": where.run,
             "params": where.params,
             "generations": self.generations,
+            **({"changes": list(where.changes)} if where.changes else {}),
         }
 
     @property

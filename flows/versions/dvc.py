@@ -26,7 +26,7 @@ from star_core.population.generation import first_index
 
 from ..run.paths import Where
 from ..run.session import session
-from .ledger import enter, enter_scaled, read_ledger
+from .ledger import enter, enter_scaled, read_ledger, remove
 
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
@@ -173,3 +173,31 @@ def commit(where: Where, stages: Iterable[str], attempts: int = 10) -> None:
                     place="dvc.lock",
                     fix="run `star evolve` again once that is mended; nothing is lost",
                 ) from error
+
+
+def forget(where: Where) -> list[str]:
+    """Takes a run out of the ledger and its stages out of ``dvc.lock``; returns those that were there.
+
+    Raises:
+        StoreError: Another DVC command holds its lock.
+    """
+    if not is_versioned(where):
+        remove(where)
+        return []
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    repo, path = Repo(where.root), where.path("dvc.lock")
+    try:
+        with repo.lock:
+            stages = remove(where)
+            if not path.exists():
+                return []
+            with modify_yaml(str(path)) as lock:
+                locked = lock.get("stages") or {}
+                return [stage for stage in stages if locked.pop(stage, None) is not None]
+    except LockError:
+        raise StoreError(
+            "another DVC command is at work", place="dvc.lock", fix="type this again when it has ended"
+        ) from None

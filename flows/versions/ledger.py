@@ -1,4 +1,4 @@
-"""The ledger: which runs and generations are stored, as ``dvc.yaml`` reads it to make its stages."""
+"""Entering runs, generations and trainings at other sizes in the ledger, and taking runs out of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from star_core.config import PlainLoader
-from star_core.errors import StoreError
 from star_core.population.generation import first_index, generation_path, read_generation
+from star_core.population.ledger import Entry, Forked, Founders, Ledger, Run, Scaled, ledger_path
+from star_core.population.ledger import read_ledger as stored_ledger
 from star_core.storage.files import write_atomically
 
 from ..run.locks import lock_file
@@ -22,82 +22,7 @@ from ..run.session import session
 HEADER = "# Stored generations, written by `star evolve`; dvc.yaml makes a stage of each.\n"
 NO_SOURCE = "star_core/semantics.py"
 """What the corpus depends on where its source is no single local path: something that is always there."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Run(_Record):
-    """A run: its parameter file, its newest generation, and the text it learns from."""
-
-    params: str
-    last: int = Field(ge=0, lt=100_000)
-    newest: str
-    source: str
-
-
-class Founders(_Record):
-    """The founders of a run."""
-
-    params: str
-
-
-class Forked(_Record):
-    """The first generation of a run that was forked from another one's generation."""
-
-    source: str
-    index: int = Field(ge=0)
-    parent: str
-    out: str
-    params: str
-
-
-class Entry(_Record):
-    """A generation after the founders, and the file it is made from."""
-
-    run: str
-    index: int = Field(ge=1)
-    parent: str
-    out: str
-    params: str
-
-
-class Scaled(_Record):
-    """The best of a run's newest generation, trained at another size."""
-
-    run: str
-    params: str
-    newest: str
-    width: int = Field(ge=1)
-    depth: int = Field(ge=1)
-    by: str
-    out: str
-    weights: str
-
-
-class Ledger(_Record):
-    """All runs and generations of a project, by name; a run has founders or is a fork."""
-
-    runs: dict[str, Run] = Field(default_factory=dict)
-    founders: dict[str, Founders] = Field(default_factory=dict)
-    forks: dict[str, Forked] = Field(default_factory=dict)
-    generations: dict[str, Entry] = Field(default_factory=dict)
-    scaled: dict[str, Scaled] = Field(default_factory=dict)
-
-    def complete(self) -> Ledger:
-        """The ledger with founders for every run that is no fork; those of old versions lack them."""
-        missing = {
-            name: Founders(params=run.params)
-            for name, run in self.runs.items()
-            if name not in self.founders and name not in self.forks
-        }
-        return self.model_copy(update={"founders": {**self.founders, **missing}})
-
-
-def ledger_path(where: Where) -> Path:
-    """The ledger of all runs."""
-    return where.data / "ledger.yaml"
+_Entry = TypeVar("_Entry")
 
 
 def read_ledger(where: Where) -> Ledger:
@@ -106,25 +31,7 @@ def read_ledger(where: Where) -> Ledger:
     Raises:
         StoreError: It is not what ``star evolve`` writes.
     """
-    path = ledger_path(where)
-
-    def refuse(reason: str, key: str = "", value: object = None) -> StoreError:
-        place = f"{path}, {key}" if key else str(path)
-        return StoreError(reason, value=value, place=place, fix=f"restore it (git checkout {path})")
-
-    try:
-        content = yaml.load(path.read_text(), Loader=PlainLoader)
-    except FileNotFoundError:
-        return Ledger()
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise refuse(f"cannot be read: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(content, dict) or set(content) != {"ledger"}:
-        raise refuse("a ledger has the one key 'ledger'", value=content)
-    try:
-        return Ledger.model_validate(content["ledger"]).complete()
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise refuse(first["msg"], ".".join(map(str, first["loc"])), first.get("input")) from None
+    return stored_ledger(where.data)
 
 
 def enter(where: Where, index: int) -> None:
@@ -202,7 +109,11 @@ def _locked(where: Where) -> Iterator[Ledger]:
 def _write(where: Where, before: Ledger, after: Ledger) -> None:
     if after != before:
         text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
-        write_atomically(ledger_path(where), text.encode())
+        write_atomically(ledger_path(where.data), text.encode())
+
+
+def _without(entries: dict[str, _Entry], names: set[str]) -> dict[str, _Entry]:
+    return {name: entry for name, entry in entries.items() if name not in names}
 
 
 def _file(where: Where, index: int) -> str:
@@ -213,3 +124,22 @@ def _source(where: Where) -> str:
     source = session(where).params.data.source
     local = isinstance(source, str) and source != "kjv" and where.path(source).exists()
     return str(source) if local else NO_SOURCE
+
+
+def remove(where: Where) -> list[str]:
+    """Takes a run out of the ledger; returns the DVC stages that were made of its entries."""
+    with _locked(where) as before:
+        stages = [f"{kind}@{where.run}" for kind in ("prepare", "baselines", "retrain", "report")]
+        stages += [f"founders@{where.run}", f"forks@{where.run}"]
+        made = {name for name, entry in before.generations.items() if entry.run == where.run}
+        scaled = {name for name, entry in before.scaled.items() if entry.run == where.run}
+
+        after = Ledger(
+            runs=_without(before.runs, {where.run}),
+            founders=_without(before.founders, {where.run}),
+            forks=_without(before.forks, {where.run}),
+            generations=_without(before.generations, made),
+            scaled=_without(before.scaled, scaled),
+        )
+        _write(where, before, after)
+    return [*stages, *(f"generation@{name}" for name in made), *(f"scaled@{name}" for name in scaled)]
