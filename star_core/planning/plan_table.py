@@ -70,7 +70,7 @@ def _table(plan: Plan) -> TerminalTable:
         Column("", "stage"),
         *(Column(name, shown="{:,}".format, right=True) for name in ("all", "stored", "to train")),
         Column("tokens", shown=units.count, right=True),
-        Column("FLOPs", "flops", units.flops, right=True),
+        Column("FLOPs", "flops", units.flops, right=True, gives_way=1),
         Column("time", "seconds", units.duration, right=True),
     )
     title = f"{plan.run}: candidates ahead up to generation {plan.last}"

@@ -189,13 +189,9 @@ def explained(architecture: Architecture) -> Output:
         f"{len(architecture.layers)} LIVs, width {dims.width}, {dims.heads} heads of {dims.head_dim}, "
         f"vocabulary {architecture.vocab_size}, digest {architecture.digest[:12]}"
     )
-    parts: list[RenderableType | None] = [
-        whole(genome, "bold"),
-        Text(facts),
-        layers,
-        own,
-        _sizes(architecture),
-    ]
+    parts: list[RenderableType] = [whole(genome, "bold"), Text(facts), layers]
+    parts += [own] if own else []
+    parts.append(_sizes(architecture))
     data = {
         "genome": genome,
         "digest": architecture.digest,

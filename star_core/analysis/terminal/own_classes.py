@@ -38,7 +38,7 @@ def layout_tables() -> Iterator[TerminalTable]:
         (
             Column("part"),
             Column("e.g.", "example"),
-            Column("integers", shown=str),
+            Column("integers"),
             Column("meaning", prose=True),
         ),
         (
@@ -57,7 +57,7 @@ def layout_tables() -> Iterator[TerminalTable]:
             (
                 "groups",
                 "_02123-114211-…",
-                "5 + 6 each",
+                "",
                 f"digit 1 is 0: no class makes its feature groups; they follow, by role ({' '.join(ROLES)})",
             ),
         ),

@@ -20,6 +20,8 @@ _GAP = 2
 _PROSE = 24
 """Columns of the terminal that prose wants at least."""
 
+_NOTHING = ("", units.MISSING)
+
 
 def whole(text: object, style: str = "") -> Text:
     """Text that is never wrapped or cut, however narrow the terminal."""
@@ -177,7 +179,7 @@ class _Drawing:
             for line in range(max(map(len, parts))):
                 yield self._line([part[line] if line < len(part) else Text() for part in parts], style)
             for index in self.below:
-                if row[index].plain:
+                if row[index].plain not in _NOTHING:
                     yield from self._titled(index, row[index], style)
 
     def stacked(self) -> Iterator[Text]:
@@ -187,7 +189,7 @@ class _Drawing:
             if number:
                 yield Text()
             for index, cell in enumerate(row):
-                if cell.plain:
+                if cell.plain not in _NOTHING:
                     yield from self._titled(index, cell, self._table.styles.get(number, ""), margin, 0)
 
     def _titled(
