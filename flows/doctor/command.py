@@ -41,7 +41,7 @@ def table(title: str, findings: list[Finding]) -> TerminalTable:
     columns = (
         Column("", shown=_mark, right=True),
         Column("", shown=lambda subject: Text(subject.ljust(SUBJECT_WIDTH), "dim")),
-        Column("", shown=_said, prose=True),
+        Column("", shown=_said, prose=True, gives_way=1, below=True),
     )
     return TerminalTable(title, columns, [(finding.level, finding.subject, finding) for finding in findings])
 

@@ -212,7 +212,7 @@ def _layers(architecture: Architecture) -> TerminalTable:
     rows = [
         (
             layer.index + 1,
-            liv,
+            str(liv),
             layer.liv_class.name,
             str(layer.liv_class.operator),
             layer.num_parameters,
