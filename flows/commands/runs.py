@@ -108,6 +108,8 @@ def compare_runs(root: Path, first: str, second: str) -> Output:
     Raises:
         StoreError: One of them is not stored here.
     """
+    if first == second:
+        raise StoreError("a run is compared with another one", value=second, place="runs", fix="star runs")
     runs = {name: stored(root, name) for name in (first, second)}
     newest = [found[-1] for found in runs.values()]
     names = [
@@ -168,8 +170,8 @@ def _volumes(runs: dict[str, list[Generation]], names: Sequence[str]) -> Termina
     columns = (
         Column("run"),
         Column("generations", right=True),
-        Column("candidates", right=True),
-        Column("tokens", shown=units.count, right=True),
+        Column("candidates", right=True, gives_way=2),
+        Column("tokens", shown=units.count, right=True, gives_way=1),
         Column("front", right=True),
         Column("not dominated\nby the other", "not_dominated", right=True),
         Column("hypervolume", shown="{:.4f}".format, right=True),
@@ -228,9 +230,10 @@ def remove_run(root: Path, run: str, yes: bool) -> Output:
         for path in paths:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     removed = [path.relative_to(root).as_posix() for path in paths]
-    said = [f"Removed run {run}; evaluations, and DVC's cache until `dvc gc`, are kept:"]
+    said = [f"Removed of run {run}:"]
     said += [f"  {name}" for name in removed]
     said += [f"  {units.plural(len(stages), 'stage')} in dvc.lock"] if stages else []
+    said += ["Kept: its evaluations, and what DVC's cache has of it until `dvc gc`."]
     return Output({"run": run, "files": removed, "stages": stages}, map(whole, said))
 
 

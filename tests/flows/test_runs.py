@@ -81,6 +81,7 @@ def test_runs_are_forked_listed_compared_and_removed(copied):
     held.stdout.readline()
     assert f"process {held.pid} is working" in copied.run("star", "runs", "remove", "tweak", "--yes", code=2)
     held.communicate(b"\n")
+    assert "compared with another one" in copied.run("star", "runs", "compare", "main", "main", code=2)
     removed = document(copied, "runs", "remove", "tweak", "--yes")
     assert {"forks@tweak", "generation@tweak-002", "prepare@tweak"} <= set(removed["stages"])
     assert {"data/populations/tweak", "data/reports/tweak", "params-tweak.yaml"} <= set(removed["files"])
