@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from star_core.config.changes import with_changes
 from star_core.config.params import Params
 from star_core.config.plain_yaml import PlainLoader
 from star_core.errors import ConfigError, nearest
@@ -14,8 +16,12 @@ from star_core.errors import ConfigError, nearest
 MAX_FILE_BYTES = 1 << 20
 
 
-def load_params(path: str | Path) -> Params:
+def load_params(path: str | Path, changes: Sequence[str] = ()) -> Params:
     """Reads ``params.yaml``.
+
+    Args:
+        path: The file.
+        changes: Parameters in place of those in the file, ``section.key=value`` each.
 
     Raises:
         ConfigError: The file is missing, no YAML mapping, has an unknown key or a value out of
@@ -39,6 +45,8 @@ def load_params(path: str | Path) -> Params:
         raise ConfigError(f"not YAML: {reason}", place=str(path), fix="correct that line") from error
     if values is None:
         values = {}
+    if isinstance(values, dict):
+        values = with_changes(values, changes)
     return params_from(values, str(path))
 
 

@@ -239,7 +239,7 @@ def test_a_malformed_lock_file_costs_a_commit(copied):
 
 def test_a_parameter_file_that_cannot_stand_in_a_stage_is_refused(copied):
     shutil.copy(copied.folder / "params.yaml", copied.folder / "my params.yaml")
-    output = copied.run("star", "evolve", "--params", "my params.yaml", "--run", "other", code=2)
+    output = copied.run("star", "evolve", "other", "--params", "my params.yaml", code=2)
     assert "under DVC the parameter file" in output
 
 
