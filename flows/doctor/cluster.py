@@ -21,5 +21,5 @@ def cluster(project: Project) -> Iterator[Finding]:
     except StarError as error:
         yield refused("runner", error)
     else:
-        paths = f"at {runtime.address}" if runtime.address else "started on this machine for each command"
+        where = f"at {runtime.address}" if runtime.address else "started on this machine for each command"
         yield ok("runner", f"{runtime.runner}, {where}")
