@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from star_core import units
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.errors import ConfigError
@@ -21,12 +22,14 @@ class Objective:
     Attributes:
         name: As in ``params.yaml``.
         title: As in tables and pictures.
-        unit: Of its value.
+        unit: Of its value, as ``units.quantity`` prints it: ``B``, ``s``, ``J``, ``%`` of a share, ``count``,
+            or nothing for a plain number.
         trained: Whether it needs the metrics of a training; static objectives need the spec alone.
         measure: ``(architecture, metrics of training and probes, objectives section)`` → value.
         probe: What must be measured on the candidate besides its training; ``None``: nothing.
         noise: Relative difference below which two values are the same to dominance, even where the repeats
             of a measurement spread less; 0: the value is exact.
+        digits: That are printed; of a plain number, decimals.
     """
 
     name: str
@@ -36,11 +39,16 @@ class Objective:
     measure: Measure
     probe: Probe | None = None
     noise: float = 0.0
+    digits: int = 3
 
     @property
     def needs_process(self) -> bool:
         """Whether a candidate must run to know it: be trained, or be probed."""
         return self.trained or self.probe is not None
+
+    def text(self, value: float | None) -> str:
+        """A value in its unit."""
+        return units.quantity(value, self.unit, self.digits)
 
 
 OBJECTIVES: Registry[Objective] = Registry(
@@ -60,6 +68,14 @@ def objective(name: str) -> Objective:
         ConfigError: There is none.
     """
     return OBJECTIVES[name]
+
+
+def described(name: str) -> Objective:
+    """The objective of this name, to be printed; where it is not installed, a plain number of that name."""
+    try:
+        return objective(name)
+    except ConfigError:
+        return Objective(name, name, "", False, lambda architecture, metrics, section: metrics[name])
 
 
 def measure(

@@ -15,7 +15,7 @@ from star_core.analysis.report.wording import shown_name
 from star_core.analysis.run import pareto
 from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
 from star_core.analysis.run.results import BYTES
-from star_core.objectives.base import objective
+from star_core.objectives.base import described
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Comparison
 from star_core.population.generation import Generation
@@ -93,7 +93,7 @@ def columns_of(names: Sequence[str]) -> tuple[str, ...]:
 
 def heading_of(name: str) -> str:
     """An objective's title, a word a line."""
-    return HEADINGS.get(name) or objective(name).title.removeprefix("validation ").replace(" ", "\n")
+    return HEADINGS.get(name) or described(name).title.replace(" ", "\n")
 
 
 def _key(candidate: Candidate, first: str, length: int) -> float:
@@ -109,7 +109,7 @@ def _row(candidate: Candidate, length: int, least: dict[str, float | None]) -> l
             return Text(units.quality(None if perplexity is None else bits_per_byte(perplexity)))
         value = candidate.value(name, length)
         smallest = value is not None and value == least[name]
-        return Text(units.value_of(name, value), style="bold" if smallest else "")
+        return Text(described(name).text(value), style="bold" if smallest else "")
 
     return [
         Text(shown_name(candidate.name)),
