@@ -9,7 +9,7 @@ from star_core.analysis.drawing.family_tree import family_tree, readable_lineage
 from star_core.analysis.drawing.markup import Markup, join, tag
 from star_core.analysis.drawing.strips import strip
 from star_core.analysis.report.listings import Column, listing
-from star_core.analysis.report.wording import enumeration, shown_name, title_of, token_unit, value_of
+from star_core.analysis.report.wording import enumeration, shown_name, sizes, title_of, token_unit, value_of
 from star_core.analysis.run import pareto
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.lineage import Lineage, made_by, position_name
@@ -77,8 +77,7 @@ def fronts(results: Results) -> Markup:
 
 def _hover(results: Results, candidate: Candidate) -> str:
     measured = value_of(results.quality, results.value(candidate, results.quality))
-    parameters = value_of("parameters", results.value(candidate, "parameters"))
-    cache = value_of("cache_bytes", results.value(candidate, "cache_bytes"))
+    parameters, cache = sizes(results, candidate)
     return f"{candidate.name}: {title_of(results.quality)} {measured}, {parameters} parameters, {cache} cache"
 
 
@@ -137,10 +136,8 @@ def _genome(results: Results, candidate: Candidate) -> Markup:
     lines = [f"{title_of(results.quality)} {value_of(results.quality, measured)}"]
     if results.quality == "perplexity" and measured is not None:
         lines.append(f"{units.quality(bits_per_byte(measured))} {token_unit(results)}")
-    parameters = value_of("parameters", results.value(candidate, "parameters"))
-    lines.append(
-        f"{parameters} parameters · {value_of('cache_bytes', results.value(candidate, 'cache_bytes'))}"
-    )
+    parameters, cache = sizes(results, candidate)
+    lines.append(f"{parameters} parameters · {cache}")
     said = join((tag("b", shown_name(candidate.name)), *(tag("small", line) for line in lines)))
     return tag("div", tag("div", said), strip(candidate.architecture, candidate.name), class_="genome")
 

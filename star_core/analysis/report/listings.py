@@ -9,7 +9,7 @@ import yaml
 
 from star_core import units
 from star_core.analysis.drawing.markup import Markup, join, tag
-from star_core.analysis.report.wording import shown_name, title_of, token_unit, value_of
+from star_core.analysis.report.wording import shown_name, sizes, title_of, token_unit, value_of
 from star_core.analysis.run import outcomes
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.results import TRANSFORMER, Results
@@ -104,7 +104,7 @@ def retraining(results: Results) -> Markup:
                 value_of(results.quality, short),
                 value_of(results.quality, value) if candidate.ok else "failed",
                 units.change(value, reference),
-                *(value_of(name, results.value(candidate, name)) for name in ("parameters", "cache_bytes")),
+                *sizes(results, candidate),
             )
         )
     measure = title_of(results.quality)

@@ -27,6 +27,12 @@ def value_of(name: str, value: float | None) -> str:
     return described(name).text(value)
 
 
+def sizes(results: Results, candidate: Candidate) -> tuple[str, str]:
+    """Parameters and inference cache, which every architecture is shown with."""
+    parameters, cache = (results.value(candidate, name) for name in ("parameters", "cache_bytes"))
+    return value_of("parameters", parameters), value_of("cache_bytes", cache)
+
+
 def enumeration(parts: Sequence[str], word: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
@@ -88,9 +94,7 @@ def _stage(results: Results) -> str:
 
 
 def _sizes(results: Results, candidate: Candidate) -> str:
-    parameters, cache = (
-        value_of(name, results.value(candidate, name)) for name in ("parameters", "cache_bytes")
-    )
+    parameters, cache = sizes(results, candidate)
     return f"{parameters} parameters and {cache} of inference cache at {results.cache_length:,} tokens"
 
 
