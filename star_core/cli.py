@@ -8,13 +8,13 @@ this module again.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from star_core.errors import StarError
+from star_core.registry import load_entry_points
 
 app = typer.Typer(
     name="star",
@@ -155,8 +155,8 @@ def export(
 def main() -> None:
     """Runs the command line; a user's error is one message and exit code 2."""
     try:
-        for entry in entry_points(group="star.commands"):
-            entry.load()(app)
+        for broken in load_entry_points("star.commands", lambda add_commands: add_commands(app)):
+            sys.stderr.write(f"star: cannot be loaded: {broken}\n")
         app()
     except StarError as error:
         sys.stderr.write(f"star: {error}\n")

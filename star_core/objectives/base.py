@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from star_core import units
 from star_core.architecture import Architecture
-from star_core.config import Objectives
+from star_core.config import Objectives, Section
 from star_core.errors import ConfigError
 from star_core.objectives.probe import SPREAD, Probe
 from star_core.registry import Registry
@@ -30,6 +30,8 @@ class Objective:
         noise: Relative difference below which two values are the same to dominance, even where the repeats
             of a measurement spread less; 0: the value is exact.
         digits: That are printed; of a plain number, decimals.
+        settings: The section of parameters it has under its name, which ``measure`` and the probe's settings
+            read with ``section.settings_of(name, settings)``; ``None``: none.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Objective:
     probe: Probe | None = None
     noise: float = 0.0
     digits: int = 3
+    settings: type[Section] | None = None
 
     @property
     def needs_process(self) -> bool:
@@ -51,14 +54,18 @@ class Objective:
         return units.quantity(value, self.unit, self.digits)
 
 
-OBJECTIVES: Registry[Objective] = Registry(
-    "objective", "star_core.objectives", "star.objectives", "objectives", ConfigError
-)
+OBJECTIVES: Registry[Objective] = Objectives.plugins
 
 
 def register(entry: Objective) -> Objective:
-    """Makes an objective known by its name; called once, in the file that defines it."""
-    return OBJECTIVES.add(entry.name, entry)
+    """Makes an objective known by its name; called once, in the file that defines it.
+
+    Raises:
+        ConfigError: It is no objective, its name is taken, or a setting has no default.
+    """
+    if not isinstance(entry, Objective):
+        raise ConfigError("what is registered is an Objective", value=entry, fix="see docs/extending.md")
+    return Objectives.add_plugin(entry.name, entry, entry.settings)
 
 
 def objective(name: str) -> Objective:
