@@ -88,14 +88,21 @@ class ExtensibleSection(Section):
         for name in [key for key in values if key not in cls.model_fields]:
             kind, place = cls.plugins.settings.get(name), f"{section}.{name}"
             if kind is None:
-                fix = nearest(name, cls.keys())
-                fix += cls.plugins.where_to_find() if isinstance(values[name], dict) else ""
-                raise ConfigError("no such key", value=name, place=place, fix=fix)
+                if isinstance(values[name], dict) and cls._names_missing(name, values):
+                    continue  # an error for whoever needs the plug-in
+                raise ConfigError("no such key", value=name, place=place, fix=nearest(name, cls.keys()))
             try:
                 checked[name] = kind.model_validate(values[name])
             except ValidationError as error:
                 raise refusal(error, kind, f"{place}.") from None
         return checked
+
+    @classmethod
+    def _names_missing(cls, name: str, values: dict[str, Any]) -> bool:
+        """Whether the section elsewhere names a plug-in that is not installed here."""
+        others = [value for key, value in values.items() if key != name]
+        named = any(name == other or (isinstance(other, list | dict) and name in other) for other in others)
+        return named and name not in cls.plugins.names()
 
     @model_serializer(mode="wrap")
     def _without_defaults(
@@ -104,7 +111,8 @@ class ExtensibleSection(Section):
         """Settings at their defaults are left out: a plug-in may grow some that stored runs did not have."""
         values: dict[str, Any] = write(self)
         for name, settings in (self.model_extra or {}).items():
-            values[name] = settings.model_dump(mode=info.mode, exclude_defaults=True)
+            if isinstance(settings, Section):
+                values[name] = settings.model_dump(mode=info.mode, exclude_defaults=True)
             if not values[name]:
                 del values[name]
         return values
