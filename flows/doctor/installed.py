@@ -95,10 +95,13 @@ def torch(project: Project) -> Iterator[Finding]:
 
 
 def plug_ins(project: Project) -> Iterator[Finding]:
-    """Other packages' objectives, algorithms and datasets that cannot be loaded."""
+    """What other packages bring but cannot be loaded, and what is wanted but not there."""
     for section in (Objectives, Evolution, Data):
         for broken in section.plugins.broken:
             yield problem("plug-in", str(broken), f"mend or uninstall {broken.package}")
+    for wanted in (project.params.evolution.algorithm, *project.params.objectives.selected):
+        if wanted not in {*Evolution.plugins.names(), *Objectives.plugins.names()}:
+            yield problem("plug-in", f"{wanted} is not installed", "pip install the package that brings it")
 
 
 def gpus() -> int:
