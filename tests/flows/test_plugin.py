@@ -151,3 +151,33 @@ def test_a_package_that_cannot_be_loaded_is_named_and_stops_nobody_else(project,
     assert "Traceback" not in refused
     examined = " ".join(careless.run("star", "doctor", code=1).split())
     assert "mend or uninstall careless-plugins" in examined
+
+
+def test_the_files_of_the_documentation_work_as_they_stand(environment, tmp_path):
+    groups = {
+        "objectives": "star.objectives",
+        "evolution": "star.algorithms",
+        "datasets": "star.datasets",
+    }
+    text = (ROOT / "docs/extending.md").read_text()
+    files = re.findall(r"```python\n# star_core/(\w+)/(\w+)\.py\n(.*?)```", text, re.DOTALL)
+    assert {kind for kind, *_ in files} == set(groups)
+    named = {groups[kind]: {name: f"documented_{name}"} for kind, name, _ in files}
+    folder = describe(tmp_path / "site", "documented", named)
+    for _, name, content in files:
+        (folder / f"documented_{name}.py").write_text(content)
+    project = Project.create(
+        tmp_path / "project",
+        {**environment, "PYTHONPATH": f"{folder}:{ROOT}"},
+        generations=1,
+        data={"source": "sums"},
+        objectives={
+            "names": ["perplexity", "stateful_layers"],
+            "constraints": {"stateful_layers": 2},
+        },
+        evolution={"population": 2, "algorithm": "newest"},
+    )
+    project.run("star", "evolve")
+    values = [member.objectives["stateful_layers"] for member in newest(project, "main").population]
+    assert len(values) == 2
+    assert set(values) <= {0.0, 1.0, 2.0, 3.0}
