@@ -129,9 +129,8 @@ class Registry(Generic[T]):
 
     def where_to_find(self) -> str:
         """What to do about a plug-in that is not there."""
-        if self.broken:
-            return "; or mend or uninstall what cannot be loaded: " + "; ".join(map(str, self.broken))
-        return f"; or pip install the package that brings it by an entry point in {self._group}"
+        found = f"; or pip install the package that brings it by an entry point in {self._group}"
+        return found + "".join(f"; or mend what cannot be loaded: {broken}" for broken in self.broken)
 
     def __getitem__(self, name: str) -> T:
         """The plug-in of this name; an unknown one is an error with the nearest known name."""
