@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -18,6 +17,7 @@ from star_core.analysis.terminal.output import Output, print_parts
 from star_core.analysis.terminal.table import Column, TerminalTable, whole
 from star_core.dotted import dotted
 from star_core.errors import StarError, StoreError, nearest
+from star_core.objectives.base import described
 from star_core.population.generation import Generation, check_run_name, stored_generations
 from star_core.population.individual import Individual
 from star_core.population.ledger import Ledger, own_params_file, read_ledger
@@ -192,7 +192,7 @@ def _fronts(newest: Sequence[Generation], names: Sequence[str]) -> TerminalTable
         Column("run"),
         Column("name"),
         Column("genome", gives_way=1, below=True),
-        *(Column(heading_of(name), name, partial(units.value_of, name), right=True) for name in names),
+        *(Column(heading_of(name), name, described(name).text, right=True) for name in names),
     )
     rows = [
         (run, member.id, member.genome, *(member.objectives[name] for name in names))

@@ -12,6 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from star_core.config import Data, Evolution, Objectives
+
 from .finding import Finding, Project, ok, problem, warning
 
 PACKAGE = "star-open"
@@ -90,6 +92,16 @@ def torch(project: Project) -> Iterator[Finding]:
         yield warning("torch", f"{build}, though there is {shown}", "install a build of torch for CUDA")
     else:
         yield ok("torch", f"{build}, {shown}")
+
+
+def plug_ins(project: Project) -> Iterator[Finding]:
+    """What other packages bring but cannot be loaded, and what is wanted but not there."""
+    for section in (Objectives, Evolution, Data):
+        for broken in section.plugins.broken:
+            yield problem("plug-in", str(broken), f"mend or uninstall {broken.package}")
+    for wanted in (project.params.evolution.algorithm, *project.params.objectives.selected):
+        if wanted not in {*Evolution.plugins.names(), *Objectives.plugins.names()}:
+            yield problem("plug-in", f"{wanted} is not installed", "pip install the package that brings it")
 
 
 def gpus() -> int:

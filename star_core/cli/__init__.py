@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -17,6 +17,7 @@ import typer
 from star_core.cli import commands
 from star_core.cli.panels import PanelGroup
 from star_core.errors import StarError
+from star_core.registry import load_entry_points
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -68,8 +69,8 @@ commands.register(app)
 def main() -> None:
     """Runs the command line; a user's error is one message and exit code 2."""
     try:
-        for entry in entry_points(group="star.commands"):
-            entry.load()(app)
+        for broken in load_entry_points("star.commands", lambda add_commands: add_commands(app)):
+            sys.stderr.write(f"star: cannot be loaded: {broken}\n")
         app()
     except StarError as error:
         sys.stderr.write(f"star: {error}\n")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from star_core.config.changes import with_changes
 from star_core.config.params import Params
 from star_core.config.plain_yaml import PlainLoader
-from star_core.errors import ConfigError, nearest
+from star_core.config.section import refusal
+from star_core.errors import ConfigError, StarError
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -63,7 +64,11 @@ def params_from(values: object, place: str) -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, place) from None
+        raise refusal(error, Params, f"{place}, ") from None
+    except StarError as error:  # of a plug-in's settings
+        raise ConfigError(
+            error.rule, value=error.value, place=f"{place}, {error.place}", fix=error.fix
+        ) from None
     except RecursionError:
         raise ConfigError("nested too deeply", place=place, fix="see params.yaml") from None
     try:
@@ -71,25 +76,3 @@ def params_from(values: object, place: str) -> Params:
     except ConfigError as error:
         raise error.at(place) from None
     return params
-
-
-def _explain(error: ValidationError, place: str) -> ConfigError:
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        section: type[BaseModel] = Params
-        for part in location[:-1]:
-            field = section.model_fields.get(part)
-            annotation = field.annotation if field else None
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                section = annotation
-        return ConfigError(
-            "no such key",
-            value=location[-1],
-            place=f"{place}, {'.'.join(location)}",
-            fix=nearest(location[-1], section.model_fields),
-        )
-    rule = first["msg"][0].lower() + first["msg"][1:]
-    return ConfigError(
-        rule, value=first.get("input"), place=f"{place}, {'.'.join(location)}", fix="correct the value"
-    )

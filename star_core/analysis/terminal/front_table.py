@@ -14,7 +14,7 @@ from star_core.analysis.run import pareto
 from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
 from star_core.analysis.run.results import BYTES
 from star_core.analysis.terminal.table import Column, TerminalTable
-from star_core.objectives.base import objective
+from star_core.objectives.base import described
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Comparison
 from star_core.population.generation import Generation
@@ -93,7 +93,7 @@ def columns_of(names: Sequence[str]) -> tuple[str, ...]:
 
 def heading_of(name: str) -> str:
     """An objective's title, a word a line."""
-    return HEADINGS.get(name) or objective(name).title.removeprefix("validation ").replace(" ", "\n")
+    return HEADINGS.get(name) or described(name).title.replace(" ", "\n")
 
 
 def _key(candidate: Candidate, first: str, length: int) -> float:
@@ -115,6 +115,6 @@ def _measured(name: str, least: float | None, token: str) -> Column:
         return Column(f"bits/\n{token}", f"bits_per_{token}", units.quality, right=True, gives_way=3)
 
     def shown(value: float) -> Text:
-        return Text(units.value_of(name, value), "bold" if value == least else "")
+        return Text(described(name).text(value), "bold" if value == least else "")
 
     return Column(heading_of(name), name, shown, right=True)
