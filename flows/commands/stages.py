@@ -83,13 +83,13 @@ def retrain_command(
     check_same_experiment(generations[-1], session.params, session.data.digest, paths.params_file)
     scaled = width is not None or depth is not None
     sized = session.at_size(width, depth)
-    check_scale(sized.params_file, generations[-1], rule)
+    check_scale(sized.params, generations[-1], rule)
     with at_work(sized):
         from ..retrain import retrain
 
         path = retrain(sized, generations[-1], top, scaled, rule)
     if top is None and not paths.changes:  # what DVC makes again is what the parameter file says
-        size = (sized.params_file.model.width, sized.params_file.space.depth, rule)
+        size = (sized.params.model.width, sized.params_file.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
     Console().print(path, soft_wrap=True)
 
