@@ -89,7 +89,7 @@ def retrain_command(
 
         path = retrain(sized, generations[-1], top, scaled, rule)
     if top is None and not paths.changes:  # what DVC makes again is what the parameter file says
-        size = (sized.params.model.width, sized.params_file.space.depth, rule)
+        size = (sized.params.model.width, sized.params.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
     Console().print(path, soft_wrap=True)
 

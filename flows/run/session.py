@@ -59,6 +59,10 @@ class Session:
         """What Prefect records of a flow's parameter: which run it works on."""
         return iter(asdict(self.paths).items())
 
+    def __reduce__(self) -> tuple[type[Session], tuple[RunPaths, Params]]:
+        """A worker of a cluster gets the flow's parameters with a task: there the session begins anew."""
+        return Session, (self.paths, self.params)
+
     @property
     def run(self) -> str:
         """Name of the run."""
