@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,8 +193,7 @@ def enter_scaled(where: Where, width: int, depth: int, by: str, out: str, weight
 @contextmanager
 def _locked(where: Where) -> Iterator[Ledger]:
     """The ledger while nobody else writes it: another run of the project may enter its own just now."""
-    with lock_file(where.path(".star", "locks", "ledger.lock")) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_file(where.path(".star", "locks", "ledger.lock")):
         yield read_ledger(where)
 
 
