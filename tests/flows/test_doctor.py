@@ -262,7 +262,7 @@ def test_what_a_run_lacks_is_said_with_what_to_do(copied):
 
 def test_who_works_on_a_run_is_said(copied):
     code = (
-        "import sys; from star_flows.run.session import Where, exclusive\n"
+        "import sys; from star_flows.run.locks import Where, exclusive\n"
         "with exclusive(Where(sys.argv[1], 'main')): print('held', flush=True); input()"
     )
     held = subprocess.Popen(
