@@ -10,10 +10,11 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from markupsafe import Markup
 
 from benchmarks.searches import Course
 from star_core.analysis.drawing.axes import axis, frame, path, picture
-from star_core.analysis.drawing.markup import Markup, tag
+from star_core.analysis.drawing.markup import tag
 
 WIDTH, HEIGHT = 760.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 190.0, 34.0, 52.0
@@ -95,4 +96,5 @@ def write_svg(courses: Sequence[Course], file: Path) -> None:
     drawn = picture(
         WIDTH, HEIGHT, tag("style", Markup(STYLE)), axes, *bands, *lines, label="hypervolume against tokens"
     )
-    file.write_text(drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+    namespace = Markup('<svg xmlns="http://www.w3.org/2000/svg" ')
+    file.write_text(drawn.replace("<svg ", namespace, 1))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, with_config
 
 from star_core import semantics
 from star_core.config import Model, Params, Runtime, Training, digest_json
@@ -65,6 +67,7 @@ class Job:
         return self.training.tokens_until(self.stop)
 
 
+@with_config(extra="forbid", strict=True, allow_inf_nan=False)
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The outcome of one candidate.
@@ -92,8 +95,8 @@ class Evaluation:
     status: Status
     metrics: dict[str, float]
     detail: str
-    tokens: int
-    flops: int
+    tokens: Annotated[int, Field(ge=0)]
+    flops: Annotated[int, Field(ge=0)]
     seconds: dict[str, float]
     limits: dict[str, float]
     machine: dict[str, Any]

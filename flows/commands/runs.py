@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from star_core import units
-from star_core.analysis.run.pareto import Normalisation, dominates, fresh, front, values_of
+from star_core.analysis.run.pareto import Normalisation, fresh, front, non_dominated, values_of
 from star_core.analysis.terminal.front_table import heading_of
 from star_core.analysis.terminal.output import Output, print_parts
 from star_core.analysis.terminal.table import Column, TerminalTable, whole
@@ -153,8 +153,8 @@ def _volumes(runs: dict[str, list[Generation]], names: Sequence[str]) -> Termina
     }
     rows = []
     for run, found in runs.items():
-        others = [point for other, theirs in points.items() if other != run for point in theirs]
-        ahead = sum(not any(dominates(point, own) for point in others) for own in points[run])
+        own, others = points[run], [point for other in points if other != run for point in points[other]]
+        best = non_dominated([*own, *others]) if own else []
         born = [individual for _, group in fresh(found) for individual in group]
         rows.append(
             (
@@ -162,9 +162,9 @@ def _volumes(runs: dict[str, list[Generation]], names: Sequence[str]) -> Termina
                 found[-1].index,
                 len(born),
                 sum(individual.cost.tokens for individual in born),
-                len(points[run]),
-                ahead,
-                frame.hypervolume(points[run]),
+                len(own),
+                sum(index < len(own) for index in best),
+                frame.hypervolume(own),
             )
         )
     columns = (

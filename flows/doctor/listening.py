@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import struct
-from pathlib import Path
 
-_LISTENING = "0A"
+import psutil
 
 
 def public_ports() -> set[int]:
-    """TCP ports that something listens on at an address which is not loopback (Linux; else none)."""
-    found = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            _, local, _, state, *_ = line.split()
-            host, port = local.split(":")
-            if state == _LISTENING and not _address(host).is_loopback:
-                found.add(int(port, 16))
-    return found
+    """TCP ports that something listens on at an address which is not loopback; none where nobody tells."""
+    try:
+        found = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # macOS tells it to root alone
+        return set()
+    return {
+        socket.laddr.port
+        for socket in found
+        if socket.status == psutil.CONN_LISTEN and not is_loopback(socket.laddr.ip)
+    }
 
 
 def is_loopback(host: str) -> bool:
@@ -30,16 +25,6 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]").removeprefix("::ffff:")).is_loopback
     except ValueError:
         return False
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address as the kernel writes it: words of four bytes in this machine's order."""
-    words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
-    content = b"".join(struct.pack("=I", word) for word in words)
-    if len(content) == 4:
-        return ipaddress.IPv4Address(content)
-    address = ipaddress.IPv6Address(content)
-    return address.ipv4_mapped or address

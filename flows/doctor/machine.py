@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
+
+from star_core import machine
 
 from .finding import Finding, Project, ok, problem, warning
 
@@ -16,7 +19,7 @@ LITTLE, NONE = GIB, 100 * MIB
 
 def cores(project: Project) -> Iterator[Finding]:
     """Cores of this process, and the candidates trained at once."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(machine.cores())
     params = project.params
     workers = params.workers
     threads = workers * params.training.threads
@@ -34,8 +37,6 @@ def memory(project: Project) -> Iterator[Finding]:
     """Free memory, beside what candidates may take together."""
     free = available_memory()
     params = project.params
-    if free is None:
-        return
     wanted = params.workers * params.runtime.memory_mib * MIB
     text = f"{gib(free)} free, candidates may take {gib(wanted)} together"
     if params.runtime.on_cluster or wanted <= free:
@@ -65,13 +66,9 @@ def disk(project: Project) -> Iterator[Finding]:
             yield ok(name, text)
 
 
-def available_memory() -> int | None:
+def available_memory() -> int:
     """Bytes that can be had without swapping, of the machine or of this container."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
+    free = int(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))

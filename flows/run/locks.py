@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from star_core.errors import ConfigError, StoreError
 from star_core.population.generation import check_run_name
 
 from .paths import RunPaths
 
+_SIGNED = 0.2
+"""Seconds in which whoever takes a lock has written its number."""
+
 
 class Busy(ConfigError):  # noqa: N818
     """A run that another process is working on."""
 
 
-def lock_file(path: Path) -> TextIO:
-    """Opens a lock's file, made if missing.
+def lock_file(path: Path, timeout: float = -1) -> AbstractContextManager[object]:
+    """Locks a file, made if missing, until the ``with`` block around this ends, or the process does.
+
+    The file then holds the number of this process.
 
     Raises:
+        Timeout: Another process held it for ``timeout`` seconds, if that is not negative.
         StoreError: Its folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+")
+        # A soft lock would outlast a process that is killed.
+        lock = FileLock(path, timeout, fallback_to_soft=False, on_acquired=_sign)
+        return lock.acquire()
+    except Timeout:
+        raise
     except OSError as error:
         raise StoreError(
             f"cannot be written ({error.strerror})",
             place=str(path),
             fix="work in a folder that can be written to",
         ) from error
+
+
+def _sign(descriptor: int) -> None:
+    os.truncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
 
 
 @contextmanager
@@ -44,19 +58,14 @@ def exclusive(paths: RunPaths) -> Iterator[None]:
         Busy: Another process is working on the run.
     """
     path = paths.path(".star", "locks", f"{check_run_name(paths.run)}.lock")
-    with lock_file(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "?"
-            raise Busy(
-                f"process {owner} is working on this run",
-                value=paths.run,
-                place="run",
-                fix="wait for it, or end it first",
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    try:
+        lock = lock_file(path, _SIGNED)
+    except Timeout:
+        raise Busy(
+            f"process {path.read_text().strip() or '?'} is working on this run",
+            value=paths.run,
+            place="run",
+            fix="wait for it, or end it first",
+        ) from None
+    with lock:
         yield

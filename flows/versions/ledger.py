@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,8 +107,7 @@ def enter_scaled(paths: RunPaths, width: int, depth: int, by: str, out: str, wei
 @contextmanager
 def _locked(paths: RunPaths) -> Iterator[Ledger]:
     """The ledger while nobody else writes it: another run of the project may enter its own just now."""
-    with lock_file(paths.path(".star", "locks", "ledger.lock")) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_file(paths.path(".star", "locks", "ledger.lock")):
         yield read_ledger(paths)
 
 

@@ -8,18 +8,18 @@ The cache is ``$STAR_CACHE``, or ``~/.cache/star``. What arrives is checked agai
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+
+from filelock import FileLock
 
 from star_core.config import Runtime
 from star_core.datasets.tokens import META, SPLITS, TokenData, check_meta, load_tokens, token_type
@@ -73,7 +73,8 @@ def at_hand(job: Job, runtime: Runtime) -> Job:
     cache = machine_cache() / "tokens"
     folder = cache / job.data_digest
     try:
-        with _alone(cache, job.data_digest):
+        # One process of this machine at a time fetches a corpus.
+        with FileLock(cache / f".{job.data_digest}.lock", fallback_to_soft=False):
             if not _holds(folder, job.data_digest):
                 _fetch(job, storage, Patience(runtime.patience_seconds), folder)
     except OSError as error:
@@ -167,12 +168,3 @@ def _nowhere(job: Job, storage: Storage, why: str) -> DataError:
         place=f"worker on {socket.gethostname()}",
         fix="let the machines share the project's folder, or set runtime.storage to an s3:// URL",
     )
-
-
-@contextmanager
-def _alone(folder: Path, digest: str) -> Iterator[None]:
-    """One process of this machine at a time fetches a corpus."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{digest}.lock").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

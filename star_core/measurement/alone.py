@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 import time
@@ -30,11 +31,6 @@ def one_at_a_time(lock: Path = LOCK, patience: float = PATIENCE) -> Iterator[Non
     Raises:
         StarError: Another measurement went on for ``patience`` seconds, or the lock cannot be used.
     """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
     try:
         # Other users' locks can be read but not written: reading is enough.
         descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)

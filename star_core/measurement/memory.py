@@ -9,19 +9,26 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
 
 def held_bytes() -> int:
-    """Resident bytes of this process now (its peak, where the system tells no more)."""
-    return _status("VmRSS") or _peak_ever()
+    """Resident bytes of this process now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_bytes() -> int:
-    """The most resident bytes since ``reset_peak``, or since the process began."""
-    return _status("VmHWM") or _peak_ever()
+    """The most resident bytes since ``reset_peak``, or, where that does nothing, since the process began."""
+    try:  # psutil tells no peak that can be reset
+        lines = _STATUS.read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
 
 
 def reset_peak() -> bool:
@@ -34,16 +41,3 @@ def reset_peak() -> bool:
     except OSError:
         return False
     return True
-
-
-def _status(name: str) -> int:
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
-
-
-def _peak_ever() -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most

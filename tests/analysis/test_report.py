@@ -90,6 +90,15 @@ def test_every_member_of_the_front_and_every_baseline_is_on_the_page(main, page)
     assert "star reproduce test" in page
 
 
+def test_tables_have_a_title_for_every_cell(page):
+    tables = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+    assert len(tables) > 8
+    for table in tables:
+        head, *rows = table.split("<tr")[1:]
+        assert rows
+        assert {row.count("<td") for row in rows} == {head.count("<th")}
+
+
 def test_the_same_run_gives_the_same_bytes(main, tmp_path):
     for folder in ("a", "b"):
         write_report("test", main[0], tmp_path / folder)

@@ -149,9 +149,10 @@ def test_sizes_are_compared_with_what_was_measured():
     assert (study.name, len(study.points)) == ("decode_seconds_per_token", 6)
     assert study.correlations["cache_bytes"].tau == 1.0
     assert "perplexity" not in study.correlations
-    drawn = transfer(results, [study])
-    assert drawn.count("<figure") == 3
-    assert "not a sample" not in drawn
+    shown = transfer(results, [study])
+    ((_, pictures),) = shown["pictures"]
+    assert len(pictures) == 3
+    assert not any("not a sample" in finding for finding in shown["findings"])
 
 
 def test_a_stopped_candidate_is_no_proxy(searched):
@@ -169,7 +170,7 @@ def test_nothing_to_compare_is_no_section(tmp_path):
     store_run(tmp_path, evolve(experiment(), 1))
     results = Results.load("test", tmp_path)
     assert studies(results) == []
-    assert transfer(results, []) == ""
+    assert transfer(results, []) is None
 
 
 def test_names_from_files_are_escaped(searched, tmp_path):

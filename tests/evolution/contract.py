@@ -11,7 +11,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from star_core.analysis.run.pareto import dominates
 from star_core.config import digest_json
 from star_core.evolution.base import algorithm
 from star_core.evolution.step import offspring_of
@@ -83,6 +82,11 @@ def candidates(draw):
 
 def feasible(member):
     return member.ok and member.violation == 0
+
+
+def dominates(better, worse):
+    """Nowhere worse and somewhere better, everything being minimised: by the definition, not by pymoo."""
+    return tuple(better) != tuple(worse) and all(x <= y for x, y in zip(better, worse, strict=True))
 
 
 def values(member, names):

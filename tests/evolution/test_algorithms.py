@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from star_core.analysis.run.pareto import dominates
 from star_core.evolution.age_moea import Geometry, geometry, norm, survival_scores
 from star_core.evolution.base import ALGORITHMS, algorithm
 from star_core.evolution.firefly import Firefly
@@ -21,6 +20,7 @@ from tests.evolution.contract import (
     FOUR,
     AlgorithmContract,
     candidates,
+    dominates,
     feasible,
     individual,
     problem_of,

@@ -12,11 +12,8 @@ from star_core.errors import ConfigError, StarError
 from star_core.evolution.base import algorithm, founders
 from star_core.evolution.step import check_same_experiment, offspring_of, select
 from star_core.genome import Genome
+from tests.evolution.contract import dominates
 from tests.evolution.experiments import DATA, evolve, experiment
-
-
-def dominates(a, b):
-    return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
 
 def values(member, names):

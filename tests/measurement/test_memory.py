@@ -27,5 +27,5 @@ def test_a_system_that_tells_less_still_has_a_peak(monkeypatch, tmp_path):
 
     monkeypatch.setattr(memory, "_STATUS", tmp_path / "none")
     monkeypatch.setattr(memory, "_CLEAR", tmp_path / "no" / "folder")
-    assert peak_bytes() == held_bytes() > MIB
+    assert min(peak_bytes(), held_bytes()) > MIB
     assert not reset_peak()

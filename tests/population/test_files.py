@@ -152,6 +152,30 @@ def test_any_field_of_an_evaluation_replaced_is_refused(name, value, resealed):
         assert found.status != "ok" or 0 <= found.metrics["validation_loss"] <= 100
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": True}, "evaluation format version 1 is read here"),
+        ({"tokens": True}, "tokens: input should be a valid integer"),
+        ({"flops": -1}, "flops: input should be greater than or equal to 0"),
+        ({"seconds": {"total": True}}, "seconds.total: input should be a valid number"),
+        ({"limits": {"memory_mib": 10**400}}, "limits.memory_mib: input should be a finite number"),
+        ({"status": "fine"}, "status: input should be 'ok', 'diverged'"),
+        ({"machine": []}, "machine: input should be an object"),
+        ({"key": 1}, "key: input should be a valid string"),
+        ({"surprise": 1}, "surprise: unexpected keyword argument"),
+        ({"metrics": {}}, "a finished evaluation has a validation_loss"),
+    ],
+)
+def test_what_is_wrong_with_an_evaluation_is_said(change, message):
+    record = json.loads(to_bytes(EVALUATION)) | change
+    unsealed = ("format", "version", "checksum")
+    record["checksum"] = digest_json({name: value for name, value in record.items() if name not in unsealed})
+    with pytest.raises(StoreError, match=message) as caught:
+        from_bytes(json.dumps(record).encode(), EVALUATION.key, "here")
+    assert "Fix: delete here" in str(caught.value)
+
+
 @pytest.mark.parametrize(("deadline", "final"), [(1, True), (5, True), (6, False)])
 def test_what_ran_into_a_limit_is_worth_another_try_once_that_is_higher(deadline, final):
     late = dataclasses.replace(EVALUATION, status="timed_out", metrics={}, limits={"deadline_seconds": 5})

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from star_core.analysis.drawing.markup import Markup, join, tag
+from markupsafe import Markup
+
+from star_core.analysis.drawing.markup import tag
 
 Label = Callable[[float], str]
 
@@ -115,7 +117,7 @@ def frame(x: Axis, y: Axis, x_title: str, y_title: str) -> Markup:
     middle = (x.start + x.end) / 2
     parts.append(tag("text", x_title, x=middle, y=y.start + 38, class_="title", text_anchor="middle"))
     parts.append(tag("text", y_title, x=x.start, y=y.end - 12, class_="title"))
-    return join(parts)
+    return Markup().join(parts)
 
 
 def picture(width: float, height: float, *children: object, label: str) -> Markup:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from star_core import units
 from star_core.analysis.drawing.axes import Axis, Label, axis, frame, linear_ticks, path, picture
 from star_core.analysis.drawing.colours import family_class
-from star_core.analysis.drawing.markup import Markup, join, tag
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.motifs.motifs import Motifs, class_shares, short_name
 from star_core.analysis.run.pareto import non_dominated
 from star_core.objectives.base import described
@@ -258,7 +260,7 @@ def tick_base(name: str) -> int:
 
 def ramp_key(generations: Sequence[int]) -> Markup:
     """What the colours of the generations mean, as a row of swatches."""
-    swatches = join(tag("i", "", style=f"background:var(--g{index})") for index in generations)
+    swatches = Markup().join(tag("i", "", style=f"background:var(--g{index})") for index in generations)
     said = f"generation {generations[0]}"
     if len(generations) == 1:
         return tag("span", swatches, f" {said}", class_="ramp")

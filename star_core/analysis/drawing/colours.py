@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from star_core.analysis.drawing.markup import Markup, join, tag
 from star_core.analysis.motifs.motifs import Family
 from star_core.vocabulary.operator import LIVClass
 
@@ -22,7 +21,12 @@ DARK_RAMP = ("#5d4b70", "#94598a", "#cf6d89", "#f09f86", "#fce0b0")
 
 def family_class(liv_class: LIVClass) -> str:
     """CSS class of a family, e.g. ``gated-unit``."""
-    return Family.of(liv_class).value.replace(" ", "-")
+    return css_name(Family.of(liv_class))
+
+
+def css_name(family: Family) -> str:
+    """A family's name in the style sheet."""
+    return family.value.replace(" ", "-")
 
 
 def ramp(stops: tuple[str, ...], steps: int) -> list[str]:
@@ -46,40 +50,3 @@ def _channels(colour: str) -> tuple[int, ...]:
 def variables(stops: tuple[str, ...], steps: int) -> str:
     """The ramp as CSS variables ``--g0`` to the last generation's."""
     return "".join(f"--g{index}:{colour};" for index, colour in enumerate(ramp(stops, steps)))
-
-
-def family_css() -> str:
-    """Fill and text colour of each family."""
-    rules = []
-    for family, (fill, ink) in FAMILIES.items():
-        name = family.value.replace(" ", "-")
-        rules.append(f".{name}{{fill:{fill}}} .on-{name}{{fill:{ink}}} i.{name}{{background:{fill}}}")
-        rules.append(f".chip.{name}{{background-color:{fill};color:{ink}}}")
-    stripe = "repeating-linear-gradient(135deg,rgba(0,0,0,.22) 0 2px,transparent 2px 6px)"
-    rules.append(f".chip.striped{{background-image:{stripe}}}")
-    return "\n".join(rules)
-
-
-def hatching() -> Markup:
-    """The pattern laid over differential variants, defined once per page."""
-    stroke = tag("line", x1=0, y1=0, x2=0, y2=6, stroke="#000000", stroke_width=2.4, stroke_opacity=0.3)
-    pattern = tag(
-        "pattern",
-        stroke,
-        id="differential",
-        width=6,
-        height=6,
-        patternUnits="userSpaceOnUse",
-        patternTransform="rotate(45)",
-    )
-    return tag("svg", tag("defs", pattern), width=0, height=0, style="position:absolute", aria_hidden="true")
-
-
-def legend() -> Markup:
-    """Families and what hatching means, as one line."""
-    entries = [
-        tag("span", tag("i", "", class_=f"key {family.value.replace(' ', '-')}"), family.value)
-        for family in Family
-    ]
-    entries.append(tag("span", tag("i", "", class_="key hatched"), "hatched: differential variant"))
-    return tag("p", join(entries), class_="legend")

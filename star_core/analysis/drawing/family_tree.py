@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from star_core.analysis.drawing.markup import Markup, join, tag
+from markupsafe import Markup
+
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.drawing.strips import cell_row
 from star_core.analysis.drawing.tree_layout import NODE, Layout, layout
 from star_core.analysis.run.lineage import Lineage, ancestry, made_by, mutated_livs
@@ -50,7 +52,7 @@ def family_tree(lineage: Lineage, architectures: Mapping[str, Architecture], spa
     width, height = placed.width + MARGIN, len(placed.rows) * ROW - 10
     return tag(
         "svg",
-        join(parts),
+        *parts,
         viewBox=f"0 0 {width:g} {height:g}",
         role="img",
         aria_label="ancestry of the best individuals",

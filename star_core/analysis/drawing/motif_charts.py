@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from markupsafe import Markup
+
 from star_core import units
 from star_core.analysis.drawing.axes import Axis, frame, linear_ticks, path, picture
 from star_core.analysis.drawing.charts import RIGHT, TOP, WIDTH, generation_axis
-from star_core.analysis.drawing.markup import Markup, tag
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.motifs.effects import Effect
 from star_core.analysis.motifs.occurrences import Motif
 

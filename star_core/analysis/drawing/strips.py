@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from star_core.analysis.drawing.colours import family_class
-from star_core.analysis.drawing.markup import Markup, join, tag
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.motifs.motifs import Link, links, short_name
 from star_core.architecture import Architecture, Layer
 
@@ -38,7 +40,7 @@ def strip(architecture: Architecture, name: str) -> Markup:
     return tag(
         "svg",
         cells,
-        join(arcs),
+        *arcs,
         viewBox=f"0 0 {width:g} {height:g}",
         class_="strip",
         role="img",
@@ -62,7 +64,7 @@ def cell_row(
             parts.append(tag("rect", class_="hatch", rx=rounded, **cell))
         if labels and pitch >= 16:
             parts.append(_label(layer, left + wide / 2, y + height / 2, pitch))
-    return join(parts)
+    return Markup().join(parts)
 
 
 def _label(layer: Layer, x: float, y: float, pitch: float) -> Markup:
@@ -77,7 +79,7 @@ def _label(layer: Layer, x: float, y: float, pitch: float) -> Markup:
     if not kind.differential:
         return tag("text", kind.name, x=x, y=y + 4, class_=f"cell {ink}")
     first = tag("text", name, x=x, y=y - 1, class_=f"cell {ink}")
-    return join((first, tag("text", "differential", x=x, y=y + 10, class_=f"cell small {ink}")))
+    return first + tag("text", "differential", x=x, y=y + 10, class_=f"cell small {ink}")
 
 
 def _title(layer: Layer) -> Markup:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from star_core import units
-from star_core.analysis.drawing.markup import Markup, join, tag
 from star_core.analysis.report.wording import headline, title_of, trade_off, value_of
 from star_core.analysis.run.pareto import Progress
 from star_core.analysis.run.results import Results
 from star_core.population.generation import Generation
 
 
-def head(results: Results) -> Markup:
+def head(results: Results) -> dict[str, object]:
     """Name of the run, the headline, what the front trades, and the facts."""
-    notes = [tag("p", note) for note in (trade_off(results), *results.notes) if note]
-    return tag(
-        "header",
-        tag("h1", "Architecture search ", tag("b", results.run)),
-        tag("p", headline(results), class_="headline"),
-        *notes,
-        facts(results),
-    )
+    return {
+        "run": results.run,
+        "headline": headline(results),
+        "notes": [note for note in (trade_off(results), *results.notes) if note],
+        "facts": facts(results),
+    }
 
 
-def facts(results: Results) -> Markup:
-    """What was searched, in a grid of names and values."""
+def facts(results: Results) -> list[tuple[str, str]]:
+    """What was searched: names and values, some of them empty."""
     params, last = results.params, results.progress[-1]
     training = params.training
     volumes = f"{results.progress[0].hypervolume:.2f}"
@@ -33,7 +30,7 @@ def facts(results: Results) -> Markup:
     constraints = ", ".join(
         f"{title_of(name)} ≤ {value_of(name, limit)}" for name, limit in params.objectives.constraints.items()
     )
-    entries = [
+    return [
         ("Forked from", forked_from(results.generations[0])),
         ("Minimised", ", ".join(map(title_of, results.names))),
         ("Subject to", constraints),
@@ -47,12 +44,6 @@ def facts(results: Results) -> Markup:
         ("Last front", units.plural(last.front_size, "individual")),
         ("Hypervolume", volumes),
     ]
-    cells = [
-        tag("div", tag("dt", name), tag("dd", value), class_="broad" if len(value) > 21 else None)
-        for name, value in entries
-        if value
-    ]
-    return tag("dl", join(cells), class_="facts")
 
 
 def forked_from(first: Generation) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from star_core import semantics, units
 from star_core.analysis.drawing.axes import Axis, frame, linear_ticks, path, picture
 from star_core.analysis.drawing.charts import BOTTOM, TOP, WIDTH, generation_axis
-from star_core.analysis.drawing.markup import Markup, join, tag
-from star_core.analysis.report.figures import figure, section
-from star_core.analysis.report.listings import Column, listing
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.run.repairs import Breakage, broken, children_of, course, repaired
 from star_core.analysis.run.results import Results
 from star_core.evolution.base import Problem
@@ -22,16 +22,16 @@ DRAWN = len(_DASHES) - 1
 """Kinds of position that have a line; the table has them all."""
 
 
-def guard_rails(results: Results) -> Markup:
+def guard_rails(results: Results) -> dict[str, object] | None:
     """Shares of invalid offspring by generation, by kind of position and by rule."""
     if len(results.generations) < 2:
-        return Markup()
+        return None
     mended = results.params.evolution.repair == "guard_rails"
     space = Problem(results.params, results.vocab_size).space
     broke = course(space, results.generations) if mended else _remade(results)
     whole = repaired(space, results.individuals.values()) if mended else _together(broke)
     if not whole.children:
-        return Markup()
+        return None
     indices = [generation.index for generation in results.generations[1:]]
     names = list(whole.genes)
     fate = {
@@ -39,33 +39,20 @@ def guard_rails(results: Results) -> Markup:
         "resample": "they were thrown away and others made in their place",
         "reject": "their places stayed empty",
     }[results.params.evolution.repair]
-    what = units.plural(whole.children, "child", "children") if not mended else "offspring"
-    counted = f"{whole.invalid:,} of {whole.children:,} {what if mended else 'children'}"
-    lead = (
-        f"{counted} ({units.percent(whole.share)}) were invalid as crossover and mutation made them; {fate}. "
-        "A child can be invalid in several positions and by several rules, so parts add up to more."
-    )
-    if not whole.invalid:
-        return section("Guard rails", tag("p", lead, class_="lead"))
     shares = {"all": [breakage.share or 0.0 for breakage in broke]}
     for name in sorted(names, key=lambda name: -whole.genes[name][1])[:DRAWN]:
         shares[name] = [_share(breakage, breakage.genes.get(name)) for breakage in broke]
-    caption = "Share of offspring that were invalid before repair, and by kind of position"
-    caption += "." if len(names) <= DRAWN else f" (the {DRAWN} that broke most)."
-    chart = figure(_lines(shares, indices), caption)
-    tables = [
-        tag("h3", "By position"),
-        _table("gene", {_words(name): whole.genes[name] for name in names}, whole),
-        tag("h3", "By rule"),
-        _table("broken rule", whole.rules, whole),
-    ]
-    each = tag(
-        "details",
-        tag("summary", "Every generation"),
-        tag("div", _each(broke, indices, names, list(whole.rules)), class_="wide"),
-    )
-    pair = tag("div", chart, tag("div", join(tables)), class_="pair")
-    return section("Guard rails", tag("p", lead, class_="lead"), pair, each)
+    return {
+        "invalid": f"{whole.invalid:,} of {whole.children:,} {'offspring' if mended else 'children'}",
+        "share": units.percent(whole.share),
+        "fate": fate,
+        "picture": _lines(shares, indices) if whole.invalid else None,
+        "drawn": DRAWN if len(names) > DRAWN else None,
+        "columns": [*map(_words, names), *(f"rule {number}" for number, _ in enumerate(whole.rules, 1))],
+        "positions": _rows({_words(name): whole.genes[name] for name in names}, whole),
+        "rules": _rows(whole.rules, whole),
+        "generations": _each(broke, indices, names, list(whole.rules)),
+    }
 
 
 def _remade(results: Results) -> list[Breakage]:
@@ -107,31 +94,23 @@ def _words(gene: str) -> str:
     return gene.replace("_", " ")
 
 
-def _table(title: str, counts: Mapping[str, tuple[int, int]], whole: Breakage) -> Markup:
-    columns = [Column(title), Column("positions", True), Column("offspring", True), Column("share", True)]
-    rows = [
+def _rows(counts: Mapping[str, tuple[int, int]], whole: Breakage) -> list[tuple[str, ...]]:
+    return [
         (name, f"{pair[0]:,}", f"{pair[1]:,}", units.percent(_share(whole, pair)))
         for name, pair in counts.items()
     ]
-    return listing(columns, rows)
 
 
 def _each(
     broke: Sequence[Breakage], indices: Sequence[int], names: Sequence[str], rules: Sequence[str]
-) -> Markup:
+) -> list[list[str]]:
     """Shares by generation, all genes and rules."""
-    columns = [Column("generation"), Column("offspring", True), Column("invalid", True)]
-    columns += [Column(_words(name), True) for name in names]
-    columns += [Column(f"rule {number}", True) for number, _ in enumerate(rules, 1)]
     rows = []
     for index, breakage in zip(indices, broke, strict=True):
         parts = [*(breakage.genes.get(name) for name in names), *(breakage.rules.get(rule) for rule in rules)]
         shares = [units.percent(_share(breakage, part)) for part in parts]
         rows.append([str(index), f"{breakage.children:,}", units.percent(breakage.share), *shares])
-    key = tag(
-        "p", join((f"rule {number}: {rule}" for number, rule in enumerate(rules, 1)), "; "), class_="soft"
-    )
-    return join((listing(columns, rows), key))
+    return rows
 
 
 def _lines(shares: Mapping[str, Sequence[float]], indices: Sequence[int]) -> Markup:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from star_core.analysis.report import figures, listings, motif_sections, repair_sections, transfer_sections
 from star_core.analysis.report.overview import head
 from star_core.analysis.report.page import page
@@ -51,23 +53,24 @@ def write_report(run: str, root: str | Path, out: str | Path, store: EvaluationS
 
 def html(results: Results, studies: Sequence[transfer.Study]) -> str:
     """The report's page."""
-    sections = [
-        head(results),
-        figures.fronts(results),
-        listings.front_listing(results),
-        figures.genomes(results),
-        figures.hypervolume(results),
-        motif_sections.motifs(results),
-        motif_sections.marginal_effects(results),
-        figures.descent(results),
-        listings.retraining(results),
-        transfer_sections.transfer(results, studies),
-        repair_sections.guard_rails(results),
-        listings.endings(results),
-        listings.cost(results),
-        listings.reproduction(results),
-    ]
-    return page(f"STAR run {results.run}", len(results.generations), [part for part in sections if part])
+    return page(
+        len(results.generations),
+        head=head(results),
+        fronts=figures.fronts(results),
+        front=listings.front_listing(results),
+        genomes=figures.genomes(results),
+        hypervolume=figures.hypervolume(results),
+        motifs=motif_sections.motifs(results),
+        effects=motif_sections.marginal_effects(results),
+        lineage=figures.descent(results),
+        retrained=listings.retraining(results),
+        transfer=transfer_sections.transfer(results, studies),
+        repairs=repair_sections.guard_rails(results),
+        endings=listings.endings(results),
+        cost=listings.cost(results),
+        last=results.last,
+        parameters=yaml.safe_dump(results.last.parameters, sort_keys=False, allow_unicode=True),
+    )
 
 
 def metrics(results: Results, studies: Sequence[transfer.Study]) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from star_core.analysis.drawing import charts
 from star_core.analysis.drawing.colours import LIGHT_RAMP
-from star_core.analysis.drawing.markup import Markup, tag
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.report.wording import shown_name, title_of
 from star_core.population.comparison import Entry
 from star_core.population.generation import Generation

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from markupsafe import Markup
+
 from star_core import units
 from star_core.analysis.drawing.axes import Axis, axis, frame, picture
 from star_core.analysis.drawing.charts import tick_base, value_label
-from star_core.analysis.drawing.markup import Markup, join, tag
-from star_core.analysis.report.figures import section
-from star_core.analysis.report.listings import Column, listing
+from star_core.analysis.drawing.markup import tag
 from star_core.analysis.report.wording import shown_name, title_of, value_of
 from star_core.analysis.run.rank_correlation import FEWEST, Correlation
 from star_core.analysis.run.results import Results
@@ -24,25 +24,11 @@ CROWDED = 40
 _NAMES = {PARAMETERS: "parameter count", FLOPS: "FLOPs per token"}
 
 
-def transfer(results: Results, found: Sequence[Study]) -> Markup:
+def transfer(results: Results, found: Sequence[Study]) -> dict[str, object] | None:
     """Rank correlations of every estimate with everything that was found out later; nothing without any."""
     if not found:
-        return Markup()
-    measure = title_of(results.quality)
-    lead = (
-        "Does what the search measures order candidates as they turn out? Kendall’s τ-b: 1 is the same "
-        "order, 0 unrelated, −1 the opposite; in brackets what 95 % of resamplings of the candidates give. "
-        f"For {measure}, more parameters, cache and FLOPs are taken for better; for measured time and "
-        "memory, for more. A proxy is worth its training only if it beats bare parameter count. Below "
-        f"{FEWEST} candidates nothing is said."
-    )
-    proxy = f"{measure} in the search, {units.count(results.params.training.tokens)} tokens"
+        return None
     estimates = [results.quality, PARAMETERS, CACHE, FLOPS]
-    columns = [
-        Column("against"),
-        Column("candidates", True),
-        *(Column(_estimate(results, name), True) for name in estimates),
-    ]
     rows = [
         (
             tag("span", _against(study), class_="nobreak"),
@@ -51,37 +37,33 @@ def transfer(results: Results, found: Sequence[Study]) -> Markup:
         )
         for study in found
     ]
-    pictures = [_pictures(results, study) for study in found if len(study.points) >= FEWEST]
-    said = [*(_verdict(results, study) for study in found), _selection(results, found), _certainty(found)]
-    return section(
-        "Transfer",
-        tag("p", lead, class_="lead"),
-        tag("div", listing(columns, rows), class_="wide"),
-        tag(
-            "p",
-            " ".join(
-                [f"The proxy is {proxy}, {_size(results)}.", *(sentence for sentence in said if sentence)]
-            ),
-        ),
-        _key(results) if any(pictures) else "",
-        *pictures,
-    )
+    return {
+        "measure": title_of(results.quality),
+        "tokens": units.count(results.params.training.tokens),
+        "size": _size(results),
+        "fewest": FEWEST,
+        "rows": rows,
+        "estimates": [_estimate(results, name) for name in estimates],
+        "findings": [
+            *(_verdict(results, study) for study in found),
+            _selection(results, found),
+            _certainty(found),
+        ],
+        "key": _key(results),
+        "pictures": [
+            (_against(study), [_scatter(results, study, name) for name in study.estimates])
+            for study in found
+            if len(study.points) >= FEWEST
+        ],
+    }
 
 
-def _key(results: Results) -> Markup:
-    """What the shapes of the pictures mean."""
+def _key(results: Results) -> list[tuple[Markup, str]]:
+    """The shapes of the pictures and what they mean."""
     shapes = [("dot", "individual")]
     for index, baseline in enumerate(results.baselines):
         shapes.append(("square" if index else "diamond", shown_name(baseline.name)))
-    entries = [
-        tag(
-            "span",
-            tag("svg", _point(8, 8, said, shape), viewBox="0 0 16 16", class_="shape", aria_hidden="true"),
-            said,
-        )
-        for shape, said in shapes
-    ]
-    return tag("p", join(entries), class_="legend")
+    return [(_point(8, 8, said, shape), said) for shape, said in shapes]
 
 
 def _size(results: Results) -> str:
@@ -170,12 +152,6 @@ def _certainty(found: Sequence[Study]) -> str:
 
 def _count(value: float) -> str:
     return units.trimmed(units.count(value))
-
-
-def _pictures(results: Results, study: Study) -> Markup:
-    """A scatter plot for each estimate."""
-    shown = [tag("figure", _scatter(results, study, name)) for name in study.estimates]
-    return join((tag("h3", _against(study)), tag("div", join(shown), class_="row")))
 
 
 def _point(x: float, y: float, said: str, shape: str, radius: float = 4.0) -> Markup:

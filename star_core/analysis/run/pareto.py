@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pymoo.indicators.hv import Hypervolume
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from star_core.analysis.run.outcomes import STOPPED, has_failed
 from star_core.errors import StarError
@@ -23,19 +24,10 @@ BEST = -1.0
 Point = tuple[float, ...]
 
 
-def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether ``a`` is nowhere worse than ``b`` and somewhere better; everything is minimised."""
-    return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
-
-
 def non_dominated(points: Sequence[Sequence[float]]) -> list[int]:
     """Indices of the points no other dominates, in their order; equal points are all kept."""
-    order = sorted(range(len(points)), key=lambda index: tuple(points[index]))
-    kept: list[int] = []
-    for index in order:
-        if not any(dominates(points[other], points[index]) for other in kept):
-            kept.append(index)
-    return sorted(kept)
+    best = NonDominatedSorting().do(np.array(points, dtype=float), only_non_dominated_front=True)
+    return [int(index) for index in best]
 
 
 def values_of(individual: Individual, names: Sequence[str]) -> Point | None:
