@@ -44,7 +44,7 @@ def evolve_command(
     Returns:
         Why it ended before that generation, in one line; empty if it did not.
     """
-    params, console, display = paths.params(), Console(), Display()
+    params, console, display = paths.read_params(), Console(), Display()
     budget = limited(params.budget, max_tokens, max_seconds)
     session = Session(paths, params, display, budget, clock)
     last, ended = params.generations if generations is None else generations, ""

@@ -49,7 +49,7 @@ def plan_command(
     max_seconds: float | None = None,
 ) -> Output:
     """What is ahead of the run up to generation ``generations``."""
-    console, params = Console(stderr=True), paths.params()
+    console, params = Console(stderr=True), paths.read_params()
     session = Session(paths, params, budget=limited(params.budget, max_tokens, max_seconds))
 
     def note(text: str) -> None:

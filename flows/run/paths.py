@@ -25,7 +25,7 @@ class RunPaths:
     params_file: str = "params.yaml"
     changes: tuple[str, ...] = ()
 
-    def params(self) -> Params:
+    def read_params(self) -> Params:
         """The run's parameters, with the changes.
 
         Raises:

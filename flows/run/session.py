@@ -49,7 +49,7 @@ class Session:
     ) -> None:
         check_run_name(paths.run)
         self.paths = paths
-        self.params = paths.params() if params is None else params
+        self.params = paths.read_params() if params is None else params
         self.display = Display.silent() if display is None else display
         self.budget = self.params.budget if budget is None else budget
         self.clock = stopwatch() if clock is None else clock

@@ -80,7 +80,7 @@ def record(session: Session, last: int) -> None:
     if not stages:
         return
     changed = None
-    if paths.params().identity() != session.params.identity():
+    if paths.read_params().identity() != session.params.identity():
         changed = paths.params_file
     elif load_tokens(paths.tokens).digest != session.data.digest:
         changed = str(paths.tokens)

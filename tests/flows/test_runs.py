@@ -103,7 +103,7 @@ def test_changes_apply_to_a_call_or_begin_a_run(finished, copied):
     assert not list(root.glob("params-*"))
 
     new = begun(root, "new", None, ["evolution.mutation_rate=0.7", "budget.tokens=0"])
-    assert (new.params, new.changes) == ("params-new.yaml", ("budget.tokens=0",))
+    assert (new.params_file, new.changes) == ("params-new.yaml", ("budget.tokens=0",))
     written = yaml.safe_load((root / "params-new.yaml").read_text())
     stated = yaml.safe_load((root / "params.yaml").read_text())
     assert written == {**stated, "evolution": {**stated["evolution"], "mutation_rate": 0.7}}
