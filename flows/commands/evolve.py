@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from rich.console import Console
-
 from star_core import units
-from star_core.analysis.terminal.output import print_parts
+from star_core.analysis.terminal.output import print_parts, say
 from star_core.machine import machine_fingerprint
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
@@ -44,25 +42,23 @@ def evolve_command(
     Returns:
         Why it ended before that generation, in one line; empty if it did not.
     """
-    params, console, display = paths.read_params(), Console(), Display()
+    params, display = paths.read_params(), Display()
     budget = limited(params.budget, max_tokens, max_seconds)
     session = Session(paths, params, display, budget, clock)
     last, ended = params.generations if generations is None else generations, ""
     found = checked_run(session, fork)
-    console.print(f"Corpus: {describe(session.data)}", highlight=False, soft_wrap=True)
-    console.print(f"Training: {trainer(session)}", highlight=False, soft_wrap=True)
+    say(f"Corpus: {describe(session.data)}")
+    say(f"Training: {trainer(session)}")
     if is_complete(session, found, last):
         dvc.record(session, found[-1].index)
         newest = found[-1].index
-        console.print(
+        say(
             f"Run {paths.run} is complete: its generations go to {newest}, {last} were asked for. "
-            f"`star evolve{options(paths)} --generations {newest + 2}` goes on with two more.",
-            highlight=False,
-            soft_wrap=True,
+            f"`star evolve{options(paths)} --generations {newest + 2}` goes on with two more."
         )
     else:
         if display.console.is_terminal:
-            console.print(f"Run {paths.run}: starting the Prefect server and the candidate processes …")
+            say(f"Run {paths.run}: starting the Prefect server and the candidate processes …")
         with at_work(session):
             from ..evolve import evolve, remaining_candidates
 
@@ -71,16 +67,16 @@ def evolve_command(
             display.plan(remaining_candidates(session, last, fork), session.workers)
             reported = evolve(session, last, fork)
         for line in display.history if display.console.is_terminal else ():
-            console.print(line, highlight=False)
+            say(line)
         if session.account.ended:
             left = remaining_candidates(session, last, fork) - display.tally.done
             ended = stopped(session, left, generations, fork, max_seconds)
         if reported is None:
-            console.print(ended, highlight=False, soft_wrap=True)
+            say(ended)
             return ended
     show(paths)
     if ended:
-        console.print(ended, highlight=False, soft_wrap=True)
+        say(ended)
     return ended
 
 

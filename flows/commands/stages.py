@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
+from star_core.analysis.terminal.output import say
 from star_core.config import Params
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import TokenData
@@ -24,7 +23,7 @@ from ..versions import dvc
 def prepare_command(paths: RunPaths) -> None:
     """Prepares the corpus."""
     data = prepare(Session(paths).params.data, paths.tokens)
-    Console().print(f"{paths.tokens}: {describe(data)}", highlight=False, soft_wrap=True)
+    say(f"{paths.tokens}: {describe(data)}")
 
 
 def baselines_command(paths: RunPaths) -> None:
@@ -35,7 +34,7 @@ def baselines_command(paths: RunPaths) -> None:
         from ..baselines import train_baselines
 
         path = train_baselines(session)
-    Console().print(path, soft_wrap=True)
+    say(path)
 
 
 def generation_command(paths: RunPaths, index: int) -> None:
@@ -60,7 +59,7 @@ def make(session: Session, index: int, source: str | None = None) -> None:
         from ..generation import make_generation
 
         make_generation(session, index, source)
-    Console().print(session.paths.generation(index), soft_wrap=True)
+    say(session.paths.generation(index))
 
 
 def retrain_command(
@@ -91,7 +90,7 @@ def retrain_command(
     if top is None and not paths.changes:  # what DVC makes again is what the parameter file says
         size = (sized.params.model.width, sized.params.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
-    Console().print(path, soft_wrap=True)
+    say(path)
 
 
 def check_scale(params: Params, generation: Generation, rule: str) -> None:

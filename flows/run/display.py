@@ -124,7 +124,7 @@ class Display:
 
     def _say(self, text: str) -> None:
         if not self.console.is_terminal:
-            self.console.print(text, highlight=False, soft_wrap=True)
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         with self._lock:

@@ -54,6 +54,11 @@ def people_console() -> Console:
     return console if console.is_terminal else Console(width=_UNLIMITED)
 
 
+def say(text: object) -> None:
+    """Prints a line for people: wrapped between words by a terminal, never elsewhere; no markup is read."""
+    people_console().print(str(text), highlight=False, markup=False)
+
+
 @contextmanager
 def only_document() -> Iterator[Callable[[object], None]]:
     """Keeps standard output for one JSON document: whatever else is printed goes to standard error.
