@@ -19,19 +19,21 @@ from star_core.errors import ConfigError, StoreError, nearest
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.genome.space import CLASS_TABLE, SearchSpace
+from star_core.genome.space import SearchSpace, reading_space
 from star_core.population.generation import stored_generations
-from star_core.structures.base import structure_of
-from star_core.vocabulary.featurizer import FeaturizerGenome
-from star_core.vocabulary.operator import class_table
+from star_core.structures.registered import (
+    class_table,
+    featurizer_of,
+    featurizer_table,
+    operator_genes,
+    roles_of,
+    structure_of,
+    structures,
+)
 from star_core.vocabulary.tables import (
     BACKBONE_GENES,
     FEATURIZER_GENES,
-    FEATURIZERS,
-    OPERATOR_GENES,
-    ROLES,
     Gene,
-    TokenMixing,
     write_allele,
 )
 
@@ -57,11 +59,13 @@ def gene_tables(level: str = "all") -> Iterator[RenderableType]:
         yield _strategies()
         yield _savings()
     if level in ("operator", "all"):
-        yield _genes("Operator genome: five integers per LIV class", OPERATOR_GENES)
+        yield _genes("Operator genome: five integers per LIV class", operator_genes())
     if level in ("featurizer", "all"):
         yield _genes("Featurizer genome: six integers per feature group", FEATURIZER_GENES)
         yield _featurizers()
-        yield terminal_table("Feature groups", ("role", "meaning"), ROLES.items())
+        roles = roles_of(structure.allele for structure in structures())
+        rows = ((role.letter, role.meaning) for role in roles)
+        yield terminal_table("Feature groups", ("role", "meaning"), rows)
     if level in ("own", "all"):
         yield from layout_tables()
 
@@ -82,14 +86,15 @@ def _genes(title: str, genes: tuple[Gene, ...]) -> Table:
 
 
 def _classes() -> Table:
+    featurizers = featurizer_table()
     rows = [
         (
             write_allele(index),
             index,
             entry.name,
             entry.operator,
-            entry.operator.token_mixing.name.lower().replace("_", " "),
-            FEATURIZERS[entry.operator.featurizer][2],
+            structure_of(entry.operator.token_mixing).name,
+            featurizers[entry.operator.featurizer],
             "two branches, difference" if entry.differential else "",
         )
         for index, entry in class_table().items()
@@ -100,9 +105,9 @@ def _classes() -> Table:
 
 def _strategies() -> Table:
     rows = [
-        (mixing.name.lower().replace("_", " "), allele, " ".join(sharing.roles) or "–", sharing.meaning)
-        for mixing in TokenMixing
-        for allele, sharing in structure_of(mixing).strategies.items()
+        (structure.name, allele, " ".join(sharing.roles) or "–", sharing.meaning)
+        for structure in structures()
+        for allele, sharing in structure.strategies.items()
     ]
     return terminal_table(
         "Feature-sharing strategies (backbone gene 5), by token mixing",
@@ -113,7 +118,7 @@ def _strategies() -> Table:
 
 def _savings() -> Table:
     """What each strategy leaves of a LIV's parameters and cache, from the spec of two LIVs that share."""
-    space = SearchSpace.preset(CLASS_TABLE)
+    space = reading_space()
     rows = []
     for index, entry in space.classes.items():
         cells = []
@@ -140,8 +145,8 @@ def _second_layer(space: SearchSpace, first: str, second: str) -> Layer:
 
 def _featurizers() -> Table:
     rows = []
-    for index, (_, _, meaning) in FEATURIZERS.items():
-        featurizer = FeaturizerGenome.of_class(index)
+    for index, meaning in featurizer_table().items():
+        featurizer = featurizer_of(index)
         groups = "  ".join(
             f"{role}:{group}" for role, group in zip(featurizer.roles, featurizer.groups, strict=True)
         )
