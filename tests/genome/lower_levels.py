@@ -3,10 +3,10 @@
 from itertools import product
 
 from star_core.errors import GenomeError
-from star_core.structures.registered import featurizer_of, operator_genes, structure_of
+from star_core.structures.registered import featurizer_of, featurizer_table, structure_of, structures
 from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
 from star_core.vocabulary.operator import LIVClass, OperatorGenome
-from star_core.vocabulary.tables import FEATURIZER_GENES, write_allele
+from star_core.vocabulary.tables import FEATURIZER_GENES, OPERATOR_GENES, write_allele
 
 
 def is_admitted(operator, featurizer):
@@ -19,8 +19,9 @@ def is_admitted(operator, featurizer):
 
 def operators():
     """All operator genomes, valid or not."""
-    ranges = [range(gene.low, gene.high + 1) for gene in operator_genes()]
-    for alleles in product(*ranges):
+    ranges = [range(gene.low, gene.high + 1) for gene in OPERATOR_GENES[2:]]
+    tokens = [structure.allele for structure in structures()]
+    for alleles in product(featurizer_table(), tokens, *ranges):
         yield OperatorGenome.parse("".join(map(write_allele, alleles)))
 
 
