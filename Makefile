@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check repro bench soak clean
+.PHONY: run test check docs repro bench soak clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/ready
@@ -18,6 +18,9 @@ check: $(VENV)/ready-test
 	ruff format --check .
 	mypy
 	lint-imports
+
+docs: $(VENV)/ready-docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 repro: $(VENV)/ready
 	python -m star_flows.server.process dvc repro
@@ -35,17 +38,21 @@ soak: $(VENV)/ready-test
 $(BIN)/python:
 	command -v $(PYTHON) >/dev/null && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 
-$(VENV)/ready: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/ready-test: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready-test: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@ $(VENV)/ready
 
-$(VENV)/ready-bench: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/ready-docs: pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@ $(VENV)/ready
+
+$(VENV)/ready-bench: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@ $(VENV)/ready
 
 clean:
-	rm -rf $(VENV) .star
+	rm -rf $(VENV) .star build

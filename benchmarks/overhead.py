@@ -27,21 +27,20 @@ from star_core.storage.evaluations import EvaluationStore
 
 CACHED = """
 import sys, time
-from star_flows.run.display import display
-from star_flows.run.session import Where
-from star_flows.generation import generation, make_generation
+from star_flows.run.paths import RunPaths
+from star_flows.run.session import Session
+from star_flows.generation import make_generation
 from prefect import flow
 
-where = Where({root!r}, "main")
+session = Session(RunPaths({root!r}, "main"))
 
 @flow
 def again():
     for index in range({generations} + 1):
         begin = time.perf_counter()
-        make_generation(where, index)
+        make_generation(session, index)
         print("SECONDS", index, time.perf_counter() - begin, flush=True)
 
-display.console.quiet = True
 again()
 """
 

@@ -35,6 +35,7 @@ from star_core.datasets import prepare
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
 from star_core.evolution.step import assess, offspring_of, select
+from star_core.genome.backbone import Genome
 from star_core.population.generation import Generation, read_generation
 from star_core.training import CandidatePool
 
@@ -56,16 +57,18 @@ TINY = {
 }
 GENERATIONS = """
 import json, sys, time
-from star_flows.run.session import Where, session
-from star_flows.run.context import working
+from star_flows.run.context import at_work
+from star_flows.run.display import Display
+from star_flows.run.paths import RunPaths
+from star_flows.run.session import Session
 
-where = Where({root!r}, "main")
-session(where).data
-with working(where):
+session = Session(RunPaths({root!r}, "main"), display=Display())
+session.data
+with at_work(session):
     from star_flows.generation import make_generation
     for index in range(3):
         began = time.perf_counter()
-        make_generation(where, index)
+        make_generation(session, index)
         print("SECONDS", index, time.perf_counter() - began, flush=True)
 """
 
@@ -162,7 +165,14 @@ def one_generation(problem: Problem, parent: Generation | None, folder: Path) ->
     offspring = step.time("vary", lambda: offspring_of(problem, parent))
     assert isinstance(offspring, list)
     assessed = [
-        assess(problem, child, pretended(child.digest, child.genome, 1), DIGEST) for child in offspring
+        assess(
+            problem,
+            child,
+            problem.compile(Genome.parse(child.genome)),
+            pretended(child.digest, child.genome, 1),
+            DIGEST,
+        )
+        for child in offspring
     ]
     made = step.time("select", lambda: select(problem, "bench", parent, assessed, DIGEST))
     assert isinstance(made, Generation)

@@ -13,6 +13,7 @@ from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
 from star_core.evolution.halving import promoted, rung_steps
 from star_core.evolution.step import assess, offspring_of, select
+from star_core.genome.backbone import Genome
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual, Offspring
 
@@ -100,8 +101,10 @@ def train_in_rungs(
 
     def until(stop: int | None, ends: bool) -> list[Individual]:
         outcomes = zip(standing, train(problem, standing, stop, before), strict=True)
+        end = stop if ends else None
         return [
-            assess(problem, child, found, data_digest, stop if ends else None) for child, found in outcomes
+            assess(problem, child, problem.compile(Genome.parse(child.genome)), found, data_digest, end)
+            for child, found in outcomes
         ]
 
     for stop in rung_steps(problem.params) if halving else ():

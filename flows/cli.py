@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .run.paths import Where
+from .run.paths import RunPaths
 
 Run = Annotated[str, typer.Option("--run", help="Name of the run.")]
 ParamsFile = Annotated[str, typer.Option("--params", help="Parameter file.")]
@@ -43,9 +43,9 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def where(run: str, params: str) -> Where:
+def paths(run: str, params: str) -> RunPaths:
     """The run ``run`` of the project in the working directory."""
-    return Where(str(Path.cwd()), run, params)
+    return RunPaths(str(Path.cwd()), run, params)
 
 
 def evolve(
@@ -58,7 +58,7 @@ def evolve(
     """Evolves a run, or goes on with it: what is stored is never made again."""
     from .commands.evolve import evolve_command
 
-    evolve_command(where(run, params), generations, None, max_tokens, max_seconds)
+    evolve_command(paths(run, params), generations, None, max_tokens, max_seconds)
 
 
 def plan(
@@ -75,7 +75,7 @@ def plan(
     """Says what a run will take, before it is spent, and where its budget will end it."""
     from .commands.plan import plan_command
 
-    plan_command(where(run, params), generations, retrain, calibrate, max_tokens, max_seconds)
+    plan_command(paths(run, params), generations, retrain, calibrate, max_tokens, max_seconds)
 
 
 def retrain(
@@ -89,28 +89,28 @@ def retrain(
     """Trains the best of a run, and the baselines, for longer, at any size; keeps their weights."""
     from .commands.stages import retrain_command
 
-    retrain_command(where(run, params), top, width, depth, by)
+    retrain_command(paths(run, params), top, width, depth, by)
 
 
 def prepare(params: ParamsFile = "params.yaml", run: Run = "main") -> None:
     """Prepares the corpus of a run (a DVC stage)."""
     from .commands.stages import prepare_command
 
-    prepare_command(where(run, params))
+    prepare_command(paths(run, params))
 
 
 def baselines(params: ParamsFile = "params.yaml", run: Run = "main") -> None:
     """Trains the hand-designed baselines of a run (a DVC stage)."""
     from .commands.stages import baselines_command
 
-    baselines_command(where(run, params))
+    baselines_command(paths(run, params))
 
 
 def generation(index: Index, params: ParamsFile = "params.yaml", run: Run = "main") -> None:
     """Makes one generation from the stored one before it (a DVC stage)."""
     from .commands.stages import generation_command
 
-    generation_command(where(run, params), index)
+    generation_command(paths(run, params), index)
 
 
 def fork(
@@ -122,7 +122,7 @@ def fork(
     """Begins a run with a generation of another one (a DVC stage)."""
     from .commands.stages import fork_command
 
-    fork_command(where(run, params), source, index)
+    fork_command(paths(run, params), source, index)
 
 
 def resume(
@@ -194,7 +194,7 @@ def deploy(
     from .versions.stored_runs import params_of
 
     file = params if params is not None else params_of(Path.cwd(), run)
-    deploy_command(where(run, file), cron, timezone, generations, name, pool, once)
+    deploy_command(paths(run, file), cron, timezone, generations, name, pool, once)
 
 
 def doctor(

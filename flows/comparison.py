@@ -2,117 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from prefect import flow
 
-from star_core.genome.backbone import Genome
-from star_core.genome.baselines import PATTERNS, baseline
+from star_core.architecture import Architecture
+from star_core.evaluation import Evaluation
 from star_core.objectives.base import measure
-from star_core.population.comparison import (
-    Comparison,
-    Entry,
-    comparison_path,
-    read_comparison,
-)
+from star_core.population.comparison import Comparison, Entry, Purpose, comparison_path
 from star_core.population.individual import Cost
 
 from .candidates.batch import train_all
-from .candidates.runner import with_runner
 from .probes import joined, probe_all
-from .run.display import display
-from .run.paths import Where
-from .run.session import session
-from .server.outages import one_wait
+from .run.session import Session
 from .tasks import compile_candidates
 
 
-@flow(name="comparison", flow_run_name="{where.run} {purpose}", persist_result=False)
+@flow(name="comparison", flow_run_name="{session.run} {purpose}", persist_result=False)
 def comparison(
-    where: Where,
-    purpose: str,
+    session: Session,
+    purpose: Purpose,
     genomes: dict[str, str],
     steps: int | None = None,
     keep_weights: bool = False,
     source: str | None = None,
     name: str | None = None,
-) -> str:
+) -> Path:
     """Trains named genomes by the run's recipe, or for ``steps`` steps of it, and stores the results.
 
     Args:
-        where: The run, at the size at which the genomes are built.
-        purpose: What the comparison is for: ``baselines``, ``retrain`` or ``scaled``.
+        session: The command's session, at the size at which the genomes are built.
+        purpose: Of the comparison.
         genomes: Name → text.
-        steps: Steps of each training; ``None``: the recipe's.
+        steps: Of each training; ``None``: the recipe's.
         keep_weights: Whether weights are kept beside the comparison file.
         source: Digest of the generation the individuals were taken from.
-        name: Name of the file and of the folder of its weights, where there are several of one purpose.
+        name: Of the file and of the folder of its weights, where there are several of one purpose.
 
     Returns:
         Path of the comparison file.
     """
-    work = session(where)
-    params = work.recipe(steps)
-    path = comparison_path(where.run, purpose, where.data, name)
+    path = comparison_path(session.run, purpose, session.paths.data, name)
     folder = path.parent / name if name else path.parent
-    display.begin(purpose, len(genomes), search=False)
-    digests = compile_candidates(where, genomes)
-    weights = {candidate: f"{candidate}.safetensors" if keep_weights else None for candidate in genomes}
+    weights = {key: folder / f"{key}.safetensors" for key in genomes} if keep_weights else {}
+    session.display.begin(purpose, len(genomes), search=False)
+    architectures = compile_candidates(session, genomes)
     jobs = {
-        candidate: work.job(
-            genomes[candidate], digest, steps, str(folder / file) if (file := weights[candidate]) else None
-        )
-        for candidate, digest in digests.items()
+        key: session.job(genomes[key], found.digest, steps, str(weights[key]) if keep_weights else None)
+        for key, found in architectures.items()
     }
-    probed = probe_all(where, jobs)
-    evaluations = joined(train_all(where, jobs), probed)
-    entries = []
-    for candidate, text in genomes.items():
-        evaluation = evaluations[candidate]
-        spec = work.problem.compile(Genome.parse(text))
-        metrics = evaluation.metrics if evaluation.status == "ok" else None
-        objectives, _ = measure(spec, metrics, params.objectives)
-        recipe = params.training
-        entries.append(
+    probed = probe_all(session, jobs)
+    evaluations = joined(train_all(session, jobs), probed)
+    checkpoints = {key: file.relative_to(path.parent).as_posix() for key, file in weights.items()}
+    made = Comparison(
+        run=session.run,
+        purpose=purpose,
+        parameters=session.recipe(steps).identity(),
+        data_digest=session.data.digest,
+        generation=source,
+        entries=entries(session, genomes, architectures, evaluations, checkpoints, steps),
+    )
+    made.write(path)
+    for left in set(folder.glob("*.safetensors")) - set(weights.values()):
+        left.unlink()  # weights of an earlier front
+    return path
+
+
+def entries(
+    session: Session,
+    genomes: Mapping[str, str],
+    architectures: Mapping[str, Architecture],
+    evaluations: Mapping[str, Evaluation],
+    checkpoints: Mapping[str, str],
+    steps: int | None,
+) -> tuple[Entry, ...]:
+    """The rows of a comparison, in the order of ``genomes``."""
+    params, rows = session.recipe(steps), []
+    recipe = params.training
+    for name, text in genomes.items():
+        architecture, evaluation = architectures[name], evaluations[name]
+        ok = evaluation.status == "ok"
+        objectives, _ = measure(architecture, evaluation.metrics if ok else None, params.objectives)
+        flops = architecture.training_flops(recipe.tokens, recipe.sequence_length)
+        rows.append(
             Entry(
-                name=candidate,
+                name=name,
                 genome=text,
-                digest=spec.digest,
+                digest=architecture.digest,
                 key=evaluation.key,
                 status=evaluation.status,
                 objectives=objectives,
-                cost=Cost(
-                    tokens=recipe.tokens, flops=spec.training_flops(recipe.tokens, recipe.sequence_length)
-                ),
-                checkpoint=file_of(weights[candidate], name) if evaluation.status == "ok" else None,
+                cost=Cost(tokens=recipe.tokens, flops=flops),
+                checkpoint=checkpoints.get(name) if ok else None,
             )
         )
-    made = Comparison(
-        run=where.run,
-        purpose=purpose,  # type: ignore[arg-type]
-        parameters=params.identity(),
-        data_digest=work.data.digest,
-        generation=source,
-        entries=tuple(entries),
-    )
-    made.write(path)
-    for left in set(folder.glob("*.safetensors")) - {folder / file for file in weights.values() if file}:
-        left.unlink()  # weights of an earlier front
-    return str(path)
-
-
-def file_of(weights: str | None, name: str | None) -> str | None:
-    """Path of a weights file relative to the comparison file."""
-    return f"{name}/{weights}" if weights and name else weights
-
-
-def train_baselines(where: Where) -> str:
-    """Trains the hand-designed baselines, at the run's depth, by the run's recipe."""
-    depth = session(where).params.space.depth
-    genomes = {name: str(baseline(name, depth)) for name in PATTERNS}
-    with one_wait():
-        return with_runner(where, comparison)(where, "baselines", genomes)
-
-
-def stored_comparison(where: Where, purpose: str) -> Comparison | None:
-    """The stored comparison of a run, or ``None``."""
-    path = comparison_path(where.run, purpose, where.data)
-    return read_comparison(path, where.run, purpose) if path.exists() else None
+    return tuple(rows)

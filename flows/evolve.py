@@ -3,81 +3,75 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from star_core.analysis.report.report import write_report
 from star_core.genome.baselines import PATTERNS
 from star_core.population.generation import next_index, stored_generations
 
-from .comparison import stored_comparison, train_baselines
+from .baselines import has_baselines, train_baselines
 from .generation import make_generation
 from .run.budget import BudgetSpent
-from .run.paths import Fork, Where
-from .run.session import session
-from .run.stale_runs import end_abandoned
-from .versions import dvc as versioning
+from .run.paths import Fork
+from .run.session import Session
+from .run.stale_runs import end_stale_runs
+from .run.uncached_task import uncached_task
+from .versions import dvc
 
 
-@task(name="version", task_run_name="version", cache_policy=NO_CACHE, persist_result=False)
-def version(where: Where, last: int) -> None:
+@uncached_task("version")
+def version(session: Session, last: int) -> None:
     """Enters what is stored in the ledger and commits it to DVC, where the project is under DVC."""
-    versioning.record(where, last)
+    dvc.record(session, last)
 
 
-@task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(where: Where) -> str:
+@uncached_task("report")
+def report(session: Session) -> Path:
     """Writes the run's report; returns its path."""
-    return str(write_report(where.run, where.data, where.reports, session(where).store))
+    return write_report(session.run, session.paths.data, session.paths.reports, session.store)
 
 
-@flow(name="evolve", flow_run_name="evolve {where.run}", persist_result=False)
-def evolve(where: Where, generations: int, fork: Fork | None = None) -> str:
+@flow(name="evolve", flow_run_name="evolve {session.run}", persist_result=False)
+def evolve(session: Session, generations: int, fork: Fork | None = None) -> Path | None:
     """Continues a run up to generation ``generations``; what is stored is not made again.
 
     A spent budget is a normal end: the run's account remembers it, and what is stored is reported.
 
     Args:
-        where: The run.
+        session: The command's session.
         generations: Index of the last generation.
         fork: Where the run begins, if it is not yet begun and has no founders of its own.
 
     Returns:
-        Path of the report; empty as long as there is nothing to report.
+        Path of the report; ``None`` as long as there is nothing to report.
     """
-    end_abandoned(where)
+    run, data = session.run, session.paths.data
+    end_stale_runs(session)
     with suppress(BudgetSpent):
-        if not has_baselines(where):
-            train_baselines(where)
-        stored = stored_generations(where.run, where.data)
+        if not has_baselines(session):
+            train_baselines(session)
+        stored = stored_generations(run, data)
         if fork is not None and not stored:
-            make_generation(where, fork.index, fork.run)
-            version(where, fork.index)
+            make_generation(session, fork.index, fork.run)
+            version(session, fork.index)
         first = next_index(stored) if stored or fork is None else fork.index + 1
         for index in range(first, generations + 1):
-            make_generation(where, index)
-            version(where, index)
-    stored = stored_generations(where.run, where.data)
-    if not stored or not has_baselines(where):
-        return ""
-    version(where, stored[-1].index)
-    return report(where)
+            make_generation(session, index)
+            version(session, index)
+    stored = stored_generations(run, data)
+    if not stored or not has_baselines(session):
+        return None
+    version(session, stored[-1].index)
+    return report(session)
 
 
-def has_baselines(where: Where) -> bool:
-    """Whether the baselines of this very experiment are stored."""
-    work, found = session(where), stored_comparison(where, "baselines")
-    return found is not None and (found.parameters, found.data_digest) == (
-        work.params.identity(),
-        work.data.digest,
-    )
-
-
-def remaining_candidates(where: Where, generations: int, fork: Fork | None = None) -> int:
+def remaining_candidates(session: Session, generations: int, fork: Fork | None = None) -> int:
     """Candidates still to come until generation ``generations``, baselines included."""
-    section, done = session(where).params.evolution, next_index(stored_generations(where.run, where.data))
-    count = 0 if has_baselines(where) else len(PATTERNS)
+    section = session.params.evolution
+    done = next_index(stored_generations(session.run, session.paths.data))
+    count = 0 if has_baselines(session) else len(PATTERNS)
     if done == 0:
         count += section.population
         done = fork.index + 1 if fork else 1

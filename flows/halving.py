@@ -3,69 +3,71 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from star_core.evaluation import Evaluation, Job, decode_evaluation, encode_evaluation
+from star_core.architecture import Architecture
+from star_core.evaluation import Evaluation, Job
 from star_core.evolution.halving import promoted, rung_steps
 from star_core.evolution.step import assess
 from star_core.population.individual import Offspring
 
 from .candidates.batch import train_all
 from .probes import Probed, joined
-from .run.paths import Where
-from .run.session import session
+from .run.session import Session
+from .run.uncached_task import uncached_task
 
 
-@task(name="promote", task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
-def promote(where: Where, offspring: list[str], evaluations: dict[str, str]) -> list[str]:
-    """Names of the candidates that go on from a rung."""
-    work = session(where)
+@uncached_task("promote")
+def promote(
+    session: Session,
+    offspring: Sequence[Offspring],
+    architectures: Mapping[str, Architecture],
+    evaluations: Mapping[str, Evaluation],
+) -> frozenset[str]:
+    """Names of the candidates that go on from a rung, among those that have an evaluation of it."""
+    problem, digest = session.problem, session.data.digest
     assessed = [
-        assess(work.problem, child, decode_evaluation(evaluations[child.id]), work.data.digest)
-        for child in map(Offspring.model_validate_json, offspring)
+        assess(problem, child, architectures[child.id], evaluations[child.id], digest)
+        for child in offspring
         if child.id in evaluations
     ]
-    return [individual.id for individual in promoted(work.problem, assessed)]
+    return frozenset(individual.id for individual in promoted(problem, assessed))
 
 
 def train_in_rungs(
-    where: Where, offspring: list[str], jobs: dict[str, Job], probed: Probed
+    session: Session,
+    offspring: Sequence[Offspring],
+    architectures: Mapping[str, Architecture],
+    jobs: Mapping[str, Job],
+    probed: Probed,
 ) -> tuple[dict[str, Evaluation], dict[str, int]]:
     """Trains the candidates of a generation.
 
     Args:
-        where: The run.
-        offspring: The offspring, as JSON text.
-        jobs: Name → job of the whole training.
-        probed: What probes measured of the candidates; it counts for who goes on, too.
+        session: The command's session.
+        offspring: The candidates.
+        architectures: Name → what its genome compiles to.
+        jobs: Name → the whole training.
+        probed: What else was measured of them, which those that go on are chosen by too.
 
     Returns:
         Name → its last evaluation, and name → step, for those that were stopped at a rung.
     """
     found: dict[str, Evaluation] = {}
     stopped: dict[str, int] = {}
-    work, states = session(where), states_folder(where)
-    standing, go_on = jobs, False
-    for stop in rung_steps(work.params):
-        standing = {name: work.at_rung(job, stop, states, go_on) for name, job in standing.items()}
-        measured = train_all(where, standing)
+    standing, states, go_on = jobs, str(session.paths.states), False
+    for stop in rung_steps(session.params):
+        standing = {name: session.at_rung(job, stop, states, go_on) for name, job in standing.items()}
+        measured = train_all(session, standing)
         found |= measured
-        texts = {name: encode_evaluation(evaluation) for name, evaluation in joined(measured, probed).items()}
-        chosen = set(promote(where, offspring, texts))
+        chosen = promote(session, offspring, architectures, joined(measured, probed))
         stopped |= {name: stop for name in standing if name not in chosen}
         standing = {name: job for name, job in standing.items() if name in chosen}
         go_on = True
-    last = {name: work.at_rung(job, None, states, go_on) for name, job in standing.items()}
-    return found | train_all(where, last), stopped
+    last = {name: session.at_rung(job, None, states, go_on) for name, job in standing.items()}
+    return found | train_all(session, last), stopped
 
 
-def states_folder(where: Where) -> str:
-    """Where trainings that may go on leave their state, until their generation is made."""
-    return str(where.path(".star", "states", where.run))
-
-
-def forget_states(where: Where) -> None:
+def forget_states(session: Session) -> None:
     """Removes what a finished generation's trainings left."""
-    shutil.rmtree(states_folder(where), ignore_errors=True)
+    shutil.rmtree(session.paths.states, ignore_errors=True)

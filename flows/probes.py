@@ -9,14 +9,13 @@ from star_core.evaluation import Evaluation, Job
 from star_core.objectives.base import probes
 
 from .candidates.batch import train_all
-from .run.paths import Where
-from .run.session import session
+from .run.session import Session
 
 Probed = Mapping[str, tuple[Evaluation, ...]]
 """Name of a candidate → what its probes measured."""
 
 
-def probe_all(where: Where, jobs: Mapping[str, Job]) -> Probed:
+def probe_all(session: Session, jobs: Mapping[str, Job]) -> Probed:
     """Probes the candidates that ``jobs`` would train, before anything of theirs is trained.
 
     Probes that depend on the very machine run one at a time while nothing else of this run does.
@@ -24,11 +23,11 @@ def probe_all(where: Where, jobs: Mapping[str, Job]) -> Probed:
     Raises:
         BudgetSpent, StarError: As ``train_all``.
     """
-    work = session(where)
+    params = session.params
     found: dict[str, tuple[Evaluation, ...]] = dict.fromkeys(jobs, ())
-    for probe in probes(work.params.objectives):
-        wanted = {name: probe.job(job, work.params, work.data.vocab_size) for name, job in jobs.items()}
-        measured = train_all(where, wanted, at_once=1 if probe.alone else None)
+    for probe in probes(params.objectives):
+        wanted = {name: probe.job(job, params, session.data.vocab_size) for name, job in jobs.items()}
+        measured = train_all(session, wanted, at_once=1 if probe.alone else None)
         found = {name: (*found[name], evaluation) for name, evaluation in measured.items()}
     return {name: found[name] for name in jobs}
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from star_core.errors import StoreError
 from star_core.genome.backbone import Genome
-from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.scaling import at_depth
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
 
-from .candidates.runner import with_runner
+from .baselines import baseline_genomes
+from .candidates.runner import run_flow
 from .comparison import comparison
-from .run.paths import Where
-from .run.session import session
+from .run.session import Session
 
 
 def best_of(generation: Generation, top: int) -> list[Individual]:
@@ -37,27 +38,37 @@ def best_of(generation: Generation, top: int) -> list[Individual]:
     return [first, *(individual for individual in front if individual is not first)][:top]
 
 
-def retrain(where: Where, generation: Generation, top: int | None = None, rule: str = "repeat") -> str:
+def retrain(
+    session: Session,
+    generation: Generation,
+    top: int | None = None,
+    scaled: bool = False,
+    rule: str = "repeat",
+) -> Path:
     """Trains the baselines and the best of ``generation`` with ``retrain.steps`` steps each.
 
-    Where ``where`` states another size than the parameter file, they are built at that size: genomes of
-    another depth by ``rule`` (``star_core.genome.scaling``), and the file is one of ``data/scaled``.
     Weights are kept as safetensors beside the comparison file.
+
+    Args:
+        session: The command's session, at the size at which models are built.
+        generation: Stored generation of the run.
+        top: How many of its front; ``None``: ``retrain.top``.
+        scaled: Whether that size is another than the run's own: the file is then one of ``data/scaled``.
+        rule: How genomes get another depth (``star_core.genome.scaling``).
 
     Returns:
         Path of the comparison file.
     """
-    params, scaled = session(where).params, where.width is not None or where.depth is not None
+    params, genomes = session.params, baseline_genomes(session)
     depth = params.space.depth
-    genomes = {name: str(baseline(name, depth)) for name in PATTERNS}
     for individual in best_of(generation, top or params.retrain.top):
         genome = Genome.parse(individual.genome)
-        genomes[individual.id] = (
-            individual.genome if genome.depth == depth else str(at_depth(genome, depth, rule))
-        )
-    flow = with_runner(where, comparison)
-    return flow(
-        where,
+        same = genome.depth == depth
+        genomes[individual.id] = individual.genome if same else str(at_depth(genome, depth, rule))
+    return run_flow(
+        session,
+        comparison,
+        session,
         "scaled" if scaled else "retrain",
         genomes,
         steps=params.retrain.steps,

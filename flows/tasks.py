@@ -1,95 +1,81 @@
-"""The steps of a generation as Prefect tasks. Bodies call ``star_core``; only text travels."""
+"""The steps of a generation as Prefect tasks; their bodies call ``star_core``."""
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
+from collections.abc import Mapping, Sequence
 
-from star_core.evaluation import decode_evaluation
+from star_core.architecture import Architecture
+from star_core.evaluation import Evaluation
 from star_core.evolution.screening import can_screen, is_screening
 from star_core.evolution.step import adopted, assess, offspring_of, select
 from star_core.genome.backbone import Genome
-from star_core.population.generation import generation_path, read_generation
+from star_core.population.generation import Generation
 from star_core.population.individual import Individual, Offspring
 
 from .run.artifacts import publish_generation
-from .run.display import display
-from .run.paths import Where
-from .run.session import session
+from .run.session import Session
+from .run.uncached_task import uncached_task
 
 
-def _vary(where: Where, index: int) -> list[str]:
-    parent = read_generation(where.generation(index - 1), where.run, index - 1) if index else None
-    problem = session(where).problem
-    if parent is not None and is_screening(problem) and not can_screen(problem, parent):
+@uncached_task("sample")
+def sample(session: Session) -> list[Offspring]:
+    """The founders."""
+    return offspring_of(session.problem, None)
+
+
+@uncached_task("recombine and mutate")
+def recombine_and_mutate(session: Session, parent: Generation) -> list[Offspring]:
+    """The offspring of a generation."""
+    problem = session.problem
+    if is_screening(problem) and not can_screen(problem, parent):
         least, known = problem.params.evolution.screening.minimum, len(parent.archive or ())
-        display.note(f"no screening yet: the predictor learns from {least} candidates, {known} are trained")
-    return [child.model_dump_json() for child in offspring_of(problem, parent)]
+        session.display.note(
+            f"no screening yet: the predictor learns from {least} candidates, {known} are trained"
+        )
+    return offspring_of(problem, parent)
 
 
-@task(name="sample", task_run_name="sample", cache_policy=NO_CACHE, persist_result=False)
-def sample(where: Where) -> list[str]:
-    """The founders, as JSON text."""
-    return _vary(where, 0)
+@uncached_task("adopt")
+def adopt(session: Session, source: Generation) -> list[Offspring]:
+    """The population of another run's generation, with which a fork begins."""
+    return adopted(session.problem, source)
 
 
-@task(
-    name="recombine and mutate",
-    task_run_name="recombine and mutate",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def recombine_and_mutate(where: Where, index: int) -> list[str]:
-    """The offspring of the stored generation ``index - 1``, as JSON text."""
-    return _vary(where, index)
+@uncached_task("compile")
+def compile_candidates(session: Session, genomes: Mapping[str, str]) -> dict[str, Architecture]:
+    """Name → genome to name → architecture, the most expensive first, so that workers end together."""
+    length = session.params.training.sequence_length
+    architectures = {name: session.problem.compile(Genome.parse(text)) for name, text in genomes.items()}
+    cost = {name: -architecture.flops_per_token(length) for name, architecture in architectures.items()}
+    return {name: architectures[name] for name in sorted(cost, key=lambda name: (cost[name], name))}
 
 
-@task(name="adopt", task_run_name="adopt", cache_policy=NO_CACHE, persist_result=False)
-def adopt(where: Where, index: int, source: str) -> list[str]:
-    """The population of generation ``index`` of the run ``source``, as offspring in JSON text."""
-    parent = read_generation(generation_path(source, index, where.data), source, index)
-    return [child.model_dump_json() for child in adopted(session(where).problem, parent)]
-
-
-@task(name="compile", task_run_name="compile", cache_policy=NO_CACHE, persist_result=False)
-def compile_candidates(where: Where, genomes: dict[str, str]) -> dict[str, str]:
-    """Name → genome to name → digest, the most expensive first, so that workers end together."""
-    problem, training = session(where).problem, session(where).params.training
-    specs = {name: problem.compile(Genome.parse(text)) for name, text in genomes.items()}
-    cost = {name: spec.flops_per_token(training.sequence_length) for name, spec in specs.items()}
-    return {name: specs[name].digest for name in sorted(cost, key=lambda name: (-cost[name], name))}
-
-
-@task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
+@uncached_task("evaluate")
 def evaluate(
-    where: Where, offspring: list[str], evaluations: dict[str, str], stopped: dict[str, int]
-) -> list[str]:
-    """Offspring with the objectives of their trainings (some ``stopped`` at a rung): individuals, as JSON."""
-    problem, digest = session(where).problem, session(where).data.digest
+    session: Session,
+    offspring: Sequence[Offspring],
+    architectures: Mapping[str, Architecture],
+    evaluations: Mapping[str, Evaluation],
+    stopped: Mapping[str, int],
+) -> list[Individual]:
+    """Offspring with the objectives that their evaluations say; ``stopped``: name → step of a rung."""
+    problem, digest = session.problem, session.data.digest
     return [
-        assess(
-            problem, child, decode_evaluation(evaluations[child.id]), digest, stopped.get(child.id)
-        ).model_dump_json()
-        for child in map(Offspring.model_validate_json, offspring)
+        assess(problem, child, architectures[child.id], evaluations[child.id], digest, stopped.get(child.id))
+        for child in offspring
     ]
 
 
-@task(name="select", task_run_name="select", cache_policy=NO_CACHE, persist_result=False)
-def survive(where: Where, index: int, individuals: list[str], source: str | None = None) -> str:
-    """Selects the survivors and stores the generation; returns the file's path."""
-    work, parent = session(where), None
-    if source is not None:
-        parent = read_generation(generation_path(source, index, where.data), source, index)
-    elif index:
-        parent = read_generation(where.generation(index - 1), where.run, index - 1)
-    assessed = [Individual.model_validate_json(text) for text in individuals]
-    generation = select(work.problem, where.run, parent, assessed, work.data.digest)
-    generation.write(where.generation(index))
-    display.selected(generation)
-    return str(where.generation(index))
+@uncached_task("select")
+def survive(session: Session, parent: Generation | None, assessed: Sequence[Individual]) -> Generation:
+    """Selects the survivors among parents and offspring, and stores the generation."""
+    generation = select(session.problem, session.run, parent, assessed, session.data.digest)
+    generation.write(session.paths.generation(generation.index))
+    session.display.selected(generation)
+    return generation
 
 
-@task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-def publish(where: Where, index: int) -> None:
+@uncached_task("publish")
+def publish(session: Session, generation: Generation) -> None:
     """The population, its front and a picture of it as artifacts in the Prefect UI."""
-    publish_generation(where, read_generation(where.generation(index), where.run, index))
+    publish_generation(session.paths, generation)

@@ -15,8 +15,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from star_core.config import Runtime
 from star_core.errors import ConfigError
 
-from ..run.paths import Where
-from ..run.session import session
+from ..run.session import Session
+from ..server.outages import one_wait
 
 SLOT_SECONDS = 60
 """How long the slot of a process that was killed stays taken: the least that Prefect allows."""
@@ -24,13 +24,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def with_runner(where: Where, flow: Flow[P, R]) -> Flow[P, R]:
-    """The flow on the run's runner, with room for as many candidates as are trained at once."""
-    work = session(where)
-    if work.params.runtime.on_cluster and work.cluster is None:
-        raise RuntimeError("a run on a cluster stands inside a `working` block")
-    runner: Any = work.cluster.runner() if work.cluster else ThreadPoolTaskRunner(max_workers=work.workers)
-    return flow.with_options(task_runner=runner)
+def run_flow(session: Session, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Runs a flow with room for as many candidates as are trained at once."""
+    cluster = session.cluster
+    if session.params.runtime.on_cluster and cluster is None:
+        raise RuntimeError("a run on a cluster stands inside an `at_work` block")
+    runner: Any = cluster.runner() if cluster else ThreadPoolTaskRunner(max_workers=session.workers)
+    with one_wait():
+        return flow.with_options(task_runner=runner)(*args, **kwargs)
 
 
 @contextmanager

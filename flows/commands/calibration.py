@@ -30,72 +30,72 @@ _SPEED = ("batch_size", "sequence_length", "validation_tokens", "precision", "th
 """Settings of a recipe that a step's time depends on."""
 
 
-def stored_pace(work: Session, found: Sequence[Generation], known: Iterable[Evaluation]) -> Pace | None:
+def stored_pace(session: Session, found: Sequence[Generation], known: Iterable[Evaluation]) -> Pace | None:
     """The pace of finished trainings with this recipe on this type of machine; ``None`` below ``ENOUGH``.
 
     Args:
-        work: The run's session.
+        session: The command's session.
         found: Its stored generations.
         known: Evaluations that are loaded already.
     """
     at_hand = {evaluation.key: evaluation for evaluation in known}
-    wanted = islice((key for key in dict.fromkeys(_keys(work, found)) if key not in at_hand), MOST)
-    pace = fit(_timings(work, [*at_hand.values(), *evaluations(list(wanted), work.store).values()]), "")
+    wanted = islice((key for key in dict.fromkeys(_keys(session, found)) if key not in at_hand), MOST)
+    pace = fit(_timings(session, [*at_hand.values(), *evaluations(list(wanted), session.store).values()]), "")
     if pace is None or pace.measured < ENOUGH:
         return None
     return replace(pace, source=f"{pace.measured} finished trainings of this recipe on this type of machine")
 
 
-def calibrated_pace(work: Session, specs: Sequence[Architecture]) -> Pace | None:
+def calibrated_pace(session: Session, specs: Sequence[Architecture]) -> Pace | None:
     """The pace of a few short trainings made now, as many at once as in a run; nothing of them is kept.
 
     Args:
-        work: The run's session.
+        session: The command's session.
         specs: Architectures to choose from.
 
     Returns:
         ``None`` if none of them could be trained.
     """
-    chosen = telling(specs, work.params.training)
-    lengths = calibration_steps(work.params.training.steps)
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(work.workers) as threads:
+    chosen = telling(specs, session.params.training)
+    lengths = calibration_steps(session.params.training.steps)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(session.workers) as threads:
 
         def job(spec: Architecture, steps: int) -> Job:
-            made = work.job(str(spec.genome), spec.digest, steps)
+            made = session.job(str(spec.genome), spec.digest, steps)
             return replace(made, storage=folder, endpoint=None)
 
         jobs = [job(spec, steps) for steps in lengths for spec in chosen]
-        ended = list(threads.map(work.trainer.pool.run, jobs))
+        ended = list(threads.map(session.trainer.pool.run, jobs))
     source = f"a calibration just now, {len(jobs)} trainings of {' or '.join(map(str, lengths))} steps"
-    return fit(_timings(work, ended), source)
+    return fit(_timings(session, ended), source)
 
 
-def _timings(work: Session, found: Iterable[Evaluation]) -> list[Timing]:
-    training = work.params.training
+def _timings(session: Session, found: Iterable[Evaluation]) -> list[Timing]:
+    training = session.params.training
     per_step = training.batch_size * training.sequence_length
 
     def load(evaluation: Evaluation) -> Load:
-        spec = work.problem.compile(Genome.parse(evaluation.genome))
-        return Load.of(spec, work.recipe(evaluation.tokens // per_step).training)
+        spec = session.problem.compile(Genome.parse(evaluation.genome))
+        return Load.of(spec, session.recipe(evaluation.tokens // per_step).training)
 
     trained = ((evaluation, load(evaluation)) for evaluation in found if evaluation.tokens >= per_step)
     return list(timings(trained, machine_fingerprint(training.accelerator)))
 
 
-def _keys(work: Session, found: Sequence[Generation]) -> Iterator[str]:
+def _keys(session: Session, found: Sequence[Generation]) -> Iterator[str]:
     """Keys of evaluations: this run's, newest first, then those of other runs with this recipe and size."""
-    where, params = work.where, work.params
+    paths, params = session.paths, session.params
     for generation in reversed(found):
         yield from _from_start(generation, params)
-    baselines = stored_baselines(where.run, where.data, params.identity())
+    baselines = stored_baselines(paths.run, paths.data, params.identity())
     yield from (entry.key for entry in (baselines.entries if baselines else ()))
-    retrained = comparison_path(where.run, "retrain", where.data)
+    retrained = comparison_path(paths.run, "retrain", paths.data)
     with suppress(StarError):  # missing, or of no use
-        yield from (entry.key for entry in read_comparison(retrained, where.run, "retrain").entries)
-    for path in _others(where.data / "populations", where.run):
+        yield from (entry.key for entry in read_comparison(retrained, paths.run, "retrain").entries)
+    for path in _others(paths.data / "populations", paths.run):
         with suppress(StarError):
             other = read_generation(path)
-            if as_fast(other.params(), params) and other.vocab_size == work.data.vocab_size:
+            if as_fast(other.params(), params) and other.vocab_size == session.data.vocab_size:
                 yield from _from_start(other, other.params())
 
 

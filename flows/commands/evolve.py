@@ -2,215 +2,141 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from rich.console import Console
 
 from star_core import units
-from star_core.datasets.prepare import prepare
-from star_core.datasets.tokens import load_tokens
-from star_core.errors import DataError, StarError
-from star_core.evolution.base import Problem, algorithm
-from star_core.evolution.step import check_same_experiment
-from star_core.genome.baselines import PATTERNS, baseline
-from star_core.machine import check_device, machine_fingerprint
-from star_core.objectives.base import check_runner, objective
+from star_core.config import load_params
+from star_core.machine import machine_fingerprint
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
 
-from ..run.budget import limited
-from ..run.context import working
-from ..run.display import display
-from ..run.paths import Fork, Where
-from ..run.session import Session, session
-from ..versions import dvc as versioning
+from ..run.budget import Clock, limited
+from ..run.context import at_work
+from ..run.display import Display
+from ..run.paths import Fork, RunPaths
+from ..run.session import Session
+from ..versions import dvc
+from .preparation import checked_run
 from .stages import describe
 
 
 def evolve_command(
-    where: Where,
+    paths: RunPaths,
     generations: int | None,
     fork: Fork | None = None,
     max_tokens: int | None = None,
     max_seconds: float | None = None,
+    clock: Clock | None = None,
 ) -> str:
     """Continues the run up to generation ``generations`` and prints its front.
 
     Args:
-        where: The run.
+        paths: The run.
         generations: Index of the last generation; ``None``: the parameter file's.
         fork: The generation of another run that this one begins with, where it has none of its own.
         max_tokens: In place of ``budget.tokens``.
         max_seconds: In place of ``budget.seconds``.
+        clock: Seconds since the command began; ``None``: since now.
 
     Returns:
         Why it ended before that generation, in one line; empty if it did not.
     """
-    work, console = session(where), Console()
-    work.budget = limited(work.params.budget, max_tokens, max_seconds)
-    last, ended = work.params.generations if generations is None else generations, ""
-    found = checked_run(where, fork)
-    console.print(f"Corpus: {describe(work.data)}", highlight=False, soft_wrap=True)
-    console.print(f"Training: {trainer(work)}", highlight=False, soft_wrap=True)
-    if is_complete(where, found, last):
-        versioning.record(where, found[-1].index)
+    params, console, display = load_params(paths.path(paths.params_file)), Console(), Display()
+    budget = limited(params.budget, max_tokens, max_seconds)
+    session = Session(paths, params, display, budget, clock)
+    last, ended = params.generations if generations is None else generations, ""
+    found = checked_run(session, fork)
+    console.print(f"Corpus: {describe(session.data)}", highlight=False, soft_wrap=True)
+    console.print(f"Training: {trainer(session)}", highlight=False, soft_wrap=True)
+    if is_complete(session, found, last):
+        dvc.record(session, found[-1].index)
         newest = found[-1].index
         console.print(
-            f"Run {where.run} is complete: its generations go to {newest}, {last} were asked for. "
-            f"`star evolve{options(where)} --generations {newest + 2}` goes on with two more.",
+            f"Run {paths.run} is complete: its generations go to {newest}, {last} were asked for. "
+            f"`star evolve{options(paths)} --generations {newest + 2}` goes on with two more.",
             highlight=False,
             soft_wrap=True,
         )
     else:
         if display.console.is_terminal:
-            console.print(f"Run {where.run}: starting the Prefect server and the candidate processes …")
-        with working(where):
+            console.print(f"Run {paths.run}: starting the Prefect server and the candidate processes …")
+        with at_work(session):
             from ..evolve import evolve, remaining_candidates
 
             if found:
                 display.known(found[-1])
-            display.plan(remaining_candidates(where, last, fork), work.workers)
-            reported = evolve(where, last, fork)
+            display.plan(remaining_candidates(session, last, fork), session.workers)
+            reported = evolve(session, last, fork)
         for line in display.history if display.console.is_terminal else ():
             console.print(line, highlight=False)
-        if work.account.ended:
-            left = remaining_candidates(where, last, fork) - display.tally.done
-            ended = told(where, left, generations, fork, max_seconds)
-        if not reported:
+        if session.account.ended:
+            left = remaining_candidates(session, last, fork) - display.tally.done
+            ended = stopped(session, left, generations, fork, max_seconds)
+        if reported is None:
             console.print(ended, highlight=False, soft_wrap=True)
             return ended
-    show(where, console)
+    show(paths, console)
     if ended:
         console.print(ended, highlight=False, soft_wrap=True)
     return ended
 
 
-def trainer(work: Session) -> str:
+def trainer(session: Session) -> str:
     """On what candidates are trained: a run that went on elsewhere can be told by it."""
-    machine = machine_fingerprint(work.params.training.accelerator)
+    machine = machine_fingerprint(session.params.training.accelerator)
     kind = f"{machine['device']} ({machine['instruction_set']}), torch {machine['torch']}"
-    if work.params.runtime.runner != "local":
-        return f"{work.params.runtime.runner} cluster of machines like this one: {kind}"
-    return f"{kind}, {units.plural(work.workers, 'candidate')} at once"
+    if session.params.runtime.runner != "local":
+        return f"{session.params.runtime.runner} cluster of machines like this one: {kind}"
+    return f"{kind}, {units.plural(session.workers, 'candidate')} at once"
 
 
-def told(
-    where: Where, left: int, generations: int | None, fork: Fork | None, max_seconds: float | None
+def stopped(
+    session: Session, left: int, generations: int | None, fork: Fork | None, max_seconds: float | None
 ) -> str:
     """How the budget ended the call: what was spent, what is left, and the command that goes on."""
-    work, account = session(where), session(where).account
-    begun = fork is None or stored_generations(where.run, where.data)
-    command = f"star evolve{options(where)}"
+    paths, account = session.paths, session.account
+    begun = fork is None or stored_generations(paths.run, paths.data)
+    command = f"star evolve{options(paths)}"
     if fork is not None and not begun:
-        command = f"star resume {fork.run} --from {fork.index} --as {where.run}"
+        command = f"star resume {fork.run} --from {fork.index} --as {paths.run}"
     command += f" --generations {generations}" if generations is not None else ""
     when, trained = "", f"{units.plural(account.tokens, 'token')} trained in the run"
     if account.ended and account.ended.limit == "tokens":
-        needed = account.tokens + left * work.params.training.tokens
-        limit = f"the next candidate does not fit the budget of {work.budget.tokens:,} tokens"
+        needed = account.tokens + left * session.params.training.tokens
+        limit = f"the next candidate does not fit the budget of {session.budget.tokens:,} tokens"
         if begun:
             command += f" --max-tokens {needed}"
         else:
-            when = f" once budget.tokens is {needed} in {where.params}"
+            when = f" once budget.tokens is {needed} in {paths.params_file}"
     else:
-        limit = f"the budget of {work.budget.seconds:g} s is spent after {account.seconds:.0f} s"
+        limit = f"the budget of {session.budget.seconds:g} s is spent after {account.seconds:.0f} s"
         command += f" --max-seconds {max_seconds:g}" if begun and max_seconds is not None else ""
     return f"Stopped: {limit}; {trained}, {units.plural(left, 'candidate')} left. `{command}` goes on{when}."
 
 
-def checked_run(where: Where, fork: Fork | None = None) -> list[Generation]:
-    """The stored generations of a run, once parameters, generations and corpus are found to fit together."""
-    work = session(where)
-    check_experiment(where)
-    found = stored_generations(where.run, where.data)
-    for generation in found:
-        check_same_experiment(generation, work.params, None, where.params)
-    if found or fork is None or not _is_prepared(where):
-        prepare_corpus(where, found[0].data_digest if found else None)
-    return found
-
-
-def _is_prepared(where: Where) -> bool:
-    if not where.tokens.exists():
-        return False
-    return load_tokens(where.tokens).meta.get("data") == session(where).params.data.model_dump(mode="json")
-
-
-def check_experiment(where: Where) -> None:
-    """Finds what is wrong with the parameters before anything is started.
-
-    Raises:
-        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a storage that
-            does not exist; a parameter file that DVC cannot keep.
-    """
-    work = session(where)
-    params = work.params
-    versioning.check(where)
-    try:
-        algorithm(params.evolution.algorithm)
-        for name in (*params.objectives.selected, *params.objectives.constraints):
-            objective(name)
-        check_runner(params.objectives, params.runtime.runner)
-        problem = Problem(params, vocab_size=256)
-        _ = problem.seeds
-        for name in PATTERNS:
-            problem.compile(baseline(name, problem.space.depth))
-        work.store.get("0" * 64)
-        if params.runtime.address is None:  # workers of a cluster look at their own
-            check_device(params.training.accelerator)
-    except StarError as error:
-        raise error.at(where.params) from None
-
-
-def prepare_corpus(where: Where, expected: str | None) -> None:
-    """Prepares the corpus, or keeps the one that the stored generations were made from.
-
-    Raises:
-        DataError: The source has changed since the generations were made; what they were made from
-            stays where it is.
-    """
-    params = session(where).params
-    if expected is None:
-        prepare(params.data, where.tokens)
-        return
-    if where.tokens.exists() and load_tokens(where.tokens).digest == expected:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        made = prepare(params.data, Path(folder, "tokens")).digest
-    if made != expected:
-        raise DataError(
-            f"the text is not the one that run {where.run!r} was made from ({expected[:12]}…)",
-            value=made[:12],
-            place=f"data.source, {params.data.source}",
-            fix=f"restore the text, or data/tokens/{where.run} (dvc checkout), or start another run "
-            "with --run NAME",
-        )
-    prepare(params.data, where.tokens)
-
-
-def is_complete(where: Where, found: list[Generation], last: int) -> bool:
+def is_complete(session: Session, found: list[Generation], last: int) -> bool:
     """Whether nothing is left to do: generations, baselines of this experiment, and their report."""
     if next_index(found) <= last or not found:
         return False
-    page, newest = where.reports / "report.html", where.generation(found[-1].index)
-    path = comparison_path(where.run, "baselines", where.data)
+    paths = session.paths
+    page, newest = paths.reports / "report.html", paths.generation(found[-1].index)
+    path = comparison_path(paths.run, "baselines", paths.data)
     if not path.exists() or not page.exists() or page.stat().st_mtime < newest.stat().st_mtime:
         return False
-    return read_comparison(path, where.run, "baselines").parameters == session(where).params.identity()
+    return read_comparison(path, paths.run, "baselines").parameters == session.params.identity()
 
 
-def options(where: Where) -> str:
+def options(paths: RunPaths) -> str:
     """The options that name this run on the command line."""
-    run = "" if where.run == "main" else f" --run {where.run}"
-    return run + ("" if where.params == "params.yaml" else f" --params {where.params}")
+    run = "" if paths.run == "main" else f" --run {paths.run}"
+    return run + ("" if paths.params_file == "params.yaml" else f" --params {paths.params_file}")
 
 
-def show(where: Where, console: Console) -> None:
+def show(paths: RunPaths, console: Console) -> None:
     """The front of the last generation beside the baselines, and where the report is."""
     from star_core.analysis.terminal.front_table import front_table
 
-    generation = stored_generations(where.run, where.data)[-1]
-    baselines = read_comparison(comparison_path(where.run, "baselines", where.data), where.run, "baselines")
+    generation = stored_generations(paths.run, paths.data)[-1]
+    baselines = read_comparison(comparison_path(paths.run, "baselines", paths.data), paths.run, "baselines")
     console.print(front_table(generation, baselines, console.width))
-    console.print(f"Report: {where.reports / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {paths.reports / 'report.html'}", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from star_core.architecture import Architecture
+from star_core.config import load_params
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import offspring_of
 from star_core.genome.backbone import Genome
@@ -29,10 +30,10 @@ from star_core.population.comparison import comparison_path, stored_baselines
 from star_core.population.generation import Generation, next_index
 
 from ..run.budget import limited
-from ..run.paths import Where
-from ..run.session import Session, session
+from ..run.paths import RunPaths
+from ..run.session import Session
 from .calibration import calibrated_pace, stored_pace
-from .evolve import checked_run
+from .preparation import checked_run
 
 SAMPLED = 200
 """Random genomes that stand for candidates of which nothing is known yet."""
@@ -40,7 +41,7 @@ _LOOKUPS = 16
 
 
 def plan_command(
-    where: Where,
+    paths: RunPaths,
     generations: int | None,
     retrain: bool = False,
     calibrate: bool = True,
@@ -48,23 +49,23 @@ def plan_command(
     max_seconds: float | None = None,
 ) -> None:
     """Prints what is ahead of the run up to generation ``generations``."""
-    work, console = session(where), Console()
-    work.budget = limited(work.params.budget, max_tokens, max_seconds)
+    console, params = Console(), load_params(paths.path(paths.params_file))
+    session = Session(paths, params, budget=limited(params.budget, max_tokens, max_seconds))
 
     def note(text: str) -> None:
         if console.is_terminal:
             console.print(text, style="dim", highlight=False, soft_wrap=True)
 
     try:
-        plan = plan_of(where, generations, retrain, calibrate, note)
+        plan = plan_of(session, generations, retrain, calibrate, note)
     finally:
-        work.close()
-    for part in plan_parts(plan, work.params.runtime):
+        session.close()
+    for part in plan_parts(plan, params.runtime):
         console.print(part, "", highlight=False)
 
 
 def plan_of(
-    where: Where,
+    session: Session,
     generations: int | None = None,
     retrain: bool = False,
     calibrate: bool = True,
@@ -73,7 +74,7 @@ def plan_of(
     """What is ahead of a run. The corpus is prepared if it is not; nothing else is written.
 
     Args:
-        where: The run.
+        session: The command's session.
         generations: Index of the last generation; ``None``: the parameter file's.
         retrain: Whether ``star retrain`` is to follow.
         calibrate: Whether to train a few steps of a few genomes where no pace was measured yet.
@@ -82,26 +83,25 @@ def plan_of(
     Raises:
         StarError: What ``star evolve`` would refuse to begin with.
     """
-    work = session(where)
-    last = work.params.generations if generations is None else generations
-    found = checked_run(where)
-    survey = Survey(work, found, last)
+    last = session.params.generations if generations is None else generations
+    found = checked_run(session)
+    survey = Survey(session, found, last)
     stages = survey.stages(retrain)
-    pace = stored_pace(work, found, survey.evaluations)
+    pace = stored_pace(session, found, survey.evaluations)
     if pace is None and calibrate and any(stage.left for stage in stages):
         note("Nothing was measured with this recipe here: training a few steps of a few genomes …")
-        pace = calibrated_pace(work, survey.pool)
-    training, section = work.params.training, work.params.objectives
+        pace = calibrated_pace(session, survey.pool)
+    training, section = session.params.training, session.params.objectives
     wanted = dict.fromkeys((*section.selected, *section.constraints))
     return Plan(
-        run=where.run,
+        run=session.run,
         last=last,
         stages=tuple(stages),
         pace=pace,
-        workers=work.workers,
+        workers=session.workers,
         start=START_SECONDS if "PREFECT_API_URL" in os.environ else SERVER_SECONDS,
-        budget=work.budget,
-        trained=work.account.tokens,
+        budget=session.budget,
+        trained=session.account.tokens,
         expected=tuple(Load.of(spec, training).flops for spec in survey.pool),
         source=survey.source,
         memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
@@ -121,18 +121,18 @@ class Survey:
         evaluations: What the store holds of these.
     """
 
-    def __init__(self, work: Session, found: Sequence[Generation], last: int) -> None:
-        self._work, self._last, self._next = work, last, next_index(found)
+    def __init__(self, session: Session, found: Sequence[Generation], last: int) -> None:
+        self._session, self._last, self._next = session, last, next_index(found)
         self._newest = found[-1] if found else None
         self._seen: set[tuple[str, str | None]] = set()
         self.specs: list[Architecture] = []
         self.evaluations: list[Evaluation] = []
-        problem = work.problem
+        problem = session.problem
         self._offspring = (
             [child.genome for child in offspring_of(problem, self._newest)] if self._next <= last else []
         )
         if self._newest is None:
-            rng = np.random.default_rng(work.params.evolution.seed)
+            rng = np.random.default_rng(session.params.evolution.seed)
             genomes = [problem.space.sample(rng) for _ in range(SAMPLED)]
             self.source = f"{SAMPLED} random genomes of the space"
         else:
@@ -144,9 +144,9 @@ class Survey:
 
     def stages(self, retrain: bool) -> list[Stage]:
         """What is not finished, in order."""
-        work, stages = self._work, []
-        where, params = work.where, work.params
-        if not stored_baselines(where.run, where.data, params.identity(), work.data.digest):
+        session, stages = self._session, []
+        paths, params = session.paths, session.params
+        if not stored_baselines(paths.run, paths.data, params.identity(), session.data.digest):
             stages.append(self._known("baselines", self._baselines))
         if self._offspring:
             title = f"generation {self._next}" if self._newest else "founders"
@@ -162,11 +162,11 @@ class Survey:
 
     @property
     def _baselines(self) -> dict[str | int, str]:
-        return {name: str(baseline(name, self._work.params.space.depth)) for name in PATTERNS}
+        return {name: str(baseline(name, self._session.params.space.depth)) for name in PATTERNS}
 
     def _retraining(self) -> list[Stage]:
         """The baselines, and the front's best: those of the last generation, where that is stored."""
-        params = self._work.params
+        params = self._session.params
         steps, genomes = params.retrain.steps, self._baselines
         if self._newest is not None and self._next > self._last:
             from ..retrain import best_of
@@ -182,24 +182,24 @@ class Survey:
         self, title: str, genomes: Mapping[str | int, str], steps: int | None = None, share: float = 1.0
     ) -> Stage:
         """Candidates that are known: what the store has of them is not trained again."""
-        work, training = self._work, self._work.recipe(steps).training
-        specs = {name: work.problem.compile(Genome.parse(text)) for name, text in genomes.items()}
-        folder = comparison_path(work.where.run, "retrain", work.where.data).parent
+        session, training = self._session, self._session.recipe(steps).training
+        specs = {name: session.problem.compile(Genome.parse(text)) for name, text in genomes.items()}
+        folder = comparison_path(session.paths.run, "retrain", session.paths.data).parent
         jobs = {
-            name: work.job(
+            name: session.job(
                 genomes[name], spec.digest, steps, str(folder / f"{name}.safetensors") if steps else None
             )
             for name, spec in specs.items()
         }
         with ThreadPoolExecutor(_LOOKUPS) as lookups:
-            found = dict(zip(jobs, lookups.map(work.trainer.stored, jobs.values()), strict=True))
+            found = dict(zip(jobs, lookups.map(session.trainer.stored, jobs.values()), strict=True))
         left = []
         for name, job in jobs.items():
             evaluation = found[name]
             if evaluation is not None:
                 if share == 1.0:  # else it may have gone on from a rung: its seconds are not of all steps
                     self.evaluations.append(evaluation)
-                work.account.count(job)
+                session.account.count(job)
             elif (job.key, job.checkpoint) not in self._seen:
                 left.append(Load.of(specs[name], training).share(share))
             self._seen.add((job.key, job.checkpoint))
@@ -214,7 +214,7 @@ class Survey:
 
     def _likely(self, title: str, count: int, steps: int | None = None, share: float = 1.0) -> Stage:
         """Candidates like those of the pool."""
-        training = self._work.recipe(steps).training
+        training = self._session.recipe(steps).training
         load = Load.mean([Load.of(spec, training) for spec in self.pool]).share(share)
         tokens = round(training.tokens * share)
         return Stage(title, count, (load,) * count, tokens, known=False, retraining=steps is not None)

@@ -17,10 +17,10 @@ from star_core.population.generation import Generation, generation_path, read_ge
 from star_core.storage.files import write_atomically
 from star_core.units import plural
 
-from ..run.context import working
-from ..run.display import display
-from ..run.paths import Where
-from ..run.session import session
+from ..run.context import at_work
+from ..run.display import Display
+from ..run.paths import RunPaths
+from ..run.session import Session
 from ..versions.stored_runs import numbered, params_of, stored
 
 SHOWN = 20
@@ -38,27 +38,26 @@ def reproduce_command(root: Path, run: str, index: int | None, tolerance: float)
     console = Console()
     found = stored(root, run)
     generation = found[-1] if index is None else numbered(found, index, "--generation")
-    where = aside(root, run, generation)
-    work = session(where)
-    check_same_experiment(generation, work.params, work.data.digest, where.params)
+    paths = project_apart(root, run, generation)
+    session = Session(paths, display=Display())
+    check_same_experiment(generation, session.params, session.data.digest, paths.params_file)
     source = generation.parent.run if generation.is_fork and generation.parent else None
-    with working(where):
+    with at_work(session):
         from ..generation import make_generation
 
-        display.plan(len(generation.born), work.workers)
-        make_generation(where, generation.index, source)
-    again = read_generation(where.generation(generation.index), run, generation.index)
+        session.display.plan(len(generation.born), session.workers)
+        again = make_generation(session, generation.index, source)
     found_again = compare(generation, again, tolerance)
     show(console, generation, found_again, tolerance)
-    shutil.rmtree(where.root)
+    shutil.rmtree(paths.root)
     if found_again.agreement is Agreement.DIFFERENT:
         raise SystemExit(1)
 
 
-def aside(root: Path, run: str, generation: Generation) -> Where:
+def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
     """A project of its own under ``.star`` that holds what the generation is made from, and no evaluation."""
     folder = root / ".star" / "reproduce" / f"{run}-{generation.index:03d}-{generation.digest[:12]}"
-    where = Where(str(folder), run)
+    paths = RunPaths(str(folder), run)
     tokens = root / "data" / "tokens" / run
     if not tokens.exists():
         raise StoreError(
@@ -67,9 +66,9 @@ def aside(root: Path, run: str, generation: Generation) -> Where:
             place=str(tokens),
             fix=f"fetch it (dvc pull prepare@{run}) or prepare it (star prepare --run {run})",
         )
-    where.tokens.parent.mkdir(parents=True, exist_ok=True)
-    if not where.tokens.is_symlink():
-        where.tokens.symlink_to(tokens.resolve())
+    paths.tokens.parent.mkdir(parents=True, exist_ok=True)
+    if not paths.tokens.is_symlink():
+        paths.tokens.symlink_to(tokens.resolve())
     if generation.parent is not None:
         name = (generation.parent.run, generation.parent.index)
         theirs = generation_path(*name, root / "data")
@@ -81,13 +80,13 @@ def aside(root: Path, run: str, generation: Generation) -> Where:
                 place=str(theirs),
                 fix=f"restore it (dvc checkout {theirs})",
             )
-        write_atomically(generation_path(*name, where.data), theirs.read_bytes())
+        write_atomically(generation_path(*name, paths.data), theirs.read_bytes())
     identity = generation.params().identity()
     runtime = load_params(root / params_of(root, run)).runtime.model_dump(mode="json")
     values = {**identity, "runtime": {**runtime, "storage": "evaluations"}}
     Params.model_validate(values)
-    write_atomically(where.path(where.params), yaml.safe_dump(values, sort_keys=False).encode())
-    return where
+    write_atomically(paths.path(paths.params_file), yaml.safe_dump(values, sort_keys=False).encode())
+    return paths
 
 
 def show(console: Console, generation: Generation, found: Reproduction, tolerance: float) -> None:

@@ -18,7 +18,7 @@ from star_core.evolution.step import adopted
 from star_core.population.generation import Generation, check_run_name, stored_generations
 from star_core.storage.files import write_atomically
 
-from ..run.paths import Fork, Where
+from ..run.paths import Fork, RunPaths
 from ..versions.stored_runs import numbered, params_of, stored
 from .evolve import evolve_command
 
@@ -45,7 +45,7 @@ def resume_run(
             fix=f"add --as NAME to fork run {run!r}",
         )
     stored(root, run)
-    evolve_command(Where(str(root), run, params_of(root, run)), generations)
+    evolve_command(RunPaths(str(root), run, params_of(root, run)), generations)
 
 
 def fork_run(
@@ -90,9 +90,9 @@ def fork_run(
     if changed is not None:
         text = f"# Run {name}, forked from run {run}.\n" + yaml.safe_dump(changed, sort_keys=False)
         write_atomically(root / own, text.encode())
-    where = Where(str(root), name, own)
-    take_corpus(where, source)
-    evolve_command(where, generations, Fork(run, start))
+    paths = RunPaths(str(root), name, own)
+    take_corpus(paths, source)
+    evolve_command(paths, generations, Fork(run, start))
 
 
 def _is_fork_of(first: Generation, source: Generation) -> bool:
@@ -148,22 +148,22 @@ def _set(values: dict[str, Any], change: str) -> None:
     target[last] = value
 
 
-def take_corpus(where: Where, source: Generation) -> None:
+def take_corpus(paths: RunPaths, source: Generation) -> None:
     """Gives a fork the corpus of the run it comes from, where that is here and made by the same parameters.
 
     The text it was once prepared from need not be on this machine.
     """
-    theirs = where.data / "tokens" / source.run
-    if where.tokens.exists() or not theirs.exists():
+    theirs = paths.data / "tokens" / source.run
+    if paths.tokens.exists() or not theirs.exists():
         return
     data = load_tokens(theirs)
-    stated = load_params(where.path(where.params)).data.model_dump(mode="json")
+    stated = load_params(paths.path(paths.params_file)).data.model_dump(mode="json")
     if data.meta.get("data") != stated or data.digest != source.data_digest:
         return
     data.verify()
-    work = where.path(".star")
+    work = paths.path(".star")
     work.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work, prefix="tokens-") as folder:
         made = Path(folder, "tokens")
         shutil.copytree(theirs, made)
-        made.replace(where.tokens)
+        made.replace(paths.tokens)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 from rich.console import Console
 
 from star_core.config import Params
@@ -17,79 +14,83 @@ from star_core.genome.backbone import Genome
 from star_core.genome.scaling import at_depth
 from star_core.population.generation import Generation, generation_path, read_generation, stored_generations
 
-from ..run.context import working
-from ..run.paths import Where
-from ..run.session import session
-from ..versions import dvc as versioning
+from ..run.context import at_work
+from ..run.display import Display
+from ..run.paths import RunPaths
+from ..run.session import Session
+from ..versions import dvc
 
 
-def prepare_command(where: Where) -> None:
+def prepare_command(paths: RunPaths) -> None:
     """Prepares the corpus."""
-    data = prepare(session(where).params.data, where.tokens)
-    Console().print(f"{where.tokens}: {describe(data)}", highlight=False, soft_wrap=True)
+    data = prepare(Session(paths).params.data, paths.tokens)
+    Console().print(f"{paths.tokens}: {describe(data)}", highlight=False, soft_wrap=True)
 
 
-def baselines_command(where: Where) -> None:
+def baselines_command(paths: RunPaths) -> None:
     """Trains the baselines."""
-    _ = session(where).data
-    with working(where):
-        from ..comparison import train_baselines
+    session = Session(paths, display=Display())
+    _ = session.data
+    with at_work(session):
+        from ..baselines import train_baselines
 
-        path = train_baselines(where)
+        path = train_baselines(session)
     Console().print(path, soft_wrap=True)
 
 
-def generation_command(where: Where, index: int) -> None:
+def generation_command(paths: RunPaths, index: int) -> None:
     """Makes generation ``index``; whether it can be made is found out before anything is started."""
-    work = session(where)
+    session = Session(paths, display=Display())
     if index:
-        parent = read_generation(where.generation(index - 1), where.run, index - 1)
-        check_same_experiment(parent, work.params, work.data.digest, where.params)
-    _ = work.problem.seeds
-    with working(where):
-        from ..generation import make_generation
-
-        path = make_generation(where, index)
-    Console().print(path, soft_wrap=True)
+        parent = read_generation(paths.generation(index - 1), paths.run, index - 1)
+        check_same_experiment(parent, session.params, session.data.digest, paths.params_file)
+    _ = session.problem.seeds
+    make(session, index)
 
 
-def fork_command(where: Where, source: str, index: int) -> None:
+def fork_command(paths: RunPaths, source: str, index: int) -> None:
     """Makes the first generation of a fork."""
-    read_generation(generation_path(source, index, where.data), source, index)
-    with working(where):
+    read_generation(generation_path(source, index, paths.data), source, index)
+    make(Session(paths, display=Display()), index, source)
+
+
+def make(session: Session, index: int, source: str | None = None) -> None:
+    """Makes a generation, of a run or of a fork, and prints where it is."""
+    with at_work(session):
         from ..generation import make_generation
 
-        path = make_generation(where, index, source)
-    Console().print(path, soft_wrap=True)
+        make_generation(session, index, source)
+    Console().print(session.paths.generation(index), soft_wrap=True)
 
 
 def retrain_command(
-    where: Where,
+    paths: RunPaths,
     top: int | None,
     width: int | None = None,
     depth: int | None = None,
     rule: str = "repeat",
 ) -> None:
     """Trains the best of the last stored generation, and the baselines, for longer, at any size."""
-    work, generations = session(where), stored_generations(where.run, where.data)
+    session = Session(paths, display=Display())
+    generations = stored_generations(paths.run, paths.data)
     if not generations:
         raise StoreError(
             "the run has no generation yet",
-            value=where.run,
-            place=str(where.data / "populations"),
-            fix=f"star evolve --run {where.run}",
+            value=paths.run,
+            place=str(paths.data / "populations"),
+            fix=f"star evolve --run {paths.run}",
         )
-    check_same_experiment(generations[-1], work.params, work.data.digest, where.params)
-    sized = replace(where, width=width, depth=depth)
-    check_scale(session(sized).params, generations[-1], rule)
-    with working(sized):
+    check_same_experiment(generations[-1], session.params, session.data.digest, paths.params_file)
+    scaled = width is not None or depth is not None
+    sized = session.at_size(width, depth)
+    check_scale(sized.params, generations[-1], rule)
+    with at_work(sized):
         from ..retrain import retrain
 
-        path = retrain(sized, generations[-1], top, rule)
+        path = retrain(sized, generations[-1], top, scaled, rule)
     if top is None:  # what DVC makes again is what the parameter file says
-        model, space = session(sized).params.model, session(sized).params.space
-        resized = width is not None or depth is not None
-        versioning.record_retraining(where, Path(path), (model.width, space.depth, rule) if resized else None)
+        size = (sized.params.model.width, sized.params.space.depth, rule)
+        dvc.record_retraining(paths, path, size if scaled else None)
     Console().print(path, soft_wrap=True)
 
 

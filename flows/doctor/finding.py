@@ -13,7 +13,7 @@ from star_core.config import Params, load_params
 from star_core.errors import StarError
 from star_core.storage.failures import redact
 
-from ..run.paths import Where
+from ..run.paths import RunPaths
 from ..versions.ledger import read_ledger
 
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
@@ -86,14 +86,14 @@ class Project:
     only: str | None = None
 
     @property
-    def where(self) -> Where:
+    def paths(self) -> RunPaths:
         """The project, for functions that want a run as well."""
         return self.run(self.only or "main")
 
-    def run(self, name: str) -> Where:
+    def run(self, name: str) -> RunPaths:
         """A run of the project."""
         known = self._files.get(name)
-        return Where(str(self.root), name, known or self.file)
+        return RunPaths(str(self.root), name, known or self.file)
 
     @cached_property
     def params(self) -> Params:
@@ -107,9 +107,10 @@ class Project:
     @cached_property
     def _files(self) -> dict[str, str]:
         try:
-            return {name: run.params for name, run in read_ledger(Where(str(self.root), "main")).runs.items()}
+            runs = read_ledger(RunPaths(str(self.root), "main")).runs
         except StarError:
             return {}
+        return {name: run.params for name, run in runs.items()}
 
     @property
     def runs(self) -> list[str]:

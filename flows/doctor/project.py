@@ -23,7 +23,7 @@ KEPT = ("dvc.lock", "dvc.yaml", "data/ledger.yaml")
 
 def parameters(project: Project) -> Iterator[Finding]:
     """The parameter file of the command, and those of all runs."""
-    for file in dict.fromkeys([project.file, *(project.run(run).params for run in project.runs)]):
+    for file in dict.fromkeys([project.file, *(project.run(run).params_file for run in project.runs)]):
         try:
             params = Project(project.root, file).params
             size = Problem(params, vocab_size=256).space.depth
@@ -79,7 +79,7 @@ def dvc(project: Project) -> Iterator[Finding]:
         yield problem("DVC", f"dvc.yaml: {' '.join(str(error).split())[:120]}", "git checkout dvc.yaml")
     else:
         try:
-            versioning.check(project.where)
+            versioning.check(project.paths)
         except StarError as error:
             yield refused("DVC", error)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from star_core.errors import StarError
 
-from ..run.paths import Where
+from ..run.paths import RunPaths
 from ..versions import dvc as versioning
 from ..versions.stored_runs import stored
 from .finding import Finding, Project, ok, refused, warning
@@ -18,13 +18,13 @@ def runs(project: Project) -> Iterator[Finding]:
     if not project.runs:
         yield ok("runs", "none yet (star evolve makes one)")
     for name in project.runs:
-        where = project.run(name)
+        paths = project.run(name)
         subject = f"run {name}"
-        owner = worker(where)
+        owner = worker(paths)
         try:
             found = stored(project.root, name)
             newest = found[-1]
-            left = versioning.uncommitted(where, newest.index) if versioning.is_versioned(where) else []
+            left = versioning.uncommitted(paths, newest.index) if versioning.is_versioned(paths) else []
         except StarError as error:
             yield refused(subject, error)
             continue
@@ -37,15 +37,15 @@ def runs(project: Project) -> Iterator[Finding]:
             yield warning(subject, f"{text}; not in DVC: {shown}", fix)
         else:
             yield ok(subject, text)
-        if not where.tokens.exists():
+        if not paths.tokens.exists():
             yield warning(
                 subject, "its corpus is not here", f"dvc pull prepare@{name}, or star prepare --run {name}"
             )
 
 
-def worker(where: Where) -> str | None:
+def worker(paths: RunPaths) -> str | None:
     """The process that works on a run; ``None`` if none does."""
-    path = where.path(".star", "locks", f"{where.run}.lock")
+    path = paths.path(".star", "locks", f"{paths.run}.lock")
     try:
         with path.open() as file:
             try:

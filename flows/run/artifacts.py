@@ -22,8 +22,8 @@ from star_core.population.individual import Individual
 from star_core.units import value_of
 
 from ..server.outages import dispensable
-from .display import display
-from .paths import Where
+from .display import summary
+from .paths import RunPaths
 
 ROWS = 200
 """Individuals in a table at most; a population may have thousands."""
@@ -31,15 +31,15 @@ SECONDS = 2.0
 """Seconds between two updates of a progress bar, since each update is a request."""
 
 
-def publish_generation(where: Where, generation: Generation) -> None:
+def publish_generation(paths: RunPaths, generation: Generation) -> None:
     """Makes a table of the population, and a page with the front and pictures of it."""
     of = f"Run {generation.run}, generation {generation.index}"
-    table, front = rows(generation), page(where, generation)
+    table, front = rows(generation), page(paths, generation)
     with dispensable():
         create_table_artifact(
-            key=_key(where, "population"), table=table, description=f"{of}: population, best first"
+            key=_key(paths, "population"), table=table, description=f"{of}: population, best first"
         )
-        create_markdown_artifact(key=_key(where, "front"), markdown=front, description=of)
+        create_markdown_artifact(key=_key(paths, "front"), markdown=front, description=of)
 
 
 def rows(generation: Generation) -> list[dict[str, Any]]:
@@ -60,17 +60,17 @@ def rows(generation: Generation) -> list[dict[str, Any]]:
     return shown
 
 
-def page(where: Where, generation: Generation) -> str:
+def page(paths: RunPaths, generation: Generation) -> str:
     """The front beside the baselines, in Markdown."""
     baselines: tuple[Entry, ...] = ()
-    path = comparison_path(where.run, "baselines", where.data)
+    path = comparison_path(paths.run, "baselines", paths.data)
     if path.exists():
-        baselines = read_comparison(path, where.run, "baselines").entries
+        baselines = read_comparison(path, paths.run, "baselines").entries
     names = generation.params().objectives.selected
     front = sorted(
         generation.front, key=lambda individual: (individual.objectives[names[0]] or 0.0, individual.id)
     )
-    lines = [f"**{display.known(generation)}**", ""]
+    lines = [f"**{summary(generation)}**", ""]
     lines += ["| | genome | " + " | ".join(map(title_of, names)) + " |", "|---|---|" + "--:|" * len(names)]
     lines += [_row(individual.id, individual, names) for individual in front[:ROWS]]
     lines += [_row(f"*{shown_name(baseline.name)}*", baseline, names) for baseline in baselines]
@@ -89,12 +89,13 @@ class Progress:
     """How many candidates of a generation or comparison are done, as a bar that moves now and then.
 
     Args:
-        where: The run.
+        paths: The run.
+        title: What is being made.
         total: Candidates.
     """
 
-    def __init__(self, where: Where, total: int) -> None:
-        self._key, self._total = _key(where, "progress"), total
+    def __init__(self, paths: RunPaths, title: str, total: int) -> None:
+        self._key, self._title, self._total = _key(paths, "progress"), title, total
         self._shown: UUID | None = None
         self._at = -SECONDS
 
@@ -105,7 +106,7 @@ class Progress:
             return
         self._at = now
         share = 100 * done / max(1, self._total)
-        text = f"{display.tally.title}: {done} of {self._total} candidates"
+        text = f"{self._title}: {done} of {self._total} candidates"
         with dispensable():
             if self._shown is None:
                 made = create_progress_artifact(progress=share, key=self._key, description=text)
@@ -114,8 +115,8 @@ class Progress:
                 update_progress_artifact(self._shown, progress=share, description=text)
 
 
-def _key(where: Where, what: str) -> str:
-    return f"{where.run.lower().replace('_', '-')}-{what}"
+def _key(paths: RunPaths, what: str) -> str:
+    return f"{paths.run.lower().replace('_', '-')}-{what}"
 
 
 def _rounded(value: float | None) -> float | None:

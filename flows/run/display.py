@@ -52,8 +52,10 @@ class Display:
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> str:
-        return "display"  # sent to another process, it is that one's own
+    @classmethod
+    def silent(cls) -> Display:
+        """A display that shows nothing."""
+        return cls(Console(quiet=True))
 
     def plan(self, candidates: int, workers: int) -> None:
         """States how many candidates are to come in all, and how many run at once."""
@@ -94,28 +96,17 @@ class Display:
         if evaluation.status != "ok":
             self._say(f"{name}: {evaluation.status.replace('_', ' ')} ({evaluation.detail})")
 
-    def known(self, generation: Generation) -> str:
-        """Takes in a stored generation; returns a summary of it in one line."""
-        values = [individual.objectives.get("perplexity") for individual in generation.population]
-        known = [value for value in values if value is not None]
-        stopped = sum(individual.status == "stopped" for individual in generation.born)
-        failed = sum(not individual.ok for individual in generation.born) - stopped
-        line = f"generation {generation.index}: "
-        line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
-        line += f", front {len(generation.front)}"
-        line += f", {len(generation.born) - stopped} of {len(generation.born)} to the end" if stopped else ""
-        line += f", {failed} of {len(generation.born)} failed" if failed else ""
-        if not generation.front and any(individual.ok for individual in generation.population):
-            least = min(individual.violation for individual in generation.population if individual.ok)
-            line += f": none meets the constraints (at best {units.percent(least)} over), the nearest survive"
+    def known(self, generation: Generation) -> None:
+        """Takes in a stored generation."""
+        values = perplexities(generation)
         with self._lock:
             self.front = len(generation.front)
-            self.best = min([*known, *([self.best] if self.best else [])], default=None)
-        return line
+            self.best = min([*values, *([self.best] if self.best else [])], default=None)
 
     def selected(self, generation: Generation) -> None:
         """A generation is complete."""
-        self.note(self.known(generation))
+        self.known(generation)
+        self.note(summary(generation))
 
     def note(self, text: str) -> None:
         """Keeps a line for the history; without a terminal, prints it."""
@@ -173,10 +164,29 @@ class Display:
             yield self
 
 
+def summary(generation: Generation) -> str:
+    """A stored generation in one line."""
+    known, born = perplexities(generation), len(generation.born)
+    stopped = sum(individual.status == "stopped" for individual in generation.born)
+    failed = sum(not individual.ok for individual in generation.born) - stopped
+    line = f"generation {generation.index}: "
+    line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
+    line += f", front {len(generation.front)}"
+    line += f", {born - stopped} of {born} to the end" if stopped else ""
+    line += f", {failed} of {born} failed" if failed else ""
+    trained = [individual.violation for individual in generation.population if individual.ok]
+    if not generation.front and trained:
+        least = units.percent(min(trained))
+        line += f": none meets the constraints (at best {least} over), the nearest survive"
+    return line
+
+
+def perplexities(generation: Generation) -> list[float]:
+    """Those that are known of a population."""
+    values = (individual.objectives.get("perplexity") for individual in generation.population)
+    return [value for value in values if value is not None]
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(math.ceil(seconds), 60)
     return f"{minutes}:{rest:02d}"
-
-
-display = Display()
-"""The display of this process; tasks report to it, commands draw it."""

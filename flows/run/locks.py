@@ -12,7 +12,7 @@ from typing import TextIO
 from star_core.errors import ConfigError, StoreError
 from star_core.population.generation import check_run_name
 
-from .paths import Where
+from .paths import RunPaths
 
 
 class Busy(ConfigError):  # noqa: N818
@@ -37,13 +37,13 @@ def lock_file(path: Path) -> TextIO:
 
 
 @contextmanager
-def exclusive(where: Where) -> Iterator[None]:
+def exclusive(paths: RunPaths) -> Iterator[None]:
     """Holds the run for this process; the lock ends with the process, however it ends.
 
     Raises:
         Busy: Another process is working on the run.
     """
-    path = where.path(".star", "locks", f"{check_run_name(where.run)}.lock")
+    path = paths.path(".star", "locks", f"{check_run_name(paths.run)}.lock")
     with lock_file(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,7 +52,7 @@ def exclusive(where: Where) -> Iterator[None]:
             owner = file.read().strip() or "?"
             raise Busy(
                 f"process {owner} is working on this run",
-                value=where.run,
+                value=paths.run,
                 place="run",
                 fix="wait for it, or end it first",
             ) from None

@@ -9,22 +9,18 @@ from star_core.population.generation import check_run_name, generation_path
 
 
 @dataclass(frozen=True)
-class Where:
-    """Which run: what tasks are told, as plain text.
+class RunPaths:
+    """A run, by name, and its files.
 
     Attributes:
-        root: Project folder; all paths are below it.
+        root: The project folder; all paths are below it.
         run: Name of the run.
-        params: Parameter file, relative to ``root``.
-        width: Channels to build models with; ``None``: the parameter file's.
-        depth: LIVs of their genomes; ``None``: the parameter file's.
+        params_file: The run's parameter file, relative to ``root``.
     """
 
     root: str
     run: str
-    params: str = "params.yaml"
-    width: int | None = None
-    depth: int | None = None
+    params_file: str = "params.yaml"
 
     def path(self, *parts: str) -> Path:
         """A path below the project folder."""
@@ -42,8 +38,13 @@ class Where:
 
     @property
     def reports(self) -> Path:
-        """Where the run's report is written."""
+        """The folder of the run's report."""
         return self.data / "reports" / check_run_name(self.run)
+
+    @property
+    def states(self) -> Path:
+        """Where trainings that may go on leave their state, until their generation is made."""
+        return self.path(".star", "states", check_run_name(self.run))
 
     def generation(self, index: int) -> Path:
         """A generation's file."""
@@ -55,7 +56,7 @@ class Fork:
     """The stored generation that a run begins with.
 
     Attributes:
-        run: Whose generation.
+        run: The run that the generation is of.
         index: Its number.
     """
 

@@ -1,12 +1,13 @@
-"""What a process needs while it works on a run: parameters, corpus, store, candidate processes."""
+"""What the flows of one command work with: made once, in the open, and handed down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property, lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cached_property
 
-from star_core.config import Params, load_params
+from star_core.config import Budget, Params, load_params
 from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import DataError
 from star_core.evaluation import Job, evaluation_key
@@ -17,21 +18,51 @@ from star_core.storage.evaluations import EvaluationStore
 
 from ..clusters.engine import Cluster
 from .budget import Account, Clock, stopwatch, trained_before
-from .paths import Where
+from .display import Display
+from .paths import RunPaths
 from .trainer import Trainer
 
 
 class Session:
-    """Everything a run needs in this process, made when it is first asked for."""
+    """Parameters, corpus, trainer, budget, clock and display of one command on one run.
 
-    def __init__(self, where: Where) -> None:
-        check_run_name(where.run)
-        self.where = where
-        self.note: Callable[[str], None] = lambda _: None  # whoever draws this process says where to
-        self.elapsed: Clock = stopwatch()  # a command begins with its session
-        self.params: Params = at_size(load_params(where.path(where.params)), where.width, where.depth)
-        self.cluster: Cluster | None = None  # while a command works on one
-        self.budget = self.params.budget  # a command may state another
+    Corpus and trainer are opened when they are first asked for: a command that only looks needs neither.
+
+    Args:
+        paths: The run and its files.
+        params: Its parameters; ``None``: those of its file.
+        display: Where progress is shown; ``None``: nowhere.
+        budget: In place of the parameters' own.
+        clock: Seconds since the command began.
+
+    Raises:
+        StarError: The run's name or its parameters are wrong.
+    """
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        params: Params | None = None,
+        display: Display | None = None,
+        budget: Budget | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        check_run_name(paths.run)
+        self.paths = paths
+        self.params = load_params(paths.path(paths.params_file)) if params is None else params
+        self.display = Display.silent() if display is None else display
+        self.budget = self.params.budget if budget is None else budget
+        self.clock = stopwatch() if clock is None else clock
+        self._cluster: Cluster | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """What Prefect records of a flow's parameter: which run it works on."""
+        return iter(asdict(self.paths).items())
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+        return self.paths.run
 
     @cached_property
     def data(self) -> TokenData:
@@ -41,15 +72,15 @@ class Session:
             DataError: It is missing, malformed, tampered with, prepared by other parameters, or too
                 short for one training sequence.
         """
-        data = load_tokens(self.where.tokens)
+        data = load_tokens(self.paths.tokens)
         data.verify()  # once per process: candidates trust the digest
         stated = self.params.data.model_dump(mode="json")
         if data.meta.get("data", stated) != stated:
             raise DataError(
                 "the prepared corpus was made by other data parameters",
                 value=data.meta["data"],
-                place=str(self.where.tokens),
-                fix=f"star prepare --run {self.where.run}",
+                place=str(self.paths.tokens),
+                fix=f"star prepare --run {self.run}",
             )
         needed = self.params.training.sequence_length + 1
         for split, tokens in (("train", data.train), ("validation", data.validation)):
@@ -57,7 +88,7 @@ class Session:
                 raise DataError(
                     f"a sequence and its next token are {needed} tokens (training.sequence_length)",
                     value=len(tokens),
-                    place=f"{self.where.tokens}, {split}",
+                    place=f"{self.paths.tokens}, {split}",
                     fix="shorten the sequence, raise data.validation_fraction or add text",
                 )
         return data
@@ -69,21 +100,34 @@ class Session:
 
     @cached_property
     def trainer(self) -> Trainer:
-        """Candidate processes, store and leases, shared by all flows of this process."""
-        runtime, threads = self.params.runtime, self.params.training.threads
-        location = runtime.storage
-        storage = location if "://" in location else str(self.where.path(location))
+        """Candidate processes, store and leases."""
+        runtime, location = self.params.runtime, self.params.runtime.storage
+        storage = location if "://" in location else str(self.paths.path(location))
         return Trainer(
             runtime.model_copy(update={"storage": storage}),
             self.workers,
-            threads,
-            lambda text: self.note(text),
+            self.params.training.threads,
+            self.display.note,
         )
 
     @property
     def store(self) -> EvaluationStore:
         """Finished evaluations."""
         return self.trainer.store
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The workers that candidates are handed to; ``None``: processes of this machine."""
+        return self._cluster
+
+    @contextmanager
+    def on(self, cluster: Cluster) -> Iterator[None]:
+        """Trains on a cluster while the block lasts."""
+        self._cluster = cluster
+        try:
+            yield
+        finally:
+            self._cluster = None
 
     @property
     def workers(self) -> int:
@@ -96,8 +140,18 @@ class Session:
     @cached_property
     def account(self) -> Account:
         """What the run has cost, and may."""
-        counted = trained_before(self.where.run, self.where.data, self.params)
-        return Account(self.budget, self.params.training, counted, lambda: self.elapsed())
+        counted = trained_before(self.run, self.paths.data, self.params)
+        return Account(self.budget, self.params.training, counted, self.clock)
+
+    def at_size(self, width: int | None, depth: int | None) -> Session:
+        """The same command with models of another size; ``None``: that of this session."""
+        model, space = self.params.model, self.params.space
+        if width is not None and width != model.width:
+            model = model.model_copy(update={"width": width, "head_dim": None})
+        if depth is not None:
+            space = space.model_copy(update={"depth": depth})
+        params = self.params.model_copy(update={"model": model, "space": space})
+        return Session(self.paths, params, self.display, self.budget, self.clock)
 
     def recipe(self, steps: int | None = None) -> Params:
         """The parameters, with another number of training steps if one is given."""
@@ -114,7 +168,7 @@ class Session:
             space=CLASS_TABLE,
             model=params.model,
             training=params.training,
-            data=str(self.where.tokens),
+            data=str(self.paths.tokens),
             data_digest=self.data.digest,
             digest=digest,
             key=evaluation_key(digest, params, self.data.digest),
@@ -137,19 +191,3 @@ class Session:
         """Ends the candidate processes, if any were started."""
         if "trainer" in self.__dict__:
             self.trainer.close()
-
-
-def at_size(params: Params, width: int | None, depth: int | None) -> Params:
-    """The experiment with models of another size."""
-    model, space = params.model, params.space
-    if width is not None and width != model.width:
-        model = model.model_copy(update={"width": width, "head_dim": None})
-    if depth is not None:
-        space = space.model_copy(update={"depth": depth})
-    return params.model_copy(update={"model": model, "space": space})
-
-
-@lru_cache(maxsize=8)
-def session(where: Where) -> Session:
-    """The session of a run in this process."""
-    return Session(where)

@@ -20,14 +20,13 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from ..server.outages import dispensable
-from .display import display
-from .paths import Where
+from .session import Session
 
 WORKING = ("evolve", "generation", "comparison")
 """Flows that run only while their process holds the run's lock."""
 
 
-def end_abandoned(where: Where) -> None:
+def end_stale_runs(session: Session) -> None:
     """Ends flow runs of this run and machine (a tag) that cannot be alive, since the caller holds its lock.
 
     The flow runs of a deployment that they were part of are ended too.
@@ -43,7 +42,7 @@ def end_abandoned(where: Where) -> None:
             flow_filter=FlowFilter(name=FlowFilterName(any_=list(WORKING))), flow_run_filter=running
         )
         for prefect_run in found:
-            if str(prefect_run.id) == flow_run.id or not _is_of(prefect_run, where):
+            if str(prefect_run.id) == flow_run.id or not _is_of(prefect_run, session):
                 continue
             client.set_flow_run_state(prefect_run.id, state, force=True)
             ended.add(prefect_run.name)
@@ -52,9 +51,10 @@ def end_abandoned(where: Where) -> None:
                 if above and str(above) != flow_run.parent_flow_run_id:
                     client.set_flow_run_state(above, state, force=True)
     if ended:
-        display.note(f"{' and '.join(sorted(ended))}: killed before the end; what was finished is kept")
+        names = " and ".join(sorted(ended))
+        session.display.note(f"{names}: killed before the end; what was finished is kept")
 
 
-def _is_of(prefect_run: FlowRun, where: Where) -> bool:
-    told = prefect_run.parameters.get("where")
-    return isinstance(told, dict) and (told.get("root"), told.get("run")) == (where.root, where.run)
+def _is_of(prefect_run: FlowRun, session: Session) -> bool:
+    recorded, paths = prefect_run.parameters.get("session"), session.paths  # see Session.__iter__
+    return isinstance(recorded, dict) and (recorded["root"], recorded["run"]) == (paths.root, paths.run)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from star_core.errors import ConfigError, StarError
-from star_core.population.generation import check_run_name
 
-from ..commands.evolve import check_experiment
-from ..run.paths import Where
+from ..commands.preparation import check_experiment
+from ..run.paths import RunPaths
+from ..run.session import Session
 from ..server.process import PORT, answers, api_url, prefect_server
 from .cron import schedule
 from .deployment import Deployment, registered
@@ -20,7 +20,7 @@ from .serving import hand_over, run_here, serve
 
 
 def deploy_command(
-    where: Where,
+    paths: RunPaths,
     cron: str | None,
     timezone: str | None,
     generations: int,
@@ -42,9 +42,8 @@ def deploy_command(
             fix="give --cron, e.g. '0 2 * * *' for every night at two, or --once",
         )
     times = None if cron is None else schedule(cron, timezone)
-    check_run_name(where.run)
-    check_experiment(where)
-    wanted = Deployment(where, _checked(name, where), generations, times, pool)
+    check_experiment(Session(paths))
+    wanted = Deployment(paths, _checked(name, paths), generations, times, pool)
     if pool is None and once:
         run_here(wanted)
         return
@@ -58,9 +57,9 @@ def deploy_command(
             hand_over(wanted, found, pool, url, console)
 
 
-def _checked(name: str | None, where: Where) -> str:
+def _checked(name: str | None, paths: RunPaths) -> str:
     if name is None:
-        return f"{where.path().name}-{where.run}"
+        return f"{paths.path().name}-{paths.run}"
     if not name.strip() or any(letter in name for letter in "/%&<>") or not name.isprintable():
         raise ConfigError(
             "a deployment's name has no '/', '%', '&', '<' or '>'",

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from star_core.errors import ConfigError
 
-from ..run.paths import Where
+from ..run.paths import RunPaths
 from .cron import Schedule
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ class Deployment:
     """What is registered with Prefect.
 
     Attributes:
-        where: The run.
+        paths: The run.
         name: Of the deployment.
         generations: By which the run goes on each time.
         schedule: When; ``None``: only when asked.
         pool: Of the workers that run it; ``None``: this process.
     """
 
-    where: Where
+    paths: RunPaths
     name: str
     generations: int
     schedule: Schedule | None
@@ -46,11 +46,11 @@ class Deployment:
     @property
     def parameters(self) -> dict[str, Any]:
         """Of the flow."""
-        where = self.where
+        paths = self.paths
         return {
-            "root": where.root,
-            "run": where.run,
-            "params": where.params,
+            "root": paths.root,
+            "run": paths.run,
+            "params": paths.params_file,
             "generations": self.generations,
         }
 
@@ -75,7 +75,7 @@ class Deployment:
             "schedules": [Cron(times.cron, timezone=times.timezone)] if times else None,
             "paused": False if times else None,  # stopping paused it
             "parameters": self.parameters,
-            "description": f"Goes on with run `{self.where.run}` of `{self.where.root}` by {self.step}.",
+            "description": f"Goes on with run `{self.paths.run}` of `{self.paths.root}` by {self.step}.",
             "entrypoint_type": EntrypointType.MODULE_PATH,
         }
 
@@ -95,7 +95,7 @@ def registered(wanted: Deployment) -> DeploymentResponse | None:
         except ObjectNotFound:
             return None
     theirs = (found.parameters.get("root"), found.parameters.get("run"))
-    if theirs != (wanted.where.root, wanted.where.run):
+    if theirs != (wanted.paths.root, wanted.paths.run):
         raise ConfigError(
             f"this is the deployment of run {theirs[1]!r} of {theirs[0]}",
             value=wanted.name,
@@ -107,8 +107,8 @@ def registered(wanted: Deployment) -> DeploymentResponse | None:
 
 def describe(wanted: Deployment, url: str, key: UUID, console: Console) -> None:
     """What was registered, when it runs next, where to look at it and how to stop it."""
-    where, times = wanted.where, wanted.schedule
-    rows = {"run": f"{where.run} of {where.root}, {wanted.step} more each time"}
+    paths, times = wanted.paths, wanted.schedule
+    rows = {"run": f"{paths.run} of {paths.root}, {wanted.step} more each time"}
     if times:
         rows["cron"] = f"{times.cron} ({times.timezone})"
         rows["next"] = ", then ".join(f"{time:%a %d %b %Y %H:%M}" for time in times.next)

@@ -14,7 +14,7 @@ from star_core.population.generation import next_index, stored_generations
 
 from ..commands.evolve import evolve_command
 from ..run.locks import Busy, exclusive
-from ..run.paths import Where
+from ..run.paths import RunPaths
 from ..server.parent_death import end_with
 from ..versions.ledger import read_ledger
 from ..versions.stored_runs import stored
@@ -32,13 +32,13 @@ def continue_run(root: str, run: str = "main", params: str = "params.yaml", gene
     """
     if deployment.id:
         end_with(os.getppid())  # who killed the server of schedules wants no training to live on
-    where = Where(root, run, params)
+    paths = RunPaths(root, run, params)
     state: State[None]
     try:
         os.chdir(root)
-        with exclusive(where):
+        with exclusive(paths):
             pass  # the answer to a run that is still going shall not wait for anything
-        ended = evolve_command(where, last_generation(where, generations))
+        ended = evolve_command(paths, last_generation(paths, generations))
     except Busy as error:
         state = Completed(name="Skipped", message=f"{error.rule}, and never two do")
     except (StarError, OSError) as error:
@@ -47,12 +47,12 @@ def continue_run(root: str, run: str = "main", params: str = "params.yaml", gene
         traceback.print_exc()  # Prefect's own log is silent
         raise
     else:
-        state = Completed(message=ended or f"run {run} goes to generation {_newest(where)}")
+        state = Completed(message=ended or f"run {run} goes to generation {_newest(paths)}")
     print(state.message, flush=True)  # on the terminal or in the log of who serves this
     return state
 
 
-def last_generation(where: Where, generations: int) -> int:
+def last_generation(paths: RunPaths, generations: int) -> int:
     """The index that ``generations`` more generations lead to.
 
     Raises:
@@ -61,10 +61,10 @@ def last_generation(where: Where, generations: int) -> int:
     """
     if generations < 1:
         raise ConfigError("at least one", value=generations, place="generations", fix="use 1 or more")
-    known = where.run in read_ledger(where).runs
-    found = stored(where.path(), where.run) if known else stored_generations(where.run, where.data)
+    known = paths.run in read_ledger(paths).runs
+    found = stored(paths.path(), paths.run) if known else stored_generations(paths.run, paths.data)
     return max(0, next_index(found) - 1) + generations
 
 
-def _newest(where: Where) -> int:
-    return next_index(stored_generations(where.run, where.data)) - 1
+def _newest(paths: RunPaths) -> int:
+    return next_index(stored_generations(paths.run, paths.data)) - 1

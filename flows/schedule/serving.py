@@ -95,7 +95,7 @@ def hand_over(
             fix="name a pool of type process, or a new one",
         )
     if wanted.schedule or found is None or found.work_pool_name != pool:
-        variables = {"working_dir": wanted.where.root}
+        variables = {"working_dir": wanted.paths.root}
         options = {**wanted.options, "work_pool_name": pool, "job_variables": variables}
         key = asyncio.run(RunnerDeployment.from_flow(continue_run, **options).aapply())
     else:

@@ -23,7 +23,7 @@ def end_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
         os.kill(os.getpid(), how)
 
 
-def mortal(command: list[str]) -> list[str]:
+def ending_with_parent(command: list[str]) -> list[str]:
     """The command that does the same and ends (``SIGTERM``) with the calling process."""
     return [sys.executable, "-P", "-m", "star_flows.server.parent_death", str(os.getpid()), *command]
 

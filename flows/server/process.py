@@ -15,11 +15,10 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from star_core.errors import ConfigError, StarError
 
-from .parent_death import mortal
+from .parent_death import ending_with_parent
 
 START_SECONDS = 120
 PORT = 4200
@@ -42,10 +41,9 @@ def prefect_server(
     """
     port = _free(port)
     url = api_url(port)
-    prefect = str(Path(sys.executable).parent / "prefect")
-    command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(
-        mortal([*command, *([] if services else ["--no-services"])]),
+        ending_with_parent([*command, *([] if services else ["--no-services"])]),
         env={**environment, "PREFECT_SERVER_UI_API_URL": url},  # else its pages ask at Prefect's own port
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -24,109 +24,109 @@ from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
 from star_core.population.generation import first_index
 
-from ..run.paths import Where
-from ..run.session import session
+from ..run.paths import RunPaths
+from ..run.session import Session
 from .ledger import enter, enter_scaled, read_ledger
 
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 
-def is_versioned(where: Where) -> bool:
+def is_versioned(paths: RunPaths) -> bool:
     """Whether the project folder is a DVC repository with our stages."""
-    return where.path(".dvc").is_dir() and where.path("dvc.yaml").is_file()
+    return paths.path(".dvc").is_dir() and paths.path("dvc.yaml").is_file()
 
 
-def check(where: Where) -> None:
+def check(paths: RunPaths) -> None:
     """Finds out before anything is started whether DVC will be able to keep the run.
 
     Raises:
         ConfigError: The parameter file cannot stand in a stage, or leaves out a watched section.
         StoreError: The ledger is malformed.
     """
-    if not is_versioned(where):
+    if not is_versioned(paths):
         return
-    read_ledger(where)
-    if not _PATH.fullmatch(where.params) or ".." in Path(where.params).parts:
+    read_ledger(paths)
+    if not _PATH.fullmatch(paths.params_file) or ".." in Path(paths.params_file).parts:
         raise ConfigError(
             "under DVC the parameter file is below the project folder, its path relative and of letters, "
             "digits, '_', '-', '.' and '/'",
-            value=where.params,
+            value=paths.params_file,
             place="--params",
             fix="copy it there under a plain name",
         )
-    stated = yaml.safe_load(where.path(where.params).read_text()) or {}
+    stated = yaml.safe_load(paths.path(paths.params_file).read_text()) or {}
     for section in SECTIONS:
         if section not in stated:
             raise ConfigError(
                 "DVC watches this section of a run's parameters, so it has to be there, if only empty",
                 value=section,
-                place=where.params,
+                place=paths.params_file,
                 fix=f"add the line `{section}: {{}}`",
             )
 
 
-def record(where: Where, last: int) -> None:
+def record(session: Session, last: int) -> None:
     """Enters what is stored up to generation ``last`` in the ledger and commits what DVC lacks.
 
     Raises:
         StoreError: The parameters or the corpus were changed while the run went on, so that DVC would
             record what was not used; or DVC refuses.
     """
-    if not is_versioned(where):
+    paths = session.paths
+    if not is_versioned(paths):
         return
-    enter(where, last)
-    stages = uncommitted(where, last)
+    enter(paths, session.params.data.source, last)
+    stages = uncommitted(paths, last)
     if not stages:
         return
-    work = session(where)
     changed = None
-    if load_params(where.path(where.params)).identity() != work.params.identity():
-        changed = where.params
-    elif load_tokens(where.tokens).digest != work.data.digest:
-        changed = str(where.tokens)
+    if load_params(paths.path(paths.params_file)).identity() != session.params.identity():
+        changed = paths.params_file
+    elif load_tokens(paths.tokens).digest != session.data.digest:
+        changed = str(paths.tokens)
     if changed:
         raise StoreError(
             "changed while the run went on; what is stored was made with what stood there before",
             place=changed,
             fix="restore it and run `star evolve` again; nothing is lost",
         )
-    commit(where, stages)
+    commit(paths, stages)
 
 
-def record_retraining(where: Where, path: Path, size: tuple[int, int, str] | None = None) -> None:
+def record_retraining(paths: RunPaths, path: Path, size: tuple[int, int, str] | None = None) -> None:
     """Commits what ``star retrain`` made, with the defaults of the parameter file or at another size.
 
     Not where DVC itself runs the command, which commits then, and not for a run that DVC does not know.
 
     Args:
-        where: The run.
+        paths: The run.
         path: Of the comparison file.
         size: Width, depth and rule of another size; ``None``: the run's own.
     """
-    if not is_versioned(where) or "DVC_STAGE" in os.environ or where.run not in read_ledger(where).runs:
+    if not is_versioned(paths) or "DVC_STAGE" in os.environ or paths.run not in read_ledger(paths).runs:
         return
     if size is None:
-        commit(where, [f"retrain@{where.run}"])
+        commit(paths, [f"retrain@{paths.run}"])
         return
-    out = path.relative_to(where.root)
-    name = enter_scaled(where, *size, out.as_posix(), out.with_suffix("").as_posix())
-    commit(where, [f"scaled@{name}"])
+    out = path.relative_to(paths.root)
+    name = enter_scaled(paths, *size, out.as_posix(), out.with_suffix("").as_posix())
+    commit(paths, [f"scaled@{name}"])
 
 
-def stage_of(where: Where, index: int) -> str:
+def stage_of(paths: RunPaths, index: int) -> str:
     """The DVC stage that makes a generation."""
-    fork = read_ledger(where).forks.get(where.run)
+    fork = read_ledger(paths).forks.get(paths.run)
     if fork is not None and index == fork.index:
-        return f"forks@{where.run}"
-    return f"generation@{where.run}-{index:03d}" if index else f"founders@{where.run}"
+        return f"forks@{paths.run}"
+    return f"generation@{paths.run}-{index:03d}" if index else f"founders@{paths.run}"
 
 
-def uncommitted(where: Where, last: int) -> list[str]:
+def uncommitted(paths: RunPaths, last: int) -> list[str]:
     """Stages up to generation ``last`` whose stored file is not the one in ``dvc.lock``."""
-    locked, first = _locked(where), first_index(where.run, where.data)
-    wanted = {f"baselines@{where.run}": comparison_path(where.run, "baselines", where.data)}
-    wanted |= {stage_of(where, index): where.generation(index) for index in range(first, last + 1)}
+    locked, first = _locked(paths), first_index(paths.run, paths.data)
+    wanted = {f"baselines@{paths.run}": comparison_path(paths.run, "baselines", paths.data)}
+    wanted |= {stage_of(paths, index): paths.generation(index) for index in range(first, last + 1)}
     stages = [
         stage
         for stage, path in wanted.items()
@@ -134,20 +134,20 @@ def uncommitted(where: Where, last: int) -> list[str]:
         and locked.get(stage) != hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     ]
     # The corpus is what founders are made from, so it is committed whenever they are.
-    corpus = f"prepare@{where.run}"
-    return [corpus, *stages] if corpus not in locked or stage_of(where, first) in stages else stages
+    corpus = f"prepare@{paths.run}"
+    return [corpus, *stages] if corpus not in locked or stage_of(paths, first) in stages else stages
 
 
-def _locked(where: Where) -> dict[str, Any]:
+def _locked(paths: RunPaths) -> dict[str, Any]:
     """Stage → MD5 of its first output, as ``dvc.lock`` has it; a file that cannot be read has none."""
     try:
-        lock = yaml.safe_load(where.path("dvc.lock").read_text())
+        lock = yaml.safe_load(paths.path("dvc.lock").read_text())
         return {name: stage["outs"][0]["md5"] for name, stage in lock["stages"].items() if stage.get("outs")}
     except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError):
         return {}
 
 
-def commit(where: Where, stages: Iterable[str], attempts: int = 10) -> None:
+def commit(paths: RunPaths, stages: Iterable[str], attempts: int = 10) -> None:
     """Records stages in ``dvc.lock`` and DVC's cache, as ``dvc commit --force`` does.
 
     Raises:
@@ -161,7 +161,7 @@ def commit(where: Where, stages: Iterable[str], attempts: int = 10) -> None:
     for stage in stages:
         for left in range(attempts, 0, -1):
             try:
-                Repo(where.root).commit(stage, force=True)
+                Repo(paths.root).commit(stage, force=True)
                 break
             except (DvcException, OSError) as error:
                 if isinstance(error, LockError) and left > 1:

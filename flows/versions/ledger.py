@@ -16,8 +16,7 @@ from star_core.population.generation import first_index, generation_path, read_g
 from star_core.storage.files import write_atomically
 
 from ..run.locks import lock_file
-from ..run.paths import Where
-from ..run.session import session
+from ..run.paths import RunPaths
 
 HEADER = "# Stored generations, written by `star evolve`; dvc.yaml makes a stage of each.\n"
 NO_SOURCE = "star_core/semantics.py"
@@ -95,18 +94,18 @@ class Ledger(_Record):
         return self.model_copy(update={"founders": {**self.founders, **missing}})
 
 
-def ledger_path(where: Where) -> Path:
+def ledger_path(paths: RunPaths) -> Path:
     """The ledger of all runs."""
-    return where.data / "ledger.yaml"
+    return paths.data / "ledger.yaml"
 
 
-def read_ledger(where: Where) -> Ledger:
+def read_ledger(paths: RunPaths) -> Ledger:
     """The ledger; empty where there is none yet.
 
     Raises:
         StoreError: It is not what ``star evolve`` writes.
     """
-    path = ledger_path(where)
+    path = ledger_path(paths)
 
     def refuse(reason: str, key: str = "", value: object = None) -> StoreError:
         place = f"{path}, {key}" if key else str(path)
@@ -127,59 +126,67 @@ def read_ledger(where: Where) -> Ledger:
         raise refuse(first["msg"], ".".join(map(str, first["loc"])), first.get("input")) from None
 
 
-def enter(where: Where, index: int) -> None:
-    """Enters generation ``index`` of a run, and those before it."""
-    with _locked(where) as before:
-        known = before.runs.get(where.run)
+def enter(paths: RunPaths, source: object, index: int) -> None:
+    """Enters generation ``index`` of a run, and those before it.
+
+    Args:
+        paths: The run.
+        source: What its corpus is made from (``data.source``).
+        index: Of its newest stored generation.
+    """
+    with _locked(paths) as before:
+        known = before.runs.get(paths.run)
         last = max(index, known.last if known else 0)
-        first = first_index(where.run, where.data)
+        first = first_index(paths.run, paths.data)
         founders, forks = dict(before.founders), dict(before.forks)
-        opening = read_generation(where.generation(first), where.run, first)
+        opening = read_generation(paths.generation(first), paths.run, first)
         if opening.is_fork and opening.parent is not None:
-            forks[where.run] = Forked(
+            forks[paths.run] = Forked(
                 source=opening.parent.run,
                 index=first,
                 parent=generation_path(opening.parent.run, first, Path("data")).as_posix(),
-                out=_file(where, first),
-                params=where.params,
+                out=_file(paths, first),
+                params=paths.params_file,
             )
         else:
-            founders[where.run] = Founders(params=where.params)
-        run = Run(params=where.params, last=last, newest=_file(where, last), source=_source(where))
+            founders[paths.run] = Founders(params=paths.params_file)
+        run = Run(
+            params=paths.params_file, last=last, newest=_file(paths, last), source=_source(paths, source)
+        )
         made = {
-            f"{where.run}-{number:03d}": Entry(
-                run=where.run,
+            f"{paths.run}-{number:03d}": Entry(
+                run=paths.run,
                 index=number,
-                parent=_file(where, number - 1),
-                out=_file(where, number),
-                params=where.params,
+                parent=_file(paths, number - 1),
+                out=_file(paths, number),
+                params=paths.params_file,
             )
             for number in range(first + 1, last + 1)
         }
         scaled = {
             name: retraining.model_copy(update={"newest": run.newest})
-            if retraining.run == where.run
+            if retraining.run == paths.run
             else retraining
             for name, retraining in before.scaled.items()
         }
         after = Ledger(
-            runs={**before.runs, where.run: run},
+            runs={**before.runs, paths.run: run},
             founders=founders,
             forks=forks,
             generations={**before.generations, **made},
             scaled=scaled,
         )
-        _write(where, before, after)
+        _write(paths, before, after)
 
 
-def enter_scaled(where: Where, width: int, depth: int, by: str, out: str, weights: str) -> str:
+def enter_scaled(paths: RunPaths, width: int, depth: int, by: str, out: str, weights: str) -> str:
     """Enters a training at another size; returns its name, by which DVC knows its stage."""
-    name = f"{where.run}-width-{width}-depth-{depth}"
-    with _locked(where) as before:
-        newest = before.runs[where.run].newest
+    name = f"{paths.run}-width-{width}-depth-{depth}"
+    with _locked(paths) as before:
+        newest = before.runs[paths.run].newest
         made = Scaled(
-            run=where.run,
-            params=where.params,
+            run=paths.run,
+            params=paths.params_file,
             newest=newest,
             width=width,
             depth=depth,
@@ -187,29 +194,28 @@ def enter_scaled(where: Where, width: int, depth: int, by: str, out: str, weight
             out=out,
             weights=weights,
         )
-        _write(where, before, before.model_copy(update={"scaled": {**before.scaled, name: made}}))
+        _write(paths, before, before.model_copy(update={"scaled": {**before.scaled, name: made}}))
     return name
 
 
 @contextmanager
-def _locked(where: Where) -> Iterator[Ledger]:
+def _locked(paths: RunPaths) -> Iterator[Ledger]:
     """The ledger while nobody else writes it: another run of the project may enter its own just now."""
-    with lock_file(where.path(".star", "locks", "ledger.lock")) as file:
+    with lock_file(paths.path(".star", "locks", "ledger.lock")) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield read_ledger(where)
+        yield read_ledger(paths)
 
 
-def _write(where: Where, before: Ledger, after: Ledger) -> None:
+def _write(paths: RunPaths, before: Ledger, after: Ledger) -> None:
     if after != before:
         text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
-        write_atomically(ledger_path(where), text.encode())
+        write_atomically(ledger_path(paths), text.encode())
 
 
-def _file(where: Where, index: int) -> str:
-    return generation_path(where.run, index, Path("data")).as_posix()
+def _file(paths: RunPaths, index: int) -> str:
+    return generation_path(paths.run, index, Path("data")).as_posix()
 
 
-def _source(where: Where) -> str:
-    source = session(where).params.data.source
-    local = isinstance(source, str) and source != "kjv" and where.path(source).exists()
+def _source(paths: RunPaths, source: object) -> str:
+    local = isinstance(source, str) and source != "kjv" and paths.path(source).exists()
     return str(source) if local else NO_SOURCE

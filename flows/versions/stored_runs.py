@@ -13,13 +13,13 @@ from star_core.population.generation import (
     stored_generations,
 )
 
-from ..run.paths import Where
+from ..run.paths import RunPaths
 from .ledger import read_ledger
 
 
 def params_of(root: Path, run: str) -> str:
     """The parameter file of a run, as the ledger has it."""
-    known = read_ledger(Where(str(root), run)).runs.get(run)
+    known = read_ledger(RunPaths(str(root), run)).runs.get(run)
     return known.params if known else "params.yaml"
 
 
@@ -31,7 +31,7 @@ def stored(root: Path, run: str) -> list[Generation]:
     """
     check_run_name(run)
     found = stored_generations(run, root / "data")
-    known = read_ledger(Where(str(root), run)).runs
+    known = read_ledger(RunPaths(str(root), run)).runs
     if run in known and (not found or found[-1].index < known[run].last):
         raise StoreError(
             f"the ledger has generations up to {known[run].last}, here is "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from star_core import semantics
+from star_core.architecture import Architecture
 from star_core.config import Params
 from star_core.dotted import dotted
 from star_core.errors import StarError
@@ -73,6 +74,7 @@ def adopted(problem: Problem, source: Generation) -> list[Offspring]:
 def assess(
     problem: Problem,
     offspring: Offspring,
+    architecture: Architecture,
     evaluation: Evaluation,
     data_digest: str,
     stop: int | None = None,
@@ -82,11 +84,11 @@ def assess(
     Args:
         problem: The experiment.
         offspring: The offspring to assess.
+        architecture: What its genome compiles to.
         evaluation: Result of its training, or of the part up to ``stop``, with the metrics of its probes.
         data_digest: Digest of the corpus.
         stop: Step at which its training was stopped for good; ``None``: it was not.
     """
-    architecture = problem.compile(Genome.parse(offspring.genome))
     metrics = evaluation.metrics if evaluation.status == "ok" else None
     objectives, violation = measure(architecture, metrics, problem.params.objectives)
     training = problem.params.training

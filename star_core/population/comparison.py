@@ -18,6 +18,8 @@ from star_core.population.generation import check_run_name
 from star_core.population.individual import Cost, Digest, Record
 from star_core.population.sealed import Sealed
 
+Purpose = Literal["baselines", "retrain", "scaled"]
+
 
 class Entry(Record):
     """One architecture of a comparison.
@@ -58,7 +60,7 @@ class Comparison(Sealed):
     format: Literal["star-comparison"] = "star-comparison"
     version: Literal[1] = 1
     run: str
-    purpose: Literal["baselines", "retrain", "scaled"]
+    purpose: Purpose
     parameters: dict[str, Any]
     data_digest: Digest
     generation: Digest | None = None

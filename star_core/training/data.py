@@ -49,7 +49,8 @@ class TokenModule(LightningDataModule):
     Args:
         data: Prepared tokens.
         recipe: Batch size, sequence length, steps, validation tokens and seed.
-        begin, stop: First step of this training and the one before which it stops; all by default.
+        begin: First step of this training.
+        stop: Step before which it stops; ``None``: the recipe's last is made too.
 
     Raises:
         DataError: A split is shorter than one window.

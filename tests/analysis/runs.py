@@ -79,8 +79,14 @@ def evolve_with_a_lost_generation(problem: Problem, generations: int, lost: int)
         parent = made[-1] if made else None
         failing = 256 if index == lost else 0
         assessed = [
-            assess(problem, offspring, pretended(problem, offspring.genome, offspring.digest, failing), DATA)
-            for offspring in offspring_of(problem, parent)
+            assess(
+                problem,
+                child,
+                problem.compile(Genome.parse(child.genome)),
+                pretended(problem, child.genome, child.digest, failing),
+                DATA,
+            )
+            for child in offspring_of(problem, parent)
         ]
         made.append(select(problem, "lost", parent, assessed, DATA))
     return made

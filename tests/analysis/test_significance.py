@@ -25,10 +25,11 @@ def searched(score, seed, generations=10, population=12, **evolution):
     for _ in range(generations + 1):
         parent, assessed = made[-1] if made else None, []
         for child in offspring_of(problem, parent):
-            names = [layer.liv_class.name for layer in problem.compile(Genome.parse(child.genome)).layers]
+            spec = problem.compile(Genome.parse(child.genome))
+            names = [layer.liv_class.name for layer in spec.layers]
             metrics = {"validation_loss": score(names, rng)}
             done = Evaluation("0" * 64, child.digest, child.genome, "ok", metrics, "", 1, 1, {}, {}, {}, "")
-            assessed.append(assess(problem, child, done, DATA))
+            assessed.append(assess(problem, child, spec, done, DATA))
         made.append(select(problem, "test", parent, assessed, DATA))
     return Results(tuple(made), problem.params, 256, (), (), (), {}, ())
 

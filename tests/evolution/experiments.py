@@ -36,8 +36,14 @@ def evolve(problem: Problem, generations: int, run: str = "test", failing: int =
     for _ in range(generations + 1):
         parent = made[-1] if made else None
         assessed = [
-            assess(problem, offspring, pretended(problem, offspring.genome, offspring.digest, failing), DATA)
-            for offspring in offspring_of(problem, parent)
+            assess(
+                problem,
+                child,
+                problem.compile(Genome.parse(child.genome)),
+                pretended(problem, child.genome, child.digest, failing),
+                DATA,
+            )
+            for child in offspring_of(problem, parent)
         ]
         made.append(select(problem, run, parent, assessed, DATA))
     return made

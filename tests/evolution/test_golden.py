@@ -11,6 +11,7 @@ import pytest
 from star_core.config import digest_json
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import assess, offspring_of, select
+from star_core.genome.backbone import Genome
 from tests.evolution.experiments import DATA, experiment
 
 SETTINGS = {
@@ -50,9 +51,12 @@ def course(problem, generations=4):
     told, parent = [], None
     for _ in range(generations + 1):
         made = offspring_of(problem, parent)
-        parent = select(
-            problem, "golden", parent, [assess(problem, child, outcome(child), DATA) for child in made], DATA
-        )
+        specs = [problem.compile(Genome.parse(child.genome)) for child in made]
+        assessed = [
+            assess(problem, child, spec, outcome(child), DATA)
+            for child, spec in zip(made, specs, strict=True)
+        ]
+        parent = select(problem, "golden", parent, assessed, DATA)
         told.append(
             [
                 [

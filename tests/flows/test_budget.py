@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from dataclasses import asdict, replace
-from unittest.mock import MagicMock
+from dataclasses import replace
 
 import pytest
+from star_flows.candidates.batch import Batch
 from star_flows.commands.plan import plan_of
 from star_flows.run.budget import Account, BudgetSpent, limited
-from star_flows.run.paths import Where
-from star_flows.run.session import session
+from star_flows.run.display import Display
+from star_flows.run.paths import RunPaths
+from star_flows.run.session import Session
+from star_flows.run.trainer import Trained
 
 from star_core.config import Budget, Model, Training
 from star_core.errors import ConfigError, StarError
@@ -31,10 +32,9 @@ BY_CANDIDATES = """
 import sys
 from pathlib import Path
 from star_flows.commands.evolve import evolve_command
-from star_flows.run.session import Where, session
-where = Where(str(Path.cwd()), "main")
-session(where).elapsed = lambda: float(len(list(Path(".star/evaluations").glob("*/*.json"))))
-evolve_command(where, None, max_seconds=float(sys.argv[1]))
+from star_flows.run.paths import RunPaths
+clock = lambda: float(len(list(Path(".star/evaluations").glob("*/*.json"))))
+evolve_command(RunPaths(str(Path.cwd()), "main"), None, max_seconds=float(sys.argv[1]), clock=clock)
 """
 
 
@@ -136,7 +136,7 @@ class Waiting:
     workers, cluster = 1, None
 
     def __init__(self, budget: Budget) -> None:
-        self.now, self.begun = 0.0, []
+        self.now, self.begun, self.display = 0.0, [], Display.silent()
         self.trainer, self.done = self, None
         self.account = Account(budget, RECIPE, {}, lambda: self.now)
 
@@ -146,7 +146,7 @@ class Waiting:
     def is_busy(self, _job):
         return False
 
-    def submit(self, _where, name, _job):
+    def submit(self, _session, name, _job):
         self.begun.append(name)
         self.now += 10
         self.done = name
@@ -156,30 +156,21 @@ class Waiting:
         put(self)
 
     def result(self):
-        ended = Evaluation(self.done, "", "", "crashed", {}, "", 0, 0, {}, {}, {}, "")
-        return json.dumps({"evaluation": asdict(ended), "cached": False})
+        return Trained(Evaluation(self.done, "", "", "crashed", {}, "", 0, 0, {}, {}, {}, ""), cached=False)
 
 
-def test_seconds_are_kept_within_one_candidate(monkeypatch):
-    from star_flows.candidates import batch as training
-
-    work = Waiting(Budget(seconds=25))
-    monkeypatch.setattr(training, "session", lambda _: work)
-    monkeypatch.setattr(training, "submit", work.submit)
-    for shown in ("Progress", "display"):
-        monkeypatch.setattr(training, shown, MagicMock())
+def test_seconds_are_kept_within_one_candidate():
+    session, done = Waiting(Budget(seconds=25)), []
     with pytest.raises(BudgetSpent) as caught:
-        training.train_all(Where("", "main"), {name: job(name) for name in "abcde"})
-    assert (work.begun, work.now) == (["a", "b", "c"], 30)
+        Batch(session, {name: job(name) for name in "abcde"}, session.submit, done.append).run()
+    assert (session.begun, session.now, done) == (["a", "b", "c"], 30, [1, 2, 3])
     assert (caught.value.limit, caught.value.left) == ("seconds", 2)
 
 
 def foreseen(project: Project, **budget: float):
     """The plan of a project as it stands now."""
-    session.cache_clear()
-    where = Where(str(project.folder), "main")
-    session(where).budget = Budget(**budget)
-    return plan_of(where, calibrate=False)
+    session = Session(RunPaths(str(project.folder), "main"), budget=Budget(**budget))
+    return plan_of(session, calibrate=False)
 
 
 def flops(stage: Stage) -> list[float]:

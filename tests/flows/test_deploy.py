@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from star_flows.doctor.finding import Project as Patient
 from star_flows.doctor.server import deployments
 from star_flows.run.locks import exclusive
-from star_flows.run.paths import Where
+from star_flows.run.paths import RunPaths
 from star_flows.schedule.command import deploy_command
 from star_flows.schedule.cron import local_zone, schedule
 
@@ -180,13 +180,13 @@ def test_prefect_deploy_registers_the_same(quick, api, tmp_path):
 def test_once_says_how_it_went_by_its_exit_code(finished, api, capfd, monkeypatch, tmp_path):
     shutil.copytree(finished.folder, tmp_path / "once", symlinks=True)
     monkeypatch.chdir(tmp_path / "once")
-    where = Where(str(tmp_path / "once"), "main")
-    with using(api), exclusive(where):  # this very process is at work on it
-        deploy_command(where, None, None, 1, None, None, once=True)
+    paths = RunPaths(str(tmp_path / "once"), "main")
+    with using(api), exclusive(paths):  # this very process is at work on it
+        deploy_command(paths, None, None, 1, None, None, once=True)
     assert f"process {os.getpid()} is working on this run" in capfd.readouterr().out
     (tmp_path / "once/data/tokens/main/train.bin").write_bytes(b"x")
     with using(api), pytest.raises(SystemExit) as ended:
-        deploy_command(where, None, None, 1, None, None, once=True)
+        deploy_command(paths, None, None, 1, None, None, once=True)
     assert ended.value.code == 1
     assert "train.bin" in capfd.readouterr().out
 
@@ -244,13 +244,13 @@ def test_nothing_is_started_for_a_wrong_order(options, message, finished, monkey
     monkeypatch.setattr(
         "star_flows.schedule.command.prefect_server", lambda *_: pytest.fail("a server was started")
     )
-    where = Where(str(finished.folder), options.get("run", "main"), options.get("params", "params.yaml"))
+    paths = RunPaths(str(finished.folder), options.get("run", "main"), options.get("params", "params.yaml"))
     name, pool, once = options.get("name"), options.get("pool"), options.get("once", False)
     with (
         using(Api(options["api"]) if options.get("api") else None),
         pytest.raises(StarError, match=re.escape(message)),
     ):
-        deploy_command(where, options.get("cron"), "UTC", 2, name, pool, once)
+        deploy_command(paths, options.get("cron"), "UTC", 2, name, pool, once)
 
 
 def test_a_name_belongs_to_one_run(finished, api, tmp_path, monkeypatch):
@@ -259,7 +259,9 @@ def test_a_name_belongs_to_one_run(finished, api, tmp_path, monkeypatch):
             shutil.copytree(finished.folder, tmp_path / folder, symlinks=True)
         monkeypatch.chdir(tmp_path / folder)
         with using(api):
-            deploy_command(Where(str(tmp_path / folder), "main"), RARELY, "UTC", 2, "shared", "nights", False)
+            deploy_command(
+                RunPaths(str(tmp_path / folder), "main"), RARELY, "UTC", 2, "shared", "nights", False
+            )
 
     deploy("a")
     with pytest.raises(

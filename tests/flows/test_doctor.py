@@ -262,8 +262,8 @@ def test_what_a_run_lacks_is_said_with_what_to_do(copied):
 
 def test_who_works_on_a_run_is_said(copied):
     code = (
-        "import sys; from star_flows.run.session import Where, exclusive\n"
-        "with exclusive(Where(sys.argv[1], 'main')): print('held', flush=True); input()"
+        "import sys; from star_flows.run.locks import exclusive; from star_flows.run.paths import RunPaths\n"
+        "with exclusive(RunPaths(sys.argv[1], 'main')): print('held', flush=True); input()"
     )
     held = subprocess.Popen(
         [sys.executable, "-c", code, str(copied.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

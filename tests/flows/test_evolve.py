@@ -49,7 +49,7 @@ def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
 def test_the_population_is_a_table_in_the_prefect_ui(finished):
     api = Api(finished.environment["PREFECT_API_URL"])  # where other tests' runs are as well
     root = str(finished.folder)
-    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("where", {}).get("root") == root]
+    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("session", {}).get("root") == root]
     wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
     newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
     rows = json.loads(newest["data"])

@@ -1,7 +1,7 @@
 """Every operator from its definition, in numpy and float64: T entry by entry, then y_i = Σ_j T_ij V_j.
 
 No scan, no transform, no state, no block of a band. The definitions are those of arXiv 2411.17800, §2, with
-the choices of ``docs/decisions.md``; of star_core only the text of genomes is read.
+the choices of ``docs/decisions/``; of star_core only the text of genomes is read.
 
 Legend: L length, D channels, H heads, E channels per head, N state, S channels of a feature group.
 """

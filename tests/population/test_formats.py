@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from star_flows.run.paths import Where
+from star_flows.run.paths import RunPaths
 from star_flows.versions.ledger import Founders, read_ledger
 
 from star_core.population.comparison import Comparison, read_comparison
@@ -36,6 +36,6 @@ def test_comparisons(path):
 def test_ledger_from_before_there_were_forks(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/ledger.yaml").write_bytes((FORMATS / "ledger_1.yaml").read_bytes())
-    found = read_ledger(Where(str(tmp_path), "main"))
+    found = read_ledger(RunPaths(str(tmp_path), "main"))
     assert found.founders == {"main": Founders(params="params.yaml")}
     assert (found.runs["main"].last, len(found.generations), found.forks, found.scaled) == (4, 4, {}, {})

@@ -1,0 +1,90 @@
+"""What has to hold before a run goes on: parameters, stored generations and corpus that fit together."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from star_core.datasets.prepare import prepare
+from star_core.datasets.tokens import load_tokens
+from star_core.errors import DataError, StarError
+from star_core.evolution.base import Problem, algorithm
+from star_core.evolution.step import check_same_experiment
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.machine import check_device
+from star_core.objectives.base import check_runner, objective
+from star_core.population.generation import Generation, stored_generations
+
+from ..run.paths import Fork
+from ..run.session import Session
+from ..versions import dvc
+
+
+def checked_run(session: Session, fork: Fork | None = None) -> list[Generation]:
+    """The stored generations of a run, once parameters, generations and corpus are found to fit together."""
+    paths = session.paths
+    check_experiment(session)
+    found = stored_generations(paths.run, paths.data)
+    for generation in found:
+        check_same_experiment(generation, session.params, None, paths.params_file)
+    if found or fork is None or not _is_prepared(session):
+        prepare_corpus(session, found[0].data_digest if found else None)
+    return found
+
+
+def _is_prepared(session: Session) -> bool:
+    tokens = session.paths.tokens
+    if not tokens.exists():
+        return False
+    return load_tokens(tokens).meta.get("data") == session.params.data.model_dump(mode="json")
+
+
+def check_experiment(session: Session) -> None:
+    """Finds what is wrong with the parameters before anything is started.
+
+    Raises:
+        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a storage that
+            does not exist; a parameter file that DVC cannot keep.
+    """
+    params = session.params
+    dvc.check(session.paths)
+    try:
+        algorithm(params.evolution.algorithm)
+        for name in (*params.objectives.selected, *params.objectives.constraints):
+            objective(name)
+        check_runner(params.objectives, params.runtime.runner)
+        problem = Problem(params, vocab_size=256)
+        _ = problem.seeds
+        for name in PATTERNS:
+            problem.compile(baseline(name, problem.space.depth))
+        session.store.get("0" * 64)
+        if params.runtime.address is None:  # workers of a cluster look at their own
+            check_device(params.training.accelerator)
+    except StarError as error:
+        raise error.at(session.paths.params_file) from None
+
+
+def prepare_corpus(session: Session, expected: str | None) -> None:
+    """Prepares the corpus, or keeps the one that the stored generations were made from.
+
+    Raises:
+        DataError: The source has changed since the generations were made; what they were made from
+            stays where it is.
+    """
+    params, paths = session.params, session.paths
+    if expected is None:
+        prepare(params.data, paths.tokens)
+        return
+    if paths.tokens.exists() and load_tokens(paths.tokens).digest == expected:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = prepare(params.data, Path(folder, "tokens")).digest
+    if made != expected:
+        raise DataError(
+            f"the text is not the one that run {paths.run!r} was made from ({expected[:12]}…)",
+            value=made[:12],
+            place=f"data.source, {params.data.source}",
+            fix=f"restore the text, or data/tokens/{paths.run} (dvc checkout), or start another run "
+            "with --run NAME",
+        )
+    prepare(params.data, paths.tokens)
