@@ -85,8 +85,16 @@ class ClassGenes:
         return f"group {role}, gene {(offset - OPERATOR_PART) % GROUP_PART + 1} ({gene.name})"
 
     def check_range(self, offset: int, allele: int) -> None:
-        """Raises ``GenomeError`` where an integer is out of its gene's range."""
+        """Raises ``GenomeError`` where an integer is out of its gene's range, or stands for no structure."""
         gene = self.genes[offset][1]
+        if not offset and allele not in gene.alleles:
+            raise GenomeError(
+                f"{gene.name} is one of {', '.join(map(write_allele, gene.alleles))}",
+                value=allele,
+                place=self.place(offset),
+                fix="use one of them, or install the package that brings this structure",
+                position=offset,
+            )
         if not gene.low <= allele <= gene.high:
             raise gene.out_of_range(allele, self.place(offset), offset, write_allele)
 
@@ -212,7 +220,7 @@ def _digits(own: ClassGenes, word: str, genes: Sequence[Gene], what: str, start:
                 "groups of its own",
                 value=allele,
                 place=f"operator gene 1 ({gene.name})",
-                fix=f"use {write_allele(gene.high)}",
+                fix=f"use {write_allele(gene.high)}, or install the package that brings this one",
             )
     return [read_allele(character) for character in word]
 

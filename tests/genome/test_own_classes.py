@@ -74,7 +74,7 @@ def test_the_longest_text_is_as_long_as_said():
         (
             "11111_15123",
             5,
-            "class 1 of its own, operator gene 2 (token_mixing): 5: token_mixing is an integer",
+            "class 1 of its own, operator gene 2 (token_mixing): 5: token_mixing is one of 1, 2, 3, 4",
         ),
         ("11111_12123_1212A", 5 + 34 + 3, "class 2 of its own, operator gene 5 (channel_mixing): 'A'"),
         (
