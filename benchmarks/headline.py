@@ -176,7 +176,7 @@ def search(goal: Goal, scale: Scale, folder: Path) -> list[Generation]:
     print(f"search for {goal.title}", flush=True)
     star = str(Path(sys.executable).parent / "star")
     subprocess.run(
-        [star, "evolve", "--run", goal.run, "--params", f"{goal.run}.yaml"],
+        [star, "evolve", goal.run, "--params", f"{goal.run}.yaml"],
         cwd=folder,
         check=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},

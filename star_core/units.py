@@ -8,22 +8,53 @@ MISSING = "–"
 MINUS = "−"
 
 
-def count(value: float | None) -> str:
+def quantity(value: float | None, unit: str, digits: int = 3) -> str:
+    """A value in its unit, with the prefix that suits it: 531 KiB, 850 µs, 1.70 TFLOP, 42.0 %, 1.23 MJ.
+
+    Args:
+        value: In the unit itself; of ``%``, a share of 1.
+        unit: ``B`` (bytes), ``s``, ``%``, ``count`` (of things: 12.3k), any other unit that takes decimal
+            prefixes (``J``, ``FLOP``), or nothing: a plain number.
+        digits: That count; of a plain number, decimals.
+    """
+    if unit == "count":
+        return count(value, digits)
+    if unit == "B":
+        return size(value, digits)
+    if unit == "s":
+        return time(value, digits)
+    if not unit:
+        return quality(value, digits)
+    if value is None:
+        return MISSING
+    if unit == "%":
+        return f"{_significant(100 * value, digits)} %"
+    step = len(_SMALL)
+    while step and 0 < abs(value) < 1:
+        value, step = value * 1000, step - 1
+    return _prefixed(value, 1000, tuple(f"{prefix}{unit}" for prefix in _DECIMAL[step:]), " ", digits)
+
+
+_SMALL = ("n", "µ", "m")
+_DECIMAL = (*_SMALL, "", "k", "M", "G", "T", "P", "E")
+
+
+def count(value: float | None, digits: int = 3) -> str:
     """A number of things with a decimal prefix: 987, 12.3k, 1.25M, 3.4B (10⁹), 1.8T."""
-    return _prefixed(value, 1000, ("", "k", "M", "B", "T", "P"), "")
+    return _prefixed(value, 1000, ("", "k", "M", "B", "T", "P"), "", digits)
 
 
 def flops(value: float | None) -> str:
     """Floating-point operations: 1.72 TFLOP."""
-    return _prefixed(value, 1000, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"), " ")
+    return quantity(value, "FLOP")
 
 
-def size(value: float | None) -> str:
+def size(value: float | None, digits: int = 3) -> str:
     """Bytes with a binary prefix: 512 B, 96.5 KiB, 1.5 MiB."""
-    return _prefixed(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"), " ")
+    return _prefixed(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"), " ", digits)
 
 
-def _prefixed(value: float | None, base: int, prefixes: tuple[str, ...], gap: str) -> str:
+def _prefixed(value: float | None, base: int, prefixes: tuple[str, ...], gap: str, digits: int) -> str:
     if value is None:
         return MISSING
     if value == int(value) and abs(value) < base:
@@ -31,12 +62,12 @@ def _prefixed(value: float | None, base: int, prefixes: tuple[str, ...], gap: st
     step = 0
     while abs(value) >= base * 0.9995 and step < len(prefixes) - 1:
         value, step = value / base, step + 1
-    return f"{_three_digits(value)}{gap}{prefixes[step]}"
+    return f"{_significant(value, digits)}{gap}{prefixes[step]}"
 
 
-def _three_digits(value: float) -> str:
-    exponent = int(f"{value:.2e}".split("e")[1])
-    return f"{value:.{min(max(2 - exponent, 0), 3)}f}"
+def _significant(value: float, digits: int) -> str:
+    exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
+    return f"{value:.{min(max(digits - 1 - exponent, 0), digits)}f}"
 
 
 def trimmed(text: str) -> str:
@@ -44,11 +75,11 @@ def trimmed(text: str) -> str:
     return re.sub(r"\.0+(?!\d)|(\.\d*?[1-9])0+(?!\d)", r"\1", text)
 
 
-def quality(value: float | None) -> str:
+def quality(value: float | None, digits: int = 3) -> str:
     """A perplexity or bits per byte: three decimals, fewer for large values, so that columns align."""
     if value is None:
         return MISSING
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.{digits + 1}g}"
 
 
 def percent(share: float | None, digits: int = 0) -> str:
@@ -68,14 +99,14 @@ def change(value: float | None, reference: float | None) -> str:
     return f"{'+' if difference > 0 else MINUS}{text} %"
 
 
-def time(seconds: float | None) -> str:
+def time(seconds: float | None, digits: int = 3) -> str:
     """Time that a machine takes for something small: 850 µs, 1.25 ms, 2.1 s."""
     if seconds is None:
         return MISSING
     for factor, unit in ((1e6, "µs"), (1e3, "ms")):
         if abs(seconds) * factor < 999.5:
-            return f"{_three_digits(seconds * factor)} {unit}"
-    return f"{_three_digits(seconds)} s"
+            return f"{_significant(seconds * factor, digits)} {unit}"
+    return f"{_significant(seconds, digits)} s"
 
 
 def duration(seconds: float | None) -> str:
@@ -89,19 +120,6 @@ def duration(seconds: float | None) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def value_of(name: str, value: float | None) -> str:
-    """An objective's value in the unit its name is known to have."""
-    if name == "parameters":
-        return count(value)
-    if name.endswith("bytes"):
-        return size(value)
-    if name.endswith("flops"):
-        return flops(value)
-    if "seconds" in name:
-        return time(value)
-    return quality(value)
 
 
 def plural(number: int, singular: str, several: str | None = None) -> str:

@@ -4,9 +4,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
-from star_core.config import Params, load_params, params_from
+from star_core.config import Objectives, Params, Section, load_params, params_from
 from star_core.errors import ConfigError
+from star_core.registry import Registry
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,3 +76,96 @@ def test_what_changes_no_result_is_not_part_of_the_identity():
     same = params_from({"generations": 9, "runtime": {"workers": 3}, "retrain": {"top": 1}}, "test")
     assert same.digest == base.digest
     assert params_from({"evolution": {"seed": 1}}, "test").digest != base.digest
+
+
+class Meter(Section):
+    rate: int = Field(default=10, ge=1)
+
+
+class Energy(Section):
+    volts: float = 12.0
+    meter: Meter = Meter()
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Sections whose plug-ins are those of the test alone: an objective with settings."""
+    made: Registry[object] = Registry(
+        "objective", "star_core.config", "star.no-such", "objectives", ConfigError
+    )
+    monkeypatch.setattr(Objectives, "plugins", made)
+    Objectives.add_plugin("energy_joules", object(), Energy)
+
+
+def energy(**stated):
+    return params_from({"objectives": {"energy_joules": stated}}, "test")
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        (
+            {"energy_jouls": {"volts": 3.0}},
+            "test, objectives.energy_jouls: 'energy_jouls': no such key. Fix: did you mean 'energy_joules'?",
+        ),
+        (
+            {"energy_joules": {"vlts": 3.0}},
+            "test, objectives.energy_joules.vlts: 'vlts': no such key. Fix: did you mean 'volts'?",
+        ),
+        (
+            {"energy_joules": {"volts": "high"}},
+            "test, objectives.energy_joules.volts: 'high': input should be a valid number. Fix: correct",
+        ),
+        (
+            {"energy_joules": {"meter": {"rate": 0}}},
+            "test, objectives.energy_joules.meter.rate: 0: input should be greater than or equal to 1. Fix",
+        ),
+        ({"energy_joules": {"meter": {"rat": 0}}}, "did you mean 'rate'?"),
+        ({"energy_joules": 3}, "test, objectives.energy_joules: 3: input should be a valid dictionary"),
+    ],
+)
+def test_settings_of_plug_ins_are_checked_as_other_keys_are(plugins, stated, message):
+    with pytest.raises(ConfigError) as caught:
+        params_from({"objectives": stated}, "test")
+    assert message in str(caught.value)
+
+
+def test_settings_of_a_plug_in_are_typed_and_have_defaults(plugins):
+    stated = energy(volts=24.0).objectives
+    assert stated.settings_of("energy_joules", Energy) == Energy(volts=24.0)
+    assert stated.model_copy(update={"mad_steps": 3}).settings_of("energy_joules", Energy).volts == 24.0
+    assert Objectives().settings_of("energy_joules", Energy) == Energy()
+
+
+def test_settings_of_a_plug_in_are_part_of_the_identity_where_they_are_not_its_defaults(plugins):
+    assert energy().digest == energy(volts=12.0).digest == energy(meter={}).digest == Params().digest
+    changed = energy(volts=12.0, meter={"rate": 3})
+    assert changed.digest != Params().digest
+    assert changed.identity()["objectives"]["energy_joules"] == {"meter": {"rate": 3}}
+    again = params_from(changed.identity(), "stored")
+    assert again.digest == changed.digest
+    assert again.objectives == changed.objectives
+
+
+def test_settings_of_a_plug_in_that_is_gone_are_kept_where_it_is_named(plugins):
+    stored = {"objectives": {"names": ["noise_db"], "noise_db": {"metres": 2}}}
+    assert params_from(stored, "stored").identity()["objectives"]["noise_db"] == {"metres": 2}
+    with pytest.raises(ConfigError, match="no such key"):
+        params_from({"objectives": {"noise_db": {"metres": 2}}}, "test")
+
+
+class Required(Section):
+    volts: float
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("names", Energy, "cannot have the name of a key of its section"),
+        ("mine", Required, "every setting of a plug-in has a default"),
+        ("mine", dict, "a class derived from star_core.config.Section"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_when_they_are_registered(plugins, name, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Objectives.add_plugin(name, object(), settings)

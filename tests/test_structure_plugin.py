@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +14,15 @@ import pytest
 from star_core import Genome, SearchSpace
 from star_core.errors import GenomeError
 from star_core.genome.space import PRESETS
+from tests.packages import install_plugin
 
 ROOT = Path(__file__).parent.parent
-PLUGIN = ROOT / "tests/plugin"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A folder that holds the package as pip would have installed it."""
-    site = tmp_path_factory.mktemp("site")
-    shutil.copytree(PLUGIN / "star_delta", site / "star_delta", ignore=shutil.ignore_patterns("__pycache__"))
-    groups = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]["entry-points"]
-    about = site / "star_delta-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: star-delta\nVersion: 1.0\n")
-    lines = []
-    for group in ("star.structures", "star.mixers"):
-        lines += [f"[{group}]", *(f"{name} = {module}" for name, module in groups[group].items())]
-    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    return site
+    return install_plugin(tmp_path_factory.mktemp("structure") / "site")
 
 
 def python(site, *arguments, cwd=ROOT):

@@ -3,6 +3,7 @@ import pytest
 from star_core import units
 from star_core.analysis.drawing.axes import axis, linear_ticks, log_ticks
 from star_core.analysis.drawing.markup import Markup, join, tag
+from star_core.objectives.base import described
 
 
 @pytest.mark.parametrize(
@@ -37,12 +38,38 @@ from star_core.analysis.drawing.markup import Markup, join, tag
         (units.trimmed("100k"), "100k"),
         (units.plural(1, "LIV"), "1 LIV"),
         (units.plural(1200, "LIV"), "1,200 LIVs"),
-        (units.value_of("cache_bytes", 1024), "1.00 KiB"),
-        (units.value_of("parameters", 1024), "1.02k"),
+        (units.quantity(1_234_567, "J", 4), "1.235 MJ"),
+        (units.quantity(1_234_567, "J"), "1.23 MJ"),
+        (units.quantity(12, "J"), "12 J"),
+        (units.quantity(0.0123, "J"), "12.3 mJ"),
+        (units.quantity(-3.2e-8, "J"), "-32.0 nJ"),
+        (units.quantity(0.0, "J"), "0 J"),
+        (units.quantity(0.4213, "%"), "42.1 %"),
+        (units.quantity(3.14159, "", 1), "3.1"),
+        (units.quantity(None, "J"), "–"),
     ],
 )
 def test_numbers_as_people_read_them(shown, expected):
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("perplexity", (4.29187, 1234.5), ("4.292", "1234")),
+        ("mad_error", (0.0625, 1.0), ("0.062", "1.000")),
+        ("parameters", (1024, 205_376.0), ("1.02k", "205k")),
+        ("cache_bytes", (1024, 543_488.0), ("1.00 KiB", "531 KiB")),
+        ("peak_memory_bytes", (512, 2 << 20), ("512 B", "2.00 MiB")),
+        ("prefill_flops", (431_104.5, 999), ("431 kFLOP", "999 FLOP")),
+        ("decode_flops", (1.7e6, None), ("1.70 MFLOP", "–")),
+        ("prefill_seconds", (0.00085, 2.0), ("850 µs", "2.00 s")),
+        ("decode_seconds_per_token", (0.0125, 0.9996), ("12.5 ms", "1.00 s")),
+        ("of_no_plug_in_here", (4.29187, 1_234_567), ("4.292", "1.235e+06")),
+    ],
+)
+def test_an_objective_is_printed_in_its_unit(name, values, expected):
+    assert tuple(described(name).text(value) for value in values) == expected
 
 
 def test_ticks_are_round_and_in_range():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.console import Console
 
 from star_core import units
-from star_core.config import load_params
+from star_core.analysis.terminal.output import print_parts
 from star_core.machine import machine_fingerprint
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
+from star_core.population.ledger import own_params_file
 
 from ..run.budget import Clock, limited
 from ..run.context import at_work
@@ -41,7 +44,7 @@ def evolve_command(
     Returns:
         Why it ended before that generation, in one line; empty if it did not.
     """
-    params, console, display = load_params(paths.path(paths.params_file)), Console(), Display()
+    params, console, display = paths.params(), Console(), Display()
     budget = limited(params.budget, max_tokens, max_seconds)
     session = Session(paths, params, display, budget, clock)
     last, ended = params.generations if generations is None else generations, ""
@@ -75,7 +78,7 @@ def evolve_command(
         if reported is None:
             console.print(ended, highlight=False, soft_wrap=True)
             return ended
-    show(paths, console)
+    show(paths)
     if ended:
         console.print(ended, highlight=False, soft_wrap=True)
     return ended
@@ -127,16 +130,18 @@ def is_complete(session: Session, found: list[Generation], last: int) -> bool:
 
 
 def options(paths: RunPaths) -> str:
-    """The options that name this run on the command line."""
-    run = "" if paths.run == "main" else f" --run {paths.run}"
-    return run + ("" if paths.params_file == "params.yaml" else f" --params {paths.params_file}")
+    """What names this run on the command line."""
+    run = "" if paths.run == "main" else f" {paths.run}"
+    if paths.params_file != own_params_file(paths.path(), paths.run):
+        run += f" --params {shlex.quote(paths.params_file)}"
+    return run + "".join(f" --set {shlex.quote(change)}" for change in paths.changes)
 
 
-def show(paths: RunPaths, console: Console) -> None:
+def show(paths: RunPaths) -> None:
     """The front of the last generation beside the baselines, and where the report is."""
     from star_core.analysis.terminal.front_table import front_table
+    from star_core.analysis.terminal.table import whole
 
     generation = stored_generations(paths.run, paths.data)[-1]
     baselines = read_comparison(comparison_path(paths.run, "baselines", paths.data), paths.run, "baselines")
-    console.print(front_table(generation, baselines, console.width))
-    console.print(f"Report: {paths.reports / 'report.html'}", highlight=False, soft_wrap=True)
+    print_parts([front_table(generation, baselines), whole(f"Report: {paths.reports / 'report.html'}")])

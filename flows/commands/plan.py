@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from rich.console import Console
 
+from star_core.analysis.terminal.output import Output
 from star_core.architecture import Architecture
-from star_core.config import load_params
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import offspring_of
 from star_core.genome.backbone import Genome
@@ -25,7 +25,7 @@ from star_core.planning.plan import (
     trained_share,
     training_bytes,
 )
-from star_core.planning.plan_table import plan_parts
+from star_core.planning.plan_table import planned
 from star_core.population.comparison import comparison_path, stored_baselines
 from star_core.population.generation import Generation, next_index
 
@@ -47,9 +47,9 @@ def plan_command(
     calibrate: bool = True,
     max_tokens: int | None = None,
     max_seconds: float | None = None,
-) -> None:
-    """Prints what is ahead of the run up to generation ``generations``."""
-    console, params = Console(), load_params(paths.path(paths.params_file))
+) -> Output:
+    """What is ahead of the run up to generation ``generations``."""
+    console, params = Console(stderr=True), paths.params()
     session = Session(paths, params, budget=limited(params.budget, max_tokens, max_seconds))
 
     def note(text: str) -> None:
@@ -60,8 +60,7 @@ def plan_command(
         plan = plan_of(session, generations, retrain, calibrate, note)
     finally:
         session.close()
-    for part in plan_parts(plan, params.runtime):
-        console.print(part, "", highlight=False)
+    return planned(plan, params.runtime)
 
 
 def plan_of(

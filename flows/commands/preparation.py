@@ -85,6 +85,6 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
             value=made[:12],
             place=f"data.source, {params.data.source}",
             fix=f"restore the text, or data/tokens/{paths.run} (dvc checkout), or start another run "
-            "with --run NAME",
+            "with another name",
         )
     prepare(params.data, paths.tokens)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import astuple
 from pathlib import Path
 
 import yaml
-from rich.console import Console
-from rich.table import Table
+from rich.console import RenderableType
+from rich.text import Text
 
 from star_core.analysis.run.reproduction import Agreement, Reproduction, compare
+from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import Params, load_params
 from star_core.errors import StoreError
 from star_core.evolution.step import check_same_experiment
@@ -24,18 +27,17 @@ from ..run.session import Session
 from ..versions.stored_runs import numbered, params_of, stored
 
 SHOWN = 20
-"""Differences printed; there may be thousands."""
+"""Differences in the table; there may be thousands."""
 
 
-def reproduce_command(root: Path, run: str, index: int | None, tolerance: float) -> None:
+def reproduce_command(root: Path, run: str, index: int | None, tolerance: float) -> Output:
     """Trains every candidate of a generation again and tells how the result compares.
 
-    Ends with exit code 1 if it is different. What is stored is only read; a call that was killed goes on.
+    The exit code is 1 if it is different. What is stored is only read; a call that was killed goes on.
 
     Raises:
         StoreError: The generation, its parent or the corpus is not here.
     """
-    console = Console()
     found = stored(root, run)
     generation = found[-1] if index is None else numbered(found, index, "--generation")
     paths = project_apart(root, run, generation)
@@ -48,10 +50,8 @@ def reproduce_command(root: Path, run: str, index: int | None, tolerance: float)
         session.display.plan(len(generation.born), session.workers)
         again = make_generation(session, generation.index, source)
     found_again = compare(generation, again, tolerance)
-    show(console, generation, found_again, tolerance)
     shutil.rmtree(paths.root)
-    if found_again.agreement is Agreement.DIFFERENT:
-        raise SystemExit(1)
+    return verdict(generation, found_again, tolerance)
 
 
 def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
@@ -64,7 +64,7 @@ def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
             "the corpus it was made from is not here",
             value=run,
             place=str(tokens),
-            fix=f"fetch it (dvc pull prepare@{run}) or prepare it (star prepare --run {run})",
+            fix=f"fetch it (dvc pull prepare@{run}) or prepare it (star prepare {run})",
         )
     paths.tokens.parent.mkdir(parents=True, exist_ok=True)
     if not paths.tokens.is_symlink():
@@ -89,31 +89,36 @@ def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
     return paths
 
 
-def show(console: Console, generation: Generation, found: Reproduction, tolerance: float) -> None:
-    """The verdict, and where the two differ."""
+def verdict(generation: Generation, found: Reproduction, tolerance: float) -> Output:
+    """How the two agree, and where they differ."""
     name = f"Generation {generation.index} of run {generation.run}"
     machine = "another type of machine than" if found.other_machine else "the same type of machine as"
     differing = sum(not difference.tolerated for difference in found.differences)
-    verdict = {
+    said = {
         Agreement.EXACT: f"exact. Every byte is the same ({generation.digest[:12]}…).",
         Agreement.WITHIN_TOLERANCE: "within tolerance. Measured values differ by at most "
         f"{tolerance:.1%}, everything else is the same.",
         Agreement.DIFFERENT: f"different in {plural(differing, 'place')}.",
     }[found.agreement]
-    verdict = f"{name}: {verdict}"
-    console.print(f"{verdict} It was made on {machine} this one.", highlight=False, soft_wrap=True)
-    if not found.differences:
-        return
-    table = Table("where", "stored", "made again", "", box=None, pad_edge=False)
-    ordered = sorted(found.differences, key=lambda difference: difference.tolerated)
-    for difference in ordered[:SHOWN]:
-        mark = "within tolerance" if difference.tolerated else "different"
-        table.add_row(difference.place, _short(difference.stored), _short(difference.made), mark)
-    console.print(table)
-    if len(ordered) > SHOWN:
-        console.print(f"… and {len(ordered) - SHOWN} more", highlight=False)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
+    parts: list[RenderableType] = [Text(f"{name}: {said} It was made on {machine} this one.")]
+    if found.differences:
+        ordered = sorted(found.differences, key=lambda difference: difference.tolerated)
+        columns = (
+            Column("where"),
+            Column("stored"),
+            Column("made again"),
+            Column("", shown=lambda tolerated: "within tolerance" if tolerated else "different"),
+        )
+        rows = [astuple(difference) for difference in ordered[:SHOWN]]
+        left = len(ordered) - SHOWN
+        parts.append(TerminalTable("", columns, rows, note=f"… and {left} more" if left > 0 else ""))
+    data = {
+        "run": generation.run,
+        "generation": generation.index,
+        "digest": generation.digest,
+        "agreement": found.agreement,
+        "other_machine": found.other_machine,
+        "tolerance": tolerance,
+        "differences": found.differences,
+    }
+    return Output(data, parts, int(found.agreement is Agreement.DIFFERENT))

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from star_core.config import load_params, params_from
+from star_core.config.changes import in_identity, with_changes
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
@@ -30,22 +31,27 @@ def resume_run(
     params: str | None,
     changes: Sequence[str],
     generations: int | None,
-) -> None:
-    """Continues a stored run by its own parameters.
+) -> str:
+    """Continues a stored run by its own parameters, but for changes that none of its generations depends on.
+
+    Returns:
+        Why it ended before the last generation, as ``evolve_command`` says it.
 
     Raises:
         ConfigError: Options that only a fork can have.
         StoreError: There is no such run here, or it is not pulled.
     """
-    if start is not None or changes or (params is not None and params != params_of(root, run)):
+    refused = [change for change in changes if in_identity(change)]
+    if start is not None or refused or (params is not None and params != params_of(root, run)):
         raise ConfigError(
             "stored generations belong to the parameters they were made with; a fork may have others",
-            value=start if start is not None else params or list(changes),
+            value=start if start is not None else params or refused,
             place="--from" if start is not None else "--params" if params else "--set",
             fix=f"add --as NAME to fork run {run!r}",
         )
     stored(root, run)
-    evolve_command(RunPaths(str(root), run, params_of(root, run)), generations)
+    paths = RunPaths(str(root), run, params_of(root, run), changes=tuple(changes))
+    return evolve_command(paths, generations)
 
 
 def fork_run(
@@ -56,8 +62,11 @@ def fork_run(
     params: str | None,
     changes: Sequence[str],
     generations: int | None,
-) -> None:
+) -> str:
     """Begins a run with generation ``start`` of another one, under changed parameters; or goes on with it.
+
+    Returns:
+        Why it ended before the last generation, as ``evolve_command`` says it.
 
     Raises:
         ConfigError: The name is taken by another run, or a parameter is wrong.
@@ -92,7 +101,7 @@ def fork_run(
         write_atomically(root / own, text.encode())
     paths = RunPaths(str(root), name, own)
     take_corpus(paths, source)
-    evolve_command(paths, generations, Fork(run, start))
+    return evolve_command(paths, generations, Fork(run, start))
 
 
 def _is_fork_of(first: Generation, source: Generation) -> bool:
@@ -118,38 +127,11 @@ def parameter_file(
         return own, None
     base = own if (root / own).exists() else params_of(root, run)
     values = yaml.safe_load((root / base).read_text()) or {}
-    for change in changes:
-        _set(values, change)
-    return own, values
-
-
-def _set(values: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition("=")
-    *sections, last = key.strip().split(".")
-    if not equals or not last or not all(sections):
-        raise ConfigError(
-            "a change reads section.key=value",
-            value=change,
-            place="--set",
-            fix="e.g. evolution.population=16",
-        )
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError("the value is no YAML", value=text, place=f"--set {key}", fix="quote it") from None
-    target = values
-    for section in sections:
-        inner = target.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(
-                "no section of parameters", value=section, place=f"--set {key}", fix="see params.yaml"
-            )
-        target = inner
-    target[last] = value
+    return own, with_changes(values, changes)
 
 
 def take_corpus(paths: RunPaths, source: Generation) -> None:
-    """Gives a fork the corpus of the run it comes from, where that is here and made by the same parameters.
+    """Gives a fork the corpus of the run it comes from, paths that is here and made by the same parameters.
 
     The text it was once prepared from need not be on this machine.
     """

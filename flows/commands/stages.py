@@ -78,7 +78,7 @@ def retrain_command(
             "the run has no generation yet",
             value=paths.run,
             place=str(paths.data / "populations"),
-            fix=f"star evolve --run {paths.run}",
+            fix=f"star evolve {paths.run}",
         )
     check_same_experiment(generations[-1], session.params, session.data.digest, paths.params_file)
     scaled = width is not None or depth is not None
@@ -88,7 +88,7 @@ def retrain_command(
         from ..retrain import retrain
 
         path = retrain(sized, generations[-1], top, scaled, rule)
-    if top is None:  # what DVC makes again is what the parameter file says
+    if top is None and not paths.changes:  # what DVC makes again is what the parameter file says
         size = (sized.params.model.width, sized.params.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
     Console().print(path, soft_wrap=True)

@@ -12,7 +12,7 @@ from . import cluster, installed, machine, project, runs, security, server, stor
 from .finding import Check, Finding, Project, problem, refused, shown_url
 
 CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
-    ("Installed", (installed.python, installed.packages, installed.torch)),
+    ("Installed", (installed.python, installed.packages, installed.torch, installed.plug_ins)),
     ("Machine", (machine.cores, machine.memory, machine.disk)),
     ("Project", (project.parameters, project.git, project.dvc, project.remote)),
     ("Storage", (storage.storage,)),

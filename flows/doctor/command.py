@@ -6,10 +6,11 @@ from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
+
+from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.table import Column, TerminalTable
 
 from .checks import examine
 from .finding import Finding, Level, Project
@@ -18,34 +19,43 @@ MARKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.PROBL
 SUBJECT_WIDTH = 16
 
 
-def doctor_command(root: Path, run: str | None, params: str) -> None:
-    """Prints what was found; ends with exit code 1 if anything does not work."""
-    console = Console()
-    counts: Counter[Level] = Counter()
+def doctor_command(root: Path, run: str | None, params: str, changes: tuple[str, ...] = ()) -> Output:
+    """What was found; the exit code is 1 if anything does not work."""
+    console = Console(stderr=True)
     with console.status("Looking …") if console.is_terminal else nullcontext():
-        sections = list(examine(Project(root, params, run)))
-    for title, findings in sections:
-        counts.update(finding.level for finding in findings)
-        console.print(Text(title, style="bold"))
-        console.print(Padding(table(findings), (0, 0, 1, 0)))
-    console.print(summary(counts))
-    if counts[Level.PROBLEM]:
-        raise SystemExit(1)
+        sections = list(examine(Project(root, params, run, changes)))
+    counts = Counter(finding.level for _, findings in sections for finding in findings)
+    data = {
+        "ok": counts[Level.OK],
+        "warnings": counts[Level.WARNING],
+        "problems": counts[Level.PROBLEM],
+        "sections": [{"title": title, "findings": findings} for title, findings in sections],
+    }
+    parts: list[RenderableType] = [table(title, findings) for title, findings in sections]
+    parts.append(summary(counts))
+    return Output(data, parts, 1 if counts[Level.PROBLEM] else 0)
 
 
-def table(findings: list[Finding]) -> Table:
+def table(title: str, findings: list[Finding]) -> TerminalTable:
     """The rows of a section; what to do stands below what was found."""
-    shown = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False, expand=True)
-    shown.add_column(width=3, justify="right")
-    shown.add_column(width=SUBJECT_WIDTH)
-    shown.add_column(ratio=1, overflow="fold")
-    for finding in findings:
-        mark, colour = MARKS[finding.level]
-        text: RenderableType = Text(finding.text)
-        if finding.fix:
-            text = Group(text, Text.assemble(("→ ", colour), (finding.fix, "bold")))
-        shown.add_row(Text(mark, style=f"bold {colour}"), Text(finding.subject, style="dim"), text)
-    return shown
+    columns = (
+        Column("", shown=_mark, right=True),
+        Column("", shown=lambda subject: Text(subject.ljust(SUBJECT_WIDTH), "dim")),
+        Column("", shown=_said, prose=True, gives_way=1, below=True),
+    )
+    return TerminalTable(title, columns, [(finding.level, finding.subject, finding) for finding in findings])
+
+
+def _mark(level: Level) -> Text:
+    mark, colour = MARKS[level]
+    return Text(mark, f"bold {colour}")
+
+
+def _said(finding: Finding) -> Text:
+    said = Text(finding.text)
+    if finding.fix:
+        said.append("\n→ ", MARKS[finding.level][1]).append(finding.fix, "bold")
+    return said
 
 
 def summary(counts: Counter[Level]) -> Text:

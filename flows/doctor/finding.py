@@ -79,11 +79,13 @@ class Project:
         root: The project folder.
         file: The parameter file, relative to ``root``.
         only: The run that is asked about; ``None``: all.
+        changes: Parameters in place of the file's.
     """
 
     root: Path
     file: str
     only: str | None = None
+    changes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> RunPaths:
@@ -102,7 +104,7 @@ class Project:
         Raises:
             StarError: They cannot be read.
         """
-        return load_params(self.root / self.file)
+        return load_params(self.root / self.file, self.changes)
 
     @cached_property
     def _files(self) -> dict[str, str]:

@@ -12,6 +12,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from star_core.config import Data, Evolution, Objectives
+from star_core.structures.registered import STRUCTURES
+
 from .finding import Finding, Project, ok, problem, warning
 
 PACKAGE = "star-open"
@@ -90,6 +93,18 @@ def torch(project: Project) -> Iterator[Finding]:
         yield warning("torch", f"{build}, though there is {shown}", "install a build of torch for CUDA")
     else:
         yield ok("torch", f"{build}, {shown}")
+
+
+def plug_ins(project: Project) -> Iterator[Finding]:
+    """What other packages bring but cannot be loaded, and what is wanted but not there."""
+    params = project.params
+    for registry in (Objectives.plugins, Evolution.plugins, Data.plugins, STRUCTURES):
+        for broken in registry.broken:
+            yield problem("plug-in", str(broken), f"mend or uninstall {broken.package}")
+    known = {*Evolution.plugins.names(), *Objectives.plugins.names(), *STRUCTURES.names()}
+    for wanted in (params.evolution.algorithm, *params.objectives.selected, *params.space.structures):
+        if wanted not in known:
+            yield problem("plug-in", f"{wanted} is not installed", "pip install the package that brings it")
 
 
 def gpus() -> int:

@@ -39,7 +39,7 @@ def runs(project: Project) -> Iterator[Finding]:
             yield ok(subject, text)
         if not paths.tokens.exists():
             yield warning(
-                subject, "its corpus is not here", f"dvc pull prepare@{name}, or star prepare --run {name}"
+                subject, "its corpus is not here", f"dvc pull prepare@{name}, or star prepare {name}"
             )
 
 

@@ -14,12 +14,12 @@ from prefect.artifacts import (
 )
 
 from star_core.analysis.report.snapshot import data_uri, snapshots
-from star_core.analysis.report.wording import shown_name, title_of
+from star_core.analysis.report.wording import shown_name, title_of, value_of
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Entry, comparison_path, read_comparison
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
-from star_core.units import value_of
+from star_core.units import quality
 
 from ..server.outages import dispensable
 from .display import summary
@@ -43,7 +43,7 @@ def publish_generation(paths: RunPaths, generation: Generation) -> None:
 
 
 def rows(generation: Generation) -> list[dict[str, Any]]:
-    """The population as rows, values as numbers."""
+    """The population as rows."""
     names = generation.params().objectives.selected
     shown = []
     for individual in generation.population[:ROWS]:
@@ -52,9 +52,9 @@ def rows(generation: Generation) -> list[dict[str, Any]]:
             "genome": individual.genome,
             "front": individual.rank,
         }
-        row |= {name: _rounded(individual.objectives.get(name)) for name in names}
+        row |= {title_of(name): value_of(name, individual.objectives.get(name)) for name in names}
         perplexity = individual.objectives.get("perplexity")
-        row["bits per byte"] = _rounded(bits_per_byte(perplexity) if perplexity else None)
+        row["bits per byte"] = quality(bits_per_byte(perplexity) if perplexity else None)
         row["status"] = individual.status
         shown.append(row)
     return shown
@@ -117,7 +117,3 @@ class Progress:
 
 def _key(paths: RunPaths, what: str) -> str:
     return f"{paths.run.lower().replace('_', '-')}-{what}"
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

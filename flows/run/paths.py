@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from star_core.config import Params, load_params
 from star_core.population.generation import check_run_name, generation_path
 
 
@@ -16,11 +17,21 @@ class RunPaths:
         root: The project folder; all paths are below it.
         run: Name of the run.
         params_file: The run's parameter file, relative to ``root``.
+        changes: Parameters in place of the file's, ``section.key=value`` each.
     """
 
     root: str
     run: str
     params_file: str = "params.yaml"
+    changes: tuple[str, ...] = ()
+
+    def params(self) -> Params:
+        """The run's parameters, with the changes.
+
+        Raises:
+            ConfigError: The file cannot be read, or a parameter is wrong.
+        """
+        return load_params(self.path(self.params_file), self.changes)
 
     def path(self, *parts: str) -> Path:
         """A path below the project folder."""

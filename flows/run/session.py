@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 
-from star_core.config import Budget, Params, load_params
+from star_core.config import Budget, Params
 from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import DataError
 from star_core.evaluation import Job, evaluation_key
@@ -49,7 +49,7 @@ class Session:
     ) -> None:
         check_run_name(paths.run)
         self.paths = paths
-        self.params = load_params(paths.path(paths.params_file)) if params is None else params
+        self.params = paths.params() if params is None else params
         self.display = Display.silent() if display is None else display
         self.budget = self.params.budget if budget is None else budget
         self.clock = stopwatch() if clock is None else clock
@@ -58,6 +58,10 @@ class Session:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """What Prefect records of a flow's parameter: which run it works on."""
         return iter(asdict(self.paths).items())
+
+    def __reduce__(self) -> tuple[type[Session], tuple[RunPaths, Params]]:
+        """A worker of a cluster gets the flow's parameters with a task: there the session begins anew."""
+        return Session, (self.paths, self.params)
 
     @property
     def run(self) -> str:
@@ -80,7 +84,7 @@ class Session:
                 "the prepared corpus was made by other data parameters",
                 value=data.meta["data"],
                 place=str(self.paths.tokens),
-                fix=f"star prepare --run {self.run}",
+                fix=f"star prepare {self.run}",
             )
         needed = self.params.training.sequence_length + 1
         for split, tokens in (("train", data.train), ("validation", data.validation)):

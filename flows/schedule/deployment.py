@@ -52,6 +52,7 @@ class Deployment:
             "run": paths.run,
             "params": paths.params_file,
             "generations": self.generations,
+            **({"changes": list(paths.changes)} if paths.changes else {}),
         }
 
     @property

@@ -21,7 +21,13 @@ from ..versions.stored_runs import stored
 
 
 @flow(name="continue", flow_run_name="continue {run}", persist_result=False)
-def continue_run(root: str, run: str = "main", params: str = "params.yaml", generations: int = 2) -> State:
+def continue_run(
+    root: str,
+    run: str = "main",
+    params: str = "params.yaml",
+    generations: int = 2,
+    changes: list[str] | None = None,
+) -> State:
     """Continues a run by some generations, after its founders where there are none; never a second at once.
 
     Args:
@@ -29,10 +35,11 @@ def continue_run(root: str, run: str = "main", params: str = "params.yaml", gene
         run: Name of the run.
         params: Its parameter file, relative to ``root``.
         generations: How many after the newest stored one.
+        changes: Parameters in place of the file's, ``section.key=value`` each.
     """
     if deployment.id:
         end_with(os.getppid())  # who killed the server of schedules wants no training to live on
-    paths = RunPaths(root, run, params)
+    paths = RunPaths(root, run, params, tuple(changes or ()))
     state: State[None]
     try:
         os.chdir(root)

@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-from star_core.config import load_params
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
@@ -26,7 +25,7 @@ from star_core.population.generation import first_index
 
 from ..run.paths import RunPaths
 from ..run.session import Session
-from .ledger import enter, enter_scaled, read_ledger
+from .ledger import enter, enter_scaled, read_ledger, remove
 
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
@@ -81,7 +80,7 @@ def record(session: Session, last: int) -> None:
     if not stages:
         return
     changed = None
-    if load_params(paths.path(paths.params_file)).identity() != session.params.identity():
+    if paths.params().identity() != session.params.identity():
         changed = paths.params_file
     elif load_tokens(paths.tokens).digest != session.data.digest:
         changed = str(paths.tokens)
@@ -173,3 +172,31 @@ def commit(paths: RunPaths, stages: Iterable[str], attempts: int = 10) -> None:
                     place="dvc.lock",
                     fix="run `star evolve` again once that is mended; nothing is lost",
                 ) from error
+
+
+def forget(paths: RunPaths) -> list[str]:
+    """Takes a run out of the ledger and its stages out of ``dvc.lock``; returns those that were there.
+
+    Raises:
+        StoreError: Another DVC command holds its lock.
+    """
+    if not is_versioned(paths):
+        remove(paths)
+        return []
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    repo, path = Repo(paths.root), paths.path("dvc.lock")
+    try:
+        with repo.lock:
+            stages = remove(paths)
+            if not path.exists():
+                return []
+            with modify_yaml(str(path)) as lock:
+                locked = lock.get("stages") or {}
+                return [stage for stage in stages if locked.pop(stage, None) is not None]
+    except LockError:
+        raise StoreError(
+            "another DVC command is at work", place="dvc.lock", fix="type this again when it has ended"
+        ) from None

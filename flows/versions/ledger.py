@@ -1,4 +1,4 @@
-"""The ledger: which runs and generations are stored, as ``dvc.yaml`` reads it to make its stages."""
+"""Entering runs, generations and trainings at other sizes in the ledger, and taking runs out of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from star_core.config import PlainLoader
-from star_core.errors import StoreError
 from star_core.population.generation import first_index, generation_path, read_generation
+from star_core.population.ledger import Entry, Forked, Founders, Ledger, Run, Scaled, ledger_path
+from star_core.population.ledger import read_ledger as stored_ledger
 from star_core.storage.files import write_atomically
 
 from ..run.locks import lock_file
@@ -21,82 +21,7 @@ from ..run.paths import RunPaths
 HEADER = "# Stored generations, written by `star evolve`; dvc.yaml makes a stage of each.\n"
 NO_SOURCE = "star_core/semantics.py"
 """What the corpus depends on where its source is no single local path: something that is always there."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Run(_Record):
-    """A run: its parameter file, its newest generation, and the text it learns from."""
-
-    params: str
-    last: int = Field(ge=0, lt=100_000)
-    newest: str
-    source: str
-
-
-class Founders(_Record):
-    """The founders of a run."""
-
-    params: str
-
-
-class Forked(_Record):
-    """The first generation of a run that was forked from another one's generation."""
-
-    source: str
-    index: int = Field(ge=0)
-    parent: str
-    out: str
-    params: str
-
-
-class Entry(_Record):
-    """A generation after the founders, and the file it is made from."""
-
-    run: str
-    index: int = Field(ge=1)
-    parent: str
-    out: str
-    params: str
-
-
-class Scaled(_Record):
-    """The best of a run's newest generation, trained at another size."""
-
-    run: str
-    params: str
-    newest: str
-    width: int = Field(ge=1)
-    depth: int = Field(ge=1)
-    by: str
-    out: str
-    weights: str
-
-
-class Ledger(_Record):
-    """All runs and generations of a project, by name; a run has founders or is a fork."""
-
-    runs: dict[str, Run] = Field(default_factory=dict)
-    founders: dict[str, Founders] = Field(default_factory=dict)
-    forks: dict[str, Forked] = Field(default_factory=dict)
-    generations: dict[str, Entry] = Field(default_factory=dict)
-    scaled: dict[str, Scaled] = Field(default_factory=dict)
-
-    def complete(self) -> Ledger:
-        """The ledger with founders for every run that is no fork; those of old versions lack them."""
-        missing = {
-            name: Founders(params=run.params)
-            for name, run in self.runs.items()
-            if name not in self.founders and name not in self.forks
-        }
-        return self.model_copy(update={"founders": {**self.founders, **missing}})
-
-
-def ledger_path(paths: RunPaths) -> Path:
-    """The ledger of all runs."""
-    return paths.data / "ledger.yaml"
+_Entry = TypeVar("_Entry")
 
 
 def read_ledger(paths: RunPaths) -> Ledger:
@@ -105,25 +30,7 @@ def read_ledger(paths: RunPaths) -> Ledger:
     Raises:
         StoreError: It is not what ``star evolve`` writes.
     """
-    path = ledger_path(paths)
-
-    def refuse(reason: str, key: str = "", value: object = None) -> StoreError:
-        place = f"{path}, {key}" if key else str(path)
-        return StoreError(reason, value=value, place=place, fix=f"restore it (git checkout {path})")
-
-    try:
-        content = yaml.load(path.read_text(), Loader=PlainLoader)
-    except FileNotFoundError:
-        return Ledger()
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise refuse(f"cannot be read: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(content, dict) or set(content) != {"ledger"}:
-        raise refuse("a ledger has the one key 'ledger'", value=content)
-    try:
-        return Ledger.model_validate(content["ledger"]).complete()
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise refuse(first["msg"], ".".join(map(str, first["loc"])), first.get("input")) from None
+    return stored_ledger(paths.data)
 
 
 def enter(paths: RunPaths, source: object, index: int) -> None:
@@ -209,7 +116,11 @@ def _locked(paths: RunPaths) -> Iterator[Ledger]:
 def _write(paths: RunPaths, before: Ledger, after: Ledger) -> None:
     if after != before:
         text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
-        write_atomically(ledger_path(paths), text.encode())
+        write_atomically(ledger_path(paths.data), text.encode())
+
+
+def _without(entries: dict[str, _Entry], names: set[str]) -> dict[str, _Entry]:
+    return {name: entry for name, entry in entries.items() if name not in names}
 
 
 def _file(paths: RunPaths, index: int) -> str:
@@ -219,3 +130,22 @@ def _file(paths: RunPaths, index: int) -> str:
 def _source(paths: RunPaths, source: object) -> str:
     local = isinstance(source, str) and source != "kjv" and paths.path(source).exists()
     return str(source) if local else NO_SOURCE
+
+
+def remove(paths: RunPaths) -> list[str]:
+    """Takes a run out of the ledger; returns the DVC stages that were made of its entries."""
+    with _locked(paths) as before:
+        stages = [f"{kind}@{paths.run}" for kind in ("prepare", "baselines", "retrain", "report")]
+        stages += [f"founders@{paths.run}", f"forks@{paths.run}"]
+        made = {name for name, entry in before.generations.items() if entry.run == paths.run}
+        scaled = {name for name, entry in before.scaled.items() if entry.run == paths.run}
+
+        after = Ledger(
+            runs=_without(before.runs, {paths.run}),
+            founders=_without(before.founders, {paths.run}),
+            forks=_without(before.forks, {paths.run}),
+            generations=_without(before.generations, made),
+            scaled=_without(before.scaled, scaled),
+        )
+        _write(paths, before, after)
+    return [*stages, *(f"generation@{name}" for name in made), *(f"scaled@{name}" for name in scaled)]

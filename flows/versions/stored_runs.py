@@ -12,6 +12,7 @@ from star_core.population.generation import (
     generation_path,
     stored_generations,
 )
+from star_core.population.ledger import own_params_file
 
 from ..run.paths import RunPaths
 from .ledger import read_ledger
@@ -19,8 +20,7 @@ from .ledger import read_ledger
 
 def params_of(root: Path, run: str) -> str:
     """The parameter file of a run, as the ledger has it."""
-    known = read_ledger(RunPaths(str(root), run)).runs.get(run)
-    return known.params if known else "params.yaml"
+    return own_params_file(root, run)
 
 
 def stored(root: Path, run: str) -> list[Generation]:
@@ -38,16 +38,16 @@ def stored(root: Path, run: str) -> list[Generation]:
             + (f"{found[-1].index} the last" if found else "none"),
             value=run,
             place=str(generation_path(run, known[run].last, root / "data")),
-            fix=f"fetch them (dvc pull --allow-missing), or make them again (star evolve --run {run})",
+            fix=f"fetch them (dvc pull --allow-missing), or make them again (star evolve {run})",
         )
     if not found:
         raise StoreError(
             "no generation of this run is stored",
             value=run,
             place=str(root / "data/populations"),
-            fix=f"{nearest(run, known)}; a new run begins with star evolve --run {run}"
+            fix=f"{nearest(run, known)}; a new run begins with star evolve {run}"
             if known
-            else f"star evolve --run {run}",
+            else f"star evolve {run}",
         )
     return found
 

@@ -8,7 +8,7 @@ from star_core.config.objectives import OBJECTIVE_PRESETS, Objectives
 from star_core.config.params import LATER, Params
 from star_core.config.params_file import MAX_FILE_BYTES, load_params, params_from
 from star_core.config.plain_yaml import PlainLoader
-from star_core.config.section import Section
+from star_core.config.section import ExtensibleSection, Section
 
 __all__ = [
     "LATER",
@@ -17,6 +17,7 @@ __all__ = [
     "Budget",
     "Data",
     "Evolution",
+    "ExtensibleSection",
     "Halving",
     "Model",
     "Objectives",

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from star_core.config.section import FROM_LIST, Section
+from star_core.config.section import FROM_LIST, ExtensibleSection, Section
+from star_core.errors import DataError
+from star_core.registry import Registry
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Data(Section):
+class Data(ExtensibleSection):
     """What the models learn from.
 
+    A dataset of a plug-in may have settings of its own, under its name.
+
     Attributes:
-        source: ``kjv`` (the default corpus), or a file, a folder or an fsspec URL of text files
-            (``.txt``, ``.md``, ``.jsonl``), or a folder of token shards.
+        source: ``kjv`` (the default corpus) or another dataset by its name, or a file, a folder or an fsspec
+            URL of text files (``.txt``, ``.md``, ``.jsonl``), or a folder of token shards.
         validation_fraction: Share of the documents' text held out for validation. Documents are
             never split between training and validation (a lone document is cut once).
     """
+
+    plugins: ClassVar[Registry[Any]] = Registry(
+        "dataset", "star_core.datasets", "star.datasets", "data.source", DataError
+    )
 
     source: str | list[str] = "kjv"
     validation_fraction: float = Field(default=0.05, gt=0, lt=1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from star_core.config.section import FROM_LIST, Section
+from star_core.config.section import FROM_LIST, ExtensibleSection, Section
+from star_core.errors import ConfigError
+from star_core.registry import Registry
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -45,8 +47,10 @@ class Screening(Section):
     explore: float = Field(default=0.25, ge=0, le=1)
 
 
-class Evolution(Section):
+class Evolution(ExtensibleSection):
     """How genomes are selected and varied (arXiv 2411.17800, §4).
+
+    An algorithm of a plug-in may have settings of its own, under its name.
 
     Attributes:
         algorithm: A file in ``star_core/evolution``.
@@ -68,6 +72,10 @@ class Evolution(Section):
         seeds: Hand-designed genomes (or baseline names) among the founders.
         seed: Root of all random numbers of the search.
     """
+
+    plugins: ClassVar[Registry[Any]] = Registry(
+        "algorithm", "star_core.evolution", "star.algorithms", "evolution.algorithm", ConfigError
+    )
 
     algorithm: str = "nsga2"
     population: int = Field(default=8, ge=2, le=100_000)

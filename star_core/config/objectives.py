@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from pydantic import Field
 
-from star_core.config.section import Section
+from star_core.config.section import ExtensibleSection
 from star_core.errors import ConfigError, nearest
+from star_core.registry import Registry
 
 OBJECTIVE_PRESETS: dict[str, tuple[str, ...]] = {
     "quality": ("perplexity",),
@@ -15,8 +18,10 @@ OBJECTIVE_PRESETS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Objectives(Section):
+class Objectives(ExtensibleSection):
     """What is minimised.
+
+    An objective of a plug-in may have settings of its own, under its name.
 
     Attributes:
         preset: ``quality``, ``quality+size``, ``quality+cache`` or ``quality+size+cache``.
@@ -26,6 +31,10 @@ class Objectives(Section):
         mad_steps: Optimiser steps on each of the synthetic tasks of ``mad_error``.
         constraints: Objective name → largest admissible value (need not be an objective of the run).
     """
+
+    plugins: ClassVar[Registry[Any]] = Registry(
+        "objective", "star_core.objectives", "star.objectives", "objectives", ConfigError
+    )
 
     preset: str | None = "quality+size+cache"
     names: list[str] | None = None

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from star_core.config.changes import with_changes
 from star_core.config.params import Params
 from star_core.config.plain_yaml import PlainLoader
-from star_core.errors import ConfigError, nearest
+from star_core.config.section import refusal
+from star_core.errors import ConfigError, StarError
 
 MAX_FILE_BYTES = 1 << 20
 
 
-def load_params(path: str | Path) -> Params:
+def load_params(path: str | Path, changes: Sequence[str] = ()) -> Params:
     """Reads ``params.yaml``.
+
+    Args:
+        path: The file.
+        changes: Parameters in place of those in the file, ``section.key=value`` each.
 
     Raises:
         ConfigError: The file is missing, no YAML mapping, has an unknown key or a value out of
@@ -39,6 +46,8 @@ def load_params(path: str | Path) -> Params:
         raise ConfigError(f"not YAML: {reason}", place=str(path), fix="correct that line") from error
     if values is None:
         values = {}
+    if isinstance(values, dict):
+        values = with_changes(values, changes)
     return params_from(values, str(path))
 
 
@@ -55,7 +64,11 @@ def params_from(values: object, place: str) -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, place) from None
+        raise refusal(error, Params, f"{place}, ") from None
+    except StarError as error:  # of a plug-in's settings
+        raise ConfigError(
+            error.rule, value=error.value, place=f"{place}, {error.place}", fix=error.fix
+        ) from None
     except RecursionError:
         raise ConfigError("nested too deeply", place=place, fix="see params.yaml") from None
     try:
@@ -63,25 +76,3 @@ def params_from(values: object, place: str) -> Params:
     except ConfigError as error:
         raise error.at(place) from None
     return params
-
-
-def _explain(error: ValidationError, place: str) -> ConfigError:
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        section: type[BaseModel] = Params
-        for part in location[:-1]:
-            field = section.model_fields.get(part)
-            annotation = field.annotation if field else None
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                section = annotation
-        return ConfigError(
-            "no such key",
-            value=location[-1],
-            place=f"{place}, {'.'.join(location)}",
-            fix=nearest(location[-1], section.model_fields),
-        )
-    rule = first["msg"][0].lower() + first["msg"][1:]
-    return ConfigError(
-        rule, value=first.get("input"), place=f"{place}, {'.'.join(location)}", fix="correct the value"
-    )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from star_core.config import Data, Section
 from star_core.errors import DataError
 from star_core.registry import Registry
 
@@ -47,12 +48,15 @@ class Dataset:
     Attributes:
         name: As in ``params.yaml``.
         title: One line for people.
-        load: Reads or makes the corpus.
+        load: Reads or makes the corpus, from the data section of the parameters.
+        settings: The section of parameters it has under its name, which ``load`` reads with
+            ``data.settings_of(name, settings)``; ``None``: none.
     """
 
     name: str
     title: str
-    load: Callable[[], Corpus]
+    load: Callable[[Data], Corpus]
+    settings: type[Section] | None = None
 
 
 def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
@@ -85,14 +89,18 @@ def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
     return Corpus(BYTE_VOCABULARY, tuple(documents), DOCUMENT_END, description)
 
 
-DATASETS: Registry[Dataset] = Registry(
-    "dataset", "star_core.datasets", "star.datasets", "data.source", DataError
-)
+DATASETS: Registry[Dataset] = Data.plugins
 
 
 def register(entry: Dataset) -> Dataset:
-    """Makes a dataset known by its name; called once, in the file that defines it."""
-    return DATASETS.add(entry.name, entry)
+    """Makes a dataset known by its name; called once, in the file that defines it.
+
+    Raises:
+        StarError: It is no dataset, its name is taken, or a setting has no default.
+    """
+    if not isinstance(entry, Dataset):
+        raise DataError("what is registered is a Dataset", value=entry, fix="see docs/extending.md")
+    return Data.add_plugin(entry.name, entry, entry.settings)
 
 
 def dataset_names() -> tuple[str, ...]:

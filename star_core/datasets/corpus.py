@@ -11,7 +11,8 @@ from typing import Any
 import fsspec
 import numpy as np
 
-from star_core.datasets.base import Corpus, Tokens, byte_corpus, dataset, dataset_names
+from star_core.config import Data
+from star_core.datasets.base import DATASETS, Corpus, Tokens, byte_corpus, dataset, dataset_names
 from star_core.datasets.tokens import FORMAT, MAX_VOCABULARY, META, check_meta, token_type
 from star_core.errors import DataError, StoreError, nearest
 from star_core.storage.files import parse_json
@@ -23,19 +24,19 @@ _KINDS = (
 )
 
 
-def load_corpus(source: str | list[str]) -> Corpus:
+def load_corpus(data: Data) -> Corpus:
     """What ``data.source`` names: a dataset by name, or files, folders, globs and URLs.
 
     Raises:
         DataError: Nothing there, unreadable, malformed, or text mixed with token shards.
     """
-    sources = [source] if isinstance(source, str) else list(source)
+    sources = [data.source] if isinstance(data.source, str) else list(data.source)
     if not sources or not all(sources):
-        raise DataError("at least one source", value=source, place="data.source", fix="use kjv")
+        raise DataError("at least one source", value=data.source, place="data.source", fix="use kjv")
     named = [entry for entry in sources if entry in dataset_names()]
     shards = [entry for entry in sources if entry not in named and _has_shards(entry)]
     text = [entry for entry in sources if entry not in named and entry not in shards]
-    corpora = [dataset(name).load() for name in named] + [load_shards(folder) for folder in shards]
+    corpora = [dataset(name).load(data) for name in named] + [load_shards(folder) for folder in shards]
     if text:
         corpora.append(load_text_documents(text))
     return corpora[0] if len(corpora) == 1 else _merge(corpora, sources)
@@ -220,7 +221,7 @@ def _find(entry: str, suffixes: tuple[str, ...]) -> list[str]:
             "no such dataset, file or folder",
             value=entry,
             place="data.source",
-            fix=f"{nearest(entry, dataset_names())}, or a path to {_KINDS}",
+            fix=f"{nearest(entry, dataset_names())}, or a path to {_KINDS}{DATASETS.where_to_find()}",
         )
     chosen = [
         name for name in found if name.endswith(suffixes) and not PurePosixPath(name).name.startswith(".")

@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import re
 
+from star_core.config import Data
 from star_core.datasets.base import Corpus, Dataset, byte_corpus, register
 from star_core.errors import DataError
 
@@ -63,7 +64,7 @@ def _clean(text: str) -> str:
     return _BREAKS.sub("\n", _OPENING.sub(" (", text)).strip()
 
 
-def load() -> Corpus:
+def load(data: Data) -> Corpus:
     """The corpus as UTF-8 bytes.
 
     Raises:

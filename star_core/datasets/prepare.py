@@ -48,7 +48,7 @@ def prepare(data: Data, out: str | Path) -> TokenData:
         DataError: The source cannot be used or is too short, or ``out`` cannot be written or holds
             something else than prepared data.
     """
-    corpus = load_corpus(data.source)
+    corpus = load_corpus(data)
     train, validation = split(corpus, data.validation_fraction)
     joined = {
         name: join(documents, corpus.separator, corpus.vocab_size)

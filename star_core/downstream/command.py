@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from star_core.analysis.report.wording import shown_name
+from star_core.analysis.terminal.output import Output
 from star_core.datasets.byte_tokens import is_byte_corpus
 from star_core.datasets.tokens import TokenData
 from star_core.downstream.harness import go_offline, lm_eval_version, quiet, run_tasks
@@ -18,7 +19,6 @@ from star_core.downstream.results import Results
 from star_core.downstream.tasks import load_tasks, task_files
 from star_core.errors import DataError
 from star_core.machine import machine_fingerprint
-from star_core.storage.files import write_atomically
 from star_core.training.retrained import Retrained
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}
@@ -32,9 +32,8 @@ def evaluate_command(
     scaled: str | None = None,
     limit: int | None = None,
     context: int | None = None,
-    file: Path | None = None,
-) -> None:
-    """Prints the table, and writes the JSON file where one is asked for.
+) -> Output:
+    """The scores of every architecture on every task; how far it is goes to standard error.
 
     Args:
         run: Name of the run.
@@ -44,7 +43,6 @@ def evaluate_command(
         scaled: Name of a retraining at another size; ``None``: the run's.
         limit: Items of each task; ``None``: all.
         context: Tokens a model reads at most; ``None``: as many as it was trained with.
-        file: Where results go as JSON.
 
     Raises:
         ConfigError: lm-eval is not installed, or a name is unknown.
@@ -64,7 +62,7 @@ def evaluate_command(
     length = context or int(retrained.comparison.parameters["training"]["sequence_length"])
     items = {name: min(len(task.eval_docs), limit or len(task.eval_docs)) for name, task in loaded.items()}
     models = {entry.name: retrained.model(entry, data, device) for entry in entries}
-    console, scores = Console(), {}
+    scores = {}
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -81,11 +79,7 @@ def evaluate_command(
     results = Results(
         run, retrained.comparison.digest, installed, length, limit, items, tuple(entries), scores
     )
-    console.print(results.table())
-    console.print(results.note(), style="dim", highlight=False)
-    if file is not None:
-        write_atomically(file, results.to_json())
-        console.print(str(file), soft_wrap=True, highlight=False)
+    return Output(results.record(), [results.table()])
 
 
 def _check_text(data: TokenData) -> None:

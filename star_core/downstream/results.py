@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Table
-
 from star_core import units
 from star_core.analysis.report.wording import shown_name
-from star_core.analysis.terminal.table import terminal_table
+from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.downstream.harness import Score, Scores
 from star_core.population.comparison import Entry
 
@@ -42,7 +38,7 @@ class Results:
     entries: tuple[Entry, ...]
     scores: dict[str, Scores]
 
-    def table(self) -> Table:
+    def table(self) -> TerminalTable:
         """A row for each architecture, a column for each metric of each task."""
         shown = [
             (task, metric, score.higher_is_better)
@@ -51,25 +47,21 @@ class Results:
         ]
         tasks = ", ".join(f"{task} ({units.plural(items, 'item')})" for task, items in self.samples.items())
         headings = [f"{task}\n{metric}{_ARROWS[better]}" for task, metric, better in shown]
-        rows = (
-            [
-                shown_name(entry.name),
-                *(_shown(self.scores[entry.name][task][metric]) for task, metric, _ in shown),
-            ]
+        columns = [Column("", shown=shown_name)]
+        columns += [Column(heading, shown=_shown, right=True) for heading in headings]
+        rows = [
+            (entry.name, *(self.scores[entry.name][task][metric] for task, metric, _ in shown))
             for entry in self.entries
-        )
-        table = terminal_table(f"{self.run}: {tasks}", ["\n", *headings], rows)
-        for column in table.columns[1:]:
-            column.justify, column.no_wrap = "right", True
-        return table
+        ]
+        return TerminalTable(f"{self.run}: {tasks}", columns, rows, note=self.note())
 
     def note(self) -> str:
         """What the figures are."""
         return f"± standard error over the items; up to {self.context} tokens are read at once"
 
-    def to_json(self) -> bytes:
-        """All of it, the same bytes for the same results."""
-        content: dict[str, Any] = {
+    def record(self) -> dict[str, Any]:
+        """All of it for programs."""
+        return {
             "format": FORMAT,
             "version": VERSION,
             "run": self.run,
@@ -85,14 +77,13 @@ class Results:
                     "digest": entry.digest,
                     "key": entry.key,
                     "scores": {
-                        task: {metric: _finite(asdict(score)) for metric, score in metrics.items()}
+                        task: {metric: asdict(score) for metric, score in metrics.items()}
                         for task, metrics in self.scores[entry.name].items()
                     },
                 }
                 for entry in self.entries
             ],
         }
-        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -100,11 +91,3 @@ _ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 def _shown(score: Score) -> str:
     return f"{score.value:.4g}" + (f" ± {score.error:.2g}" if score.error is not None else "")
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }

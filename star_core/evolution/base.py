@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
-from star_core.config import Params
+from star_core.config import Evolution, Params, Section
 from star_core.errors import ConfigError, StarError
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
@@ -108,6 +108,7 @@ class Problem:
         return tuple(genomes)
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """An evolutionary algorithm. Register an instance under its name with ``register``."""
 
@@ -122,14 +123,26 @@ class Algorithm(Protocol):
         ...
 
 
-ALGORITHMS: Registry[Algorithm] = Registry(
-    "algorithm", "star_core.evolution", "star.algorithms", "evolution.algorithm", ConfigError
-)
+ALGORITHMS: Registry[Algorithm] = Evolution.plugins
 
 
-def register(name: str, entry: Algorithm) -> Algorithm:
-    """Makes an algorithm known; called once, in the file that defines it."""
-    return ALGORITHMS.add(name, entry)
+def register(name: str, entry: Algorithm, settings: type[Section] | None = None) -> Algorithm:
+    """Makes an algorithm known; called once, in the file that defines it.
+
+    Args:
+        name: As in ``evolution.algorithm``.
+        entry: The algorithm.
+        settings: The section of parameters it has under its name, which it reads with
+            ``problem.params.evolution.settings_of(name, settings)``; ``None``: none.
+
+    Raises:
+        ConfigError: It is no algorithm, the name is taken, or a setting has no default.
+    """
+    if not isinstance(entry, Algorithm):
+        raise ConfigError(
+            "an algorithm has the methods vary and survive", value=entry, fix="see docs/extending.md"
+        )
+    return Evolution.add_plugin(name, entry, settings)
 
 
 def algorithm(name: str) -> Algorithm:

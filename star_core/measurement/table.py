@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from star_core import units
+from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.table import Column, TerminalTable, whole
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.evaluation import Evaluation
 from star_core.objectives.flops import prefill_flops
 
-_COLUMNS = ("", "here", "10–90 %", "spread", "at best", "of that")
+
+def measurements(found: Iterable[tuple[Architecture, Evaluation]], section: Objectives) -> Output:
+    """Architectures as they are measured, one after the other."""
+
+    def parts() -> Iterator[RenderableType]:
+        for index, (architecture, evaluation) in enumerate(found):
+            if index:
+                yield Text()
+            yield from measurement_parts(architecture, evaluation, section)
+
+    def data() -> object:
+        return {
+            "prompt_length": section.prompt_length,
+            "cache_length": section.cache_length,
+            "measurements": [
+                {
+                    "genome": str(architecture.genome),
+                    "digest": architecture.digest,
+                    "width": architecture.width,
+                    "parameters": architecture.num_parameters,
+                    "cache_bytes": architecture.cache_bytes(section.cache_length),
+                    "metrics": evaluation.metrics,
+                    "machine": evaluation.machine,
+                }
+                for architecture, evaluation in found
+            ],
+        }
+
+    return Output(data, parts())
 
 
-def measurement_tables(
+def measurement_parts(
     architecture: Architecture, evaluation: Evaluation, section: Objectives
 ) -> Iterator[RenderableType]:
     """The genome, what it costs, what the spec says, the machine; a warning where that was not quiet."""
     weights, cache = 4 * architecture.num_parameters, architecture.cache_bytes(section.cache_length)
     prompt_flops = section.prompt_length * prefill_flops(architecture, section.prompt_length)
     token_flops = architecture.flops_per_token(section.cache_length)
-    yield Text(str(architecture.genome), "bold")
+    yield whole(architecture.genome, "bold")
     yield Text(
         f"{units.plural(len(architecture.layers), 'LIV')}, width {architecture.width}, "
-        f"{units.count(architecture.num_parameters)} parameters, digest {architecture.digest[:12]}\n"
+        f"{units.count(architecture.num_parameters)} parameters, digest {architecture.digest[:12]}"
     )
     yield _costs(evaluation, section, (prompt_flops, token_flops), (weights, weights + cache))
     yield Text(
-        f"\nFrom the spec: {units.flops(prompt_flops)} for the prompt; {units.flops(token_flops)} and "
+        f"From the spec: {units.flops(prompt_flops)} for the prompt; {units.flops(token_flops)} and "
         f"{units.size(weights + cache)} read for a token; {units.size(weights)} of weights, "
         f"{units.size(cache)} of cache."
     )
@@ -46,7 +75,7 @@ def measurement_tables(
 
 def _costs(
     evaluation: Evaluation, section: Objectives, flops: tuple[float, float], num_bytes: tuple[int, int]
-) -> Table:
+) -> TerminalTable:
     """The costs, beside what the machine's FLOP/s and memory bandwidth allow at best.
 
     Args:
@@ -56,28 +85,36 @@ def _costs(
         num_bytes: Read for the prompt (weights), and for a token (weights and cache).
     """
     metrics = evaluation.metrics
-    table = Table(header_style="dim", box=None, pad_edge=False)
-    for name in _COLUMNS:
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     titles = {
         f"first token of {section.prompt_length:,}": "prefill_seconds",
         f"token behind {section.cache_length:,}": "decode_seconds_per_token",
     }
+    rows: list[tuple[object, ...]] = []
     for (title, name), work, read in zip(titles.items(), flops, num_bytes, strict=True):
         floor = max(work / metrics["flops_per_second"], read / metrics["bytes_per_second"])
-        table.add_row(
-            title,
-            units.time(metrics[name]),
-            f"{units.time(metrics[f'{name}_low'])} – {units.time(metrics[f'{name}_high'])}",
-            units.percent(metrics[f"{name}_spread"], 1),
-            units.time(floor),
-            units.percent(floor / metrics[name]),
+        rows.append(
+            (
+                title,
+                units.time(metrics[name]),
+                f"{units.time(metrics[f'{name}_low'])} – {units.time(metrics[f'{name}_high'])}",
+                units.percent(metrics[f"{name}_spread"], 1),
+                units.time(floor),
+                units.percent(floor / metrics[name]),
+            )
         )
-    table.add_row("tokens per second", units.count(1 / metrics["decode_seconds_per_token"]))
+    rows.append(("tokens per second", units.count(1 / metrics["decode_seconds_per_token"]), "", "", "", ""))
     held = metrics["peak_memory_bytes"]
     share = units.percent(num_bytes[1] / held) if held > 0 else units.MISSING
-    table.add_row("peak memory", units.size(held), "", "", units.size(num_bytes[1]), share)
-    return table
+    rows.append(("peak memory", units.size(held), "", "", units.size(num_bytes[1]), share))
+    columns = (
+        Column(""),
+        Column("here", right=True),
+        Column("10–90 %", right=True, gives_way=2),
+        Column("spread", right=True, gives_way=1),
+        Column("at best", right=True),
+        Column("of that", right=True),
+    )
+    return TerminalTable("", columns, rows)
 
 
 def _machine(evaluation: Evaluation) -> Text:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from star_core import units
 from star_core.architecture import Architecture
-from star_core.config import Objectives
+from star_core.config import Objectives, Section
 from star_core.errors import ConfigError
 from star_core.objectives.probe import SPREAD, Probe
 from star_core.registry import Registry
@@ -21,12 +22,16 @@ class Objective:
     Attributes:
         name: As in ``params.yaml``.
         title: As in tables and pictures.
-        unit: Of its value.
+        unit: Of its value, as ``units.quantity`` prints it: ``B``, ``s``, ``J``, ``%`` of a share, ``count``,
+            or nothing for a plain number.
         trained: Whether it needs the metrics of a training; static objectives need the spec alone.
         measure: ``(architecture, metrics of training and probes, objectives section)`` → value.
         probe: What must be measured on the candidate besides its training; ``None``: nothing.
         noise: Relative difference below which two values are the same to dominance, even where the repeats
             of a measurement spread less; 0: the value is exact.
+        digits: That are printed; of a plain number, decimals.
+        settings: The section of parameters it has under its name, which ``measure`` and the probe's settings
+            read with ``section.settings_of(name, settings)``; ``None``: none.
     """
 
     name: str
@@ -36,21 +41,31 @@ class Objective:
     measure: Measure
     probe: Probe | None = None
     noise: float = 0.0
+    digits: int = 3
+    settings: type[Section] | None = None
 
     @property
     def needs_process(self) -> bool:
         """Whether a candidate must run to know it: be trained, or be probed."""
         return self.trained or self.probe is not None
 
+    def text(self, value: float | None) -> str:
+        """A value in its unit."""
+        return units.quantity(value, self.unit, self.digits)
 
-OBJECTIVES: Registry[Objective] = Registry(
-    "objective", "star_core.objectives", "star.objectives", "objectives", ConfigError
-)
+
+OBJECTIVES: Registry[Objective] = Objectives.plugins
 
 
 def register(entry: Objective) -> Objective:
-    """Makes an objective known by its name; called once, in the file that defines it."""
-    return OBJECTIVES.add(entry.name, entry)
+    """Makes an objective known by its name; called once, in the file that defines it.
+
+    Raises:
+        ConfigError: It is no objective, its name is taken, or a setting has no default.
+    """
+    if not isinstance(entry, Objective):
+        raise ConfigError("what is registered is an Objective", value=entry, fix="see docs/extending.md")
+    return Objectives.add_plugin(entry.name, entry, entry.settings)
 
 
 def objective(name: str) -> Objective:
@@ -60,6 +75,14 @@ def objective(name: str) -> Objective:
         ConfigError: There is none.
     """
     return OBJECTIVES[name]
+
+
+def described(name: str) -> Objective:
+    """The objective of this name, to be printed; where it is not installed, a plain number of that name."""
+    try:
+        return objective(name)
+    except ConfigError:
+        return Objective(name, name, "", False, lambda architecture, metrics, section: metrics[name])
 
 
 def measure(

@@ -38,5 +38,5 @@ def decode(architecture: Architecture, metrics: Mapping[str, float], section: Ob
     return float(architecture.flops_per_token(section.cache_length))
 
 
-PREFILL_FLOPS = register(Objective("prefill_flops", "prefill FLOPs", "per token", False, prefill))
-DECODE_FLOPS = register(Objective("decode_flops", "decode FLOPs", "per token", False, decode))
+PREFILL_FLOPS = register(Objective("prefill_flops", "prefill FLOPs", "FLOP", False, prefill))
+DECODE_FLOPS = register(Objective("decode_flops", "decode FLOPs", "FLOP", False, decode))

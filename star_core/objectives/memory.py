@@ -19,4 +19,4 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
     return probed(metrics, "peak_memory_bytes")
 
 
-PEAK_MEMORY = register(Objective("peak_memory_bytes", "peak memory", "bytes", False, measure, DEVICE, NOISE))
+PEAK_MEMORY = register(Objective("peak_memory_bytes", "peak memory", "B", False, measure, DEVICE, NOISE))

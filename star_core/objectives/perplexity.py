@@ -20,4 +20,4 @@ def bits_per_byte(perplexity: float) -> float:
     return math.log2(perplexity)
 
 
-PERPLEXITY = register(Objective("perplexity", "validation perplexity", "per token", True, measure))
+PERPLEXITY = register(Objective("perplexity", "perplexity", "", True, measure))

@@ -14,4 +14,4 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
     return float(architecture.num_parameters)
 
 
-PARAMETERS = register(Objective("parameters", "parameters", "", False, measure))
+PARAMETERS = register(Objective("parameters", "parameters", "count", False, measure))

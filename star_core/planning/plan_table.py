@@ -1,61 +1,81 @@
-"""A plan for people: a table of what is ahead, and the facts it rests on. Reads well in 80 columns."""
+"""A plan for people: a table of what is ahead, and the facts it rests on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from star_core import units
+from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import Budget, Runtime
 from star_core.planning.pace import Pace
 from star_core.planning.plan import Passage, Plan, Stage
 from star_core.structures.registered import families
 
+_COMMANDS = {"star evolve": False, "star retrain": True}
+"""Command → whether it is the retraining."""
 
-def plan_parts(plan: Plan, runtime: Runtime) -> Iterator[RenderableType]:
-    """The table, if anything is left, and the facts below it."""
+
+def planned(plan: Plan, runtime: Runtime) -> Output:
+    """The table, if anything is left, and the facts below it; all of it for programs."""
     if not plan.left:
         made = f"Run {plan.run}: nothing is left to train up to generation {plan.last}."
         stages = [stage.title for stage in plan.stages]
-        yield Text(made + (f" Still to be put together: {', '.join(stages)}." if stages else ""))
-        return
-    yield _table(plan)
-    facts = Table.grid(padding=(0, 2, 0, 0))
-    facts.add_column(no_wrap=True, style="dim")
-    facts.add_column()
-    for name, text in (*_facts(plan, runtime), *_limits(plan)):
-        facts.add_row(name, text)
-    yield facts
+        rest = f" Still to be put together: {', '.join(stages)}." if stages else ""
+        return Output(_record(plan, []), [Text(made + rest)])
+    table = _table(plan)
+    facts = TerminalTable("", (Column(""), Column("", prose=True)), [*_facts(plan, runtime), *_limits(plan)])
+    return Output(_record(plan, table.records()), [table, facts])
 
 
-def _table(plan: Plan) -> Table:
-    table = Table(
-        title=f"{plan.run}: candidates ahead up to generation {plan.last}",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-        pad_edge=False,
-    )
-    table.add_column("", no_wrap=True)
-    for name in ("all", "stored", "to train", "tokens", "FLOPs", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for retraining, command in ((False, "star evolve"), (True, "star retrain")):
+def _record(plan: Plan, rows: list[dict[str, object]]) -> dict[str, object]:
+    ended = {command: list(plan.passages(retraining)) for command, retraining in _COMMANDS.items()}
+    return {
+        "run": plan.run,
+        "last_generation": plan.last,
+        "rows": rows,
+        "candidates_left": plan.left,
+        "workers": plan.workers,
+        "start_seconds": plan.start,
+        "budget": plan.budget.model_dump(mode="json"),
+        "tokens_trained": plan.trained,
+        "flops_of_a_candidate": plan.expected,
+        "memory_bytes": plan.memory,
+        "disk_bytes": plan.disk,
+        "pace": plan.pace,
+        "ends": {
+            command: {"stage": found[-1].stage.title, "begun": found[-1].begun, "limit": found[-1].limit}
+            for command, found in ended.items()
+            if found
+        },
+    }
+
+
+def _table(plan: Plan) -> TerminalTable:
+    rows: list[tuple[object, ...]] = []
+    styles, rules = {}, set()
+    for command, retraining in _COMMANDS.items():
         passages = list(plan.passages(retraining, Budget()))
         if not passages:
             continue
-        groups = list(_grouped(passages))
-        for group in groups:
-            table.add_row(_title([passage.stage for passage in group]), *_cells(group))
-        whole = plan.seconds(retraining, Budget())
-        table.add_row(command, *_cells(passages)[:-1], units.duration(whole), style="bold", end_section=True)
-    return table
+        if rows:
+            rules.add(len(rows))
+        for group in _grouped(passages):
+            rows.append((_title([passage.stage for passage in group]), *_values(group)))
+        styles[len(rows)] = "bold"
+        rows.append((command, *_values(passages)[:-1], plan.seconds(retraining, Budget())))
+    columns = (
+        Column("", "stage"),
+        *(Column(name, shown="{:,}".format, right=True) for name in ("all", "stored", "to train")),
+        Column("tokens", shown=units.count, right=True),
+        Column("FLOPs", "flops", units.flops, right=True, gives_way=1),
+        Column("time", "seconds", units.duration, right=True),
+    )
+    title = f"{plan.run}: candidates ahead up to generation {plan.last}"
+    return TerminalTable(title, columns, rows, styles=styles, rules=frozenset(rules))
 
 
 def _grouped(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
@@ -75,17 +95,17 @@ def _title(stages: Sequence[Stage]) -> str:
     return first if len(stages) == 1 else f"{first.replace(' ', 's ', 1)}–{last.split()[-1]}"
 
 
-def _cells(passages: Sequence[Passage]) -> list[str]:
+def _values(passages: Sequence[Passage]) -> list[float | None]:
     stages = [passage.stage for passage in passages]
     seconds = [passage.seconds for passage in passages]
     known = [value for value in seconds if value is not None]
     return [
-        f"{sum(stage.candidates for stage in stages):,}",
-        f"{sum(stage.stored for stage in stages):,}",
-        f"{sum(stage.left for stage in stages):,}",
-        units.count(sum(stage.left_tokens for stage in stages)),
-        units.flops(sum(stage.left_flops for stage in stages)),
-        units.duration(sum(known) if len(known) == len(seconds) else None),
+        sum(stage.candidates for stage in stages),
+        sum(stage.stored for stage in stages),
+        sum(stage.left for stage in stages),
+        sum(stage.left_tokens for stage in stages),
+        sum(stage.left_flops for stage in stages),
+        sum(known) if len(known) == len(seconds) else None,
     ]
 
 

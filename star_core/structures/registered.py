@@ -137,8 +137,8 @@ def structure_of(allele: int) -> Structure:
                 "no structure has this token-mixing allele",
                 value=allele,
                 place="operator genome, gene 2 (token_mixing)",
-                fix=f"use one of {', '.join(write_allele(entry.allele) for entry in known)}, or install the "
-                "package that brings it",
+                fix=f"use one of {', '.join(write_allele(entry.allele) for entry in known)}"
+                + STRUCTURES.where_to_find(),
             )
     return _BY_ALLELE[allele]
 

@@ -290,7 +290,7 @@ def test_a_comparison_of_another_corpus_is_left_out(tmp_path):
 
 
 def test_no_such_run(tmp_path):
-    with pytest.raises(StoreError, match="star evolve --run absent"):
+    with pytest.raises(StoreError, match="star evolve absent"):
         write_report("absent", tmp_path, tmp_path / "out")
 
 

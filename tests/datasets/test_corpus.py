@@ -6,6 +6,7 @@ import fsspec
 import numpy as np
 import pytest
 
+from star_core.config import Data
 from star_core.datasets.corpus import load_corpus, load_shards, load_text_documents
 from star_core.errors import DataError
 
@@ -26,21 +27,21 @@ def folder(tmp_path):
 
 
 def test_folder_is_searched_deeply(folder):
-    assert texts_of(load_corpus(str(folder))) == ["eins", "noch eins", "zwei\nZeilen", "# drei"]
+    assert texts_of(load_corpus(Data(source=str(folder)))) == ["eins", "noch eins", "zwei\nZeilen", "# drei"]
 
 
 def test_file_glob_and_list(folder):
-    assert texts_of(load_corpus(str(folder / "b.txt"))) == ["zwei\nZeilen"]
-    assert texts_of(load_corpus(f"{folder}/*.jsonl")) == ["eins", "noch eins"]
+    assert texts_of(load_corpus(Data(source=str(folder / "b.txt")))) == ["zwei\nZeilen"]
+    assert texts_of(load_corpus(Data(source=f"{folder}/*.jsonl"))) == ["eins", "noch eins"]
     both = [str(folder / "b.txt"), f"{folder}/**/*.md", str(folder / "b.txt")]
-    assert texts_of(load_corpus(both)) == ["zwei\nZeilen", "# drei"]
+    assert texts_of(load_corpus(Data(source=both))) == ["zwei\nZeilen", "# drei"]
 
 
 def test_url():
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe("/corpus/one.txt", b"from afar")
-    assert texts_of(load_corpus("memory://corpus")) == ["from afar"]
-    assert texts_of(load_corpus("memory://corpus/one.txt")) == ["from afar"]
+    assert texts_of(load_corpus(Data(source="memory://corpus"))) == ["from afar"]
+    assert texts_of(load_corpus(Data(source="memory://corpus/one.txt"))) == ["from afar"]
 
 
 @pytest.mark.parametrize(
@@ -67,18 +68,18 @@ def test_bad_text_is_named(tmp_path, name, content, words):
 def test_missing_source_is_named(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as caught:
-        load_corpus(source)
+        load_corpus(Data(source=source))
     assert "Fix: " in str(caught.value)
 
 
 def test_folder_without_text_is_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(b"x")
     with pytest.raises(DataError, match=r"holds no \.txt"):
-        load_corpus(str(tmp_path))
+        load_corpus(Data(source=str(tmp_path)))
 
 
 def test_named_corpus_and_files_are_joined(folder):
-    corpus = load_corpus(["kjv", str(folder / "b.txt")])
+    corpus = load_corpus(Data(source=["kjv", str(folder / "b.txt")]))
     assert len(corpus.documents) == 67
     assert texts_of(corpus)[-1] == "zwei\nZeilen"
 
@@ -89,19 +90,19 @@ def test_text_and_shards_are_not_joined(folder, tmp_path):
     (shards / "meta.json").write_text('{"vocab_size": 1000}')
     np.arange(500, dtype="<u2").tofile(shards / "a.bin")
     with pytest.raises(DataError, match="same kind of tokens"):
-        load_corpus([str(folder / "b.txt"), str(shards)])
+        load_corpus(Data(source=[str(folder / "b.txt"), str(shards)]))
 
 
 def test_text_folder_may_have_a_meta_file(folder):
     (folder / "meta.json").write_text("{}")
-    assert len(load_corpus(str(folder)).documents) == 4
+    assert len(load_corpus(Data(source=str(folder))).documents) == 4
 
 
 def test_shards_with_their_own_split(tmp_path):
     (tmp_path / "meta.json").write_text(json.dumps({"vocab_size": 1000}))
     np.arange(500, dtype="<u2").tofile(tmp_path / "train.bin")
     np.save(tmp_path / "val.npy", np.arange(100))
-    corpus = load_corpus(str(tmp_path))
+    corpus = load_corpus(Data(source=str(tmp_path)))
     assert corpus.vocab_size == 1000
     assert [len(document) for document in corpus.documents] == [500, 100]
     assert corpus.held_out == {1}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from star_core.config import Data
 from star_core.datasets import dataset, dataset_names
 from star_core.datasets.kjv import books
 from star_core.errors import DataError
@@ -31,7 +32,7 @@ def test_has_no_numbers_markup_or_stray_spaces(texts):
 
 def test_is_the_registered_default():
     assert "kjv" in dataset_names()
-    corpus = dataset("kjv").load()
+    corpus = dataset("kjv").load(Data())
     assert corpus.vocab_size == 256
     assert len(corpus.documents) == 66
 

@@ -265,7 +265,7 @@ def test_without_seconds_nothing_is_begun_and_that_is_no_error(environment, tmp_
     ("arguments", "message"),
     [
         (["--params", "missing.yaml"], "missing.yaml: cannot be read"),
-        (["--run", "../up"], "a run's name"),
+        (["../up"], "a run's name"),
         (["--max-seconds", "inf"], "--max-seconds: inf: a finite number of seconds"),
         (["--max-tokens", "-1"], "--max-tokens"),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from star_flows.candidates.cluster_worker import kind_of_machine, own_trainer, train_here
-from star_flows.clusters import engine as clusters
+from star_flows.clusters import open as clusters
 from star_flows.clusters.engine import Watch
 from star_flows.clusters.open import require_reachable
 from star_flows.run.trainer import Trainer

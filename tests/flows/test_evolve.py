@@ -53,7 +53,7 @@ def test_the_population_is_a_table_in_the_prefect_ui(finished):
     wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
     newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
     rows = json.loads(newest["data"])
-    assert all({"individual", "genome", "perplexity", "cache_bytes", "front"} <= set(row) for row in rows)
+    assert all({"individual", "genome", "perplexity", "inference cache", "front"} <= set(row) for row in rows)
     last = stored_generations("main", finished.folder / "data")[-1]
     assert {row["genome"] for row in rows} == {member.genome for member in last.population}
 
@@ -239,7 +239,7 @@ def test_a_malformed_lock_file_costs_a_commit(copied):
 
 def test_a_parameter_file_that_cannot_stand_in_a_stage_is_refused(copied):
     shutil.copy(copied.folder / "params.yaml", copied.folder / "my params.yaml")
-    output = copied.run("star", "evolve", "--params", "my params.yaml", "--run", "other", code=2)
+    output = copied.run("star", "evolve", "other", "--params", "my params.yaml", code=2)
     assert "under DVC the parameter file" in output
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import asdict
 
 import pytest
@@ -103,7 +104,14 @@ def test_only_measured_candidates_are_promoted(session):
 def test_prefect_records_of_a_session_which_run_it_works_on_and_nothing_else(session):
     from fastapi.encoders import jsonable_encoder
 
-    assert jsonable_encoder(session) == asdict(session.paths)
+    assert jsonable_encoder(session) == {**asdict(session.paths), "changes": []}
+
+
+def test_a_session_that_goes_to_a_worker_begins_anew_there(session):
+    _ = session.trainer, session.data
+    there = pickle.loads(pickle.dumps(session))
+    assert (there.paths, there.params) == (session.paths, session.params)
+    assert not {"trainer", "data"} & set(vars(there))
 
 
 def test_a_session_of_another_size_shares_paths_budget_clock_and_display(session):

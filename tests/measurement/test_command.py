@@ -12,7 +12,7 @@ from star_core.config import Objectives, Params, Training
 from star_core.errors import StarError
 from star_core.evaluation import Evaluation
 from star_core.measurement import isolated
-from star_core.measurement.table import measurement_tables
+from star_core.measurement.table import measurement_parts
 from star_core.objectives.flops import prefill_flops
 from tests.test_cli import star
 
@@ -47,7 +47,7 @@ MEASURED = Evaluation("0" * 64, ARCH.digest, "", "ok", METRICS, "", 0, 0, {}, {}
 def shown(evaluation, width=80):
     console = Console(width=width, file=io.StringIO())
     section = Objectives(prompt_length=512, cache_length=4096)
-    for part in measurement_tables(ARCH, evaluation, section):
+    for part in measurement_parts(ARCH, evaluation, section):
         console.print(part)
     return console.file.getvalue()
 

@@ -16,7 +16,7 @@ from star_core.config import Budget, Params, Runtime, Training, params_from
 from star_core.evaluation import Evaluation
 from star_core.planning.pace import Load, Pace, Timing, calibration_steps, fit, telling, timings
 from star_core.planning.plan import GENERATION_SECONDS, Plan, Stage, trained_share, training_bytes
-from star_core.planning.plan_table import plan_parts
+from star_core.planning.plan_table import planned
 
 MACHINE = {"torch": "2", "device": "cpu", "instruction_set": "avx2"}
 EVEN = Pace(0.0, 1e-9, (0.0,) * 4, (1.0, 1.0), 1e9, 6, "a test")
@@ -209,7 +209,7 @@ def test_memory_grows_with_the_batch_and_the_width():
 def shown(made, width):
     console = Console(width=width, record=True, file=None, force_terminal=False)
     with console.capture() as capture:
-        for part in plan_parts(made, Runtime()):
+        for part in planned(made, Runtime()).parts:
             console.print(part)
     return capture.get()
 

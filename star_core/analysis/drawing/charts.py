@@ -12,6 +12,7 @@ from star_core.analysis.drawing.colours import family_class
 from star_core.analysis.drawing.markup import Markup, join, tag
 from star_core.analysis.motifs.motifs import Motifs, class_shares, short_name
 from star_core.analysis.run.pareto import non_dominated
+from star_core.objectives.base import described
 from star_core.vocabulary.operator import LIVClass
 
 WIDTH, HEIGHT = 540.0, 380.0
@@ -57,10 +58,8 @@ def scatter(
     triangles at the upper edge.
     """
     ceiling = _ceiling([dot.y for dot in dots], [dot.y for dot in dots if dot.winner] + [m.y for m in marks])
-    base = 2 if x_name.endswith("bytes") else 10
-    x = axis(
-        [*(d.x for d in dots), *(m.x for m in marks)], LEFT, WIDTH - RIGHT, value_label(x_name), base=base
-    )
+    widths = [*(d.x for d in dots), *(m.x for m in marks)]
+    x = axis(widths, LEFT, WIDTH - RIGHT, value_label(x_name), base=tick_base(x_name))
     heights = [value for value in (*(d.y for d in dots), *(m.y for m in marks)) if value <= ceiling]
     y = axis(heights, HEIGHT - BOTTOM, TOP, value_label(y_name))
     parts = [frame(x, y, x_title, y_title)]
@@ -248,11 +247,13 @@ def _plain(value: float) -> str:
 
 def value_label(name: str) -> Label:
     """Value → text of its tick, for an objective."""
-    if "flops" in name:
-        return lambda value: units.trimmed(units.flops(value))
-    if name == "parameters" or name.endswith("bytes") or "seconds" in name:
-        return lambda value: units.trimmed(units.value_of(name, value))
-    return _plain
+    entry = described(name)
+    return (lambda value: units.trimmed(entry.text(value))) if entry.unit else _plain
+
+
+def tick_base(name: str) -> int:
+    """Of whose powers round ticks are made, for an objective: bytes are counted in powers of two."""
+    return 2 if described(name).unit == "B" else 10
 
 
 def ramp_key(generations: Sequence[int]) -> Markup:

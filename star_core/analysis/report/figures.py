@@ -9,7 +9,7 @@ from star_core.analysis.drawing.family_tree import family_tree, readable_lineage
 from star_core.analysis.drawing.markup import Markup, join, tag
 from star_core.analysis.drawing.strips import strip
 from star_core.analysis.report.listings import Column, listing
-from star_core.analysis.report.wording import enumeration, shown_name, title_of, token_unit
+from star_core.analysis.report.wording import enumeration, shown_name, sizes, title_of, token_unit, value_of
 from star_core.analysis.run import pareto
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.lineage import Lineage, made_by, position_name
@@ -76,9 +76,8 @@ def fronts(results: Results) -> Markup:
 
 
 def _hover(results: Results, candidate: Candidate) -> str:
-    measured = units.value_of(results.quality, results.value(candidate, results.quality))
-    parameters = units.count(results.value(candidate, "parameters"))
-    cache = units.size(results.value(candidate, "cache_bytes"))
+    measured = value_of(results.quality, results.value(candidate, results.quality))
+    parameters, cache = sizes(results, candidate)
     return f"{candidate.name}: {title_of(results.quality)} {measured}, {parameters} parameters, {cache} cache"
 
 
@@ -134,11 +133,11 @@ def genomes(results: Results) -> Markup:
 
 def _genome(results: Results, candidate: Candidate) -> Markup:
     measured = results.value(candidate, results.quality)
-    lines = [f"{title_of(results.quality)} {units.value_of(results.quality, measured)}"]
+    lines = [f"{title_of(results.quality)} {value_of(results.quality, measured)}"]
     if results.quality == "perplexity" and measured is not None:
         lines.append(f"{units.quality(bits_per_byte(measured))} {token_unit(results)}")
-    parameters = units.count(results.value(candidate, "parameters"))
-    lines.append(f"{parameters} parameters · {units.size(results.value(candidate, 'cache_bytes'))}")
+    parameters, cache = sizes(results, candidate)
+    lines.append(f"{parameters} parameters · {cache}")
     said = join((tag("b", shown_name(candidate.name)), *(tag("small", line) for line in lines)))
     return tag("div", tag("div", said), strip(candidate.architecture, candidate.name), class_="genome")
 
@@ -177,7 +176,7 @@ def _steps(results: Results, lineage: Lineage) -> Markup:
                 ", ".join(f"before {place(p)}" for p in individual.origin.crossover_points) or units.MISSING,
                 ", ".join(map(place, individual.origin.mutations)) or units.MISSING,
                 ", ".join(place(repair.position) for repair in individual.origin.repairs) or units.MISSING,
-                units.value_of(results.quality, value),
+                value_of(results.quality, value),
             )
         )
     columns = [

@@ -9,7 +9,7 @@ import yaml
 
 from star_core import units
 from star_core.analysis.drawing.markup import Markup, join, tag
-from star_core.analysis.report.wording import shown_name, title_of, token_unit
+from star_core.analysis.report.wording import shown_name, sizes, title_of, token_unit, value_of
 from star_core.analysis.run import outcomes
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.results import TRANSFORMER, Results
@@ -76,13 +76,13 @@ def _front_row(results: Results, candidate: Candidate, others: Sequence[str]) ->
     row: list[object] = [
         shown_name(candidate.name),
         tag("code", str(candidate.architecture.genome)),
-        units.quality(perplexity),
+        value_of("perplexity", perplexity),
         units.quality(None if perplexity is None else bits_per_byte(perplexity)),
-        *(units.value_of(name, results.value(candidate, name)) for name in others),
+        *(value_of(name, results.value(candidate, name)) for name in others),
     ]
     for name in ("parameters", "cache_bytes"):
         value = results.value(candidate, name)
-        row += [units.value_of(name, value), units.change(value, results.value(results.transformer, name))]
+        row += [value_of(name, value), units.change(value, results.value(results.transformer, name))]
     return row
 
 
@@ -101,11 +101,10 @@ def retraining(results: Results) -> Markup:
             (
                 shown_name(candidate.name),
                 f"{candidate.tokens:,}",
-                units.value_of(results.quality, short),
-                units.value_of(results.quality, value) if candidate.ok else "failed",
+                value_of(results.quality, short),
+                value_of(results.quality, value) if candidate.ok else "failed",
                 units.change(value, reference),
-                units.count(results.value(candidate, "parameters")),
-                units.size(results.value(candidate, "cache_bytes")),
+                *sizes(results, candidate),
             )
         )
     measure = title_of(results.quality)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from star_core import units
 from star_core.analysis.drawing.markup import Markup, join, tag
-from star_core.analysis.report.wording import headline, title_of, trade_off
+from star_core.analysis.report.wording import headline, title_of, trade_off, value_of
 from star_core.analysis.run.pareto import Progress
 from star_core.analysis.run.results import Results
 from star_core.population.generation import Generation
@@ -31,8 +31,7 @@ def facts(results: Results) -> Markup:
         volumes += f" → {last.hypervolume:.2f}"
     source = params.data.source
     constraints = ", ".join(
-        f"{title_of(name)} ≤ {units.value_of(name, limit)}"
-        for name, limit in params.objectives.constraints.items()
+        f"{title_of(name)} ≤ {value_of(name, limit)}" for name, limit in params.objectives.constraints.items()
     )
     entries = [
         ("Forked from", forked_from(results.generations[0])),

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from star_core import units
 from star_core.analysis.drawing.axes import Axis, axis, frame, picture
-from star_core.analysis.drawing.charts import value_label
+from star_core.analysis.drawing.charts import tick_base, value_label
 from star_core.analysis.drawing.markup import Markup, join, tag
 from star_core.analysis.report.figures import section
 from star_core.analysis.report.listings import Column, listing
-from star_core.analysis.report.wording import shown_name, title_of
+from star_core.analysis.report.wording import shown_name, title_of, value_of
 from star_core.analysis.run.rank_correlation import FEWEST, Correlation
 from star_core.analysis.run.results import Results
 from star_core.analysis.run.transfer import CACHE, FLOPS, PARAMETERS, Study
@@ -142,7 +142,7 @@ def _selection(results: Results, found: Sequence[Study]) -> str:
         ]
         if not values:
             return ""
-        low, high = (units.value_of(results.quality, end) for end in (min(values), max(values)))
+        low, high = (value_of(results.quality, end) for end in (min(values), max(values)))
         spans.append(low if low == high else f"{low} to {high}")
     return (
         f"Retrained individuals are the front’s best, not a sample: {spans[0]} in the search, where all "
@@ -202,18 +202,17 @@ def _sparse(dense: Axis) -> Axis:
 def _scatter(results: Results, study: Study, name: str) -> Markup:
     """Estimate against outcome: dots for individuals, open diamonds and squares for the baselines."""
     points = [(point, point.estimates[name], point.reached) for point in study.points]
-    base = 2 if name == CACHE else 10
     label = _count if name == FLOPS else value_label(name)
-    x = axis([at for _, at, _ in points], LEFT, WIDTH - RIGHT, label, base=base)
-    base = 2 if study.measure.endswith("bytes") else 10
-    y = axis([up for *_, up in points], HEIGHT - BOTTOM, TOP, value_label(study.measure), base=base)
+    x = axis([at for _, at, _ in points], LEFT, WIDTH - RIGHT, label, base=tick_base(name))
+    heights = [up for *_, up in points]
+    y = axis(heights, HEIGHT - BOTTOM, TOP, value_label(study.measure), base=tick_base(study.measure))
     baselines = [baseline.name for baseline in results.baselines]
     parts = [frame(_sparse(x), _sparse(y), _estimate(results, name), "")]
     radius = 4.0 if len(points) <= CROWDED else 2.4
     for point, at, up in sorted(points, key=lambda entry: entry[0].name in baselines):
         said = (
             f"{shown_name(point.name)}: {_estimate(results, name)} {label(at)}, "
-            f"{title_of(study.measure)} {units.value_of(study.measure, up)}"
+            f"{title_of(study.measure)} {value_of(study.measure, up)}"
         )
         shape = "dot"
         if point.name in baselines:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from star_core import units
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.results import TRANSFORMER, Results
-from star_core.errors import ConfigError
-from star_core.objectives.base import objective
+from star_core.objectives.base import described
 
 _NAMES = {TRANSFORMER: "Transformer++", "striped-hybrid": "Striped hybrid"}
 
@@ -20,12 +19,18 @@ def shown_name(name: str) -> str:
 
 def title_of(name: str) -> str:
     """An objective as people call it; its bare name if it is not installed here."""
-    if name == "perplexity":
-        return "perplexity"
-    try:
-        return objective(name).title
-    except ConfigError:
-        return name
+    return described(name).title
+
+
+def value_of(name: str, value: float | None) -> str:
+    """An objective's value in its unit; a plain number if the objective is not installed here."""
+    return described(name).text(value)
+
+
+def sizes(results: Results, candidate: Candidate) -> tuple[str, str]:
+    """Parameters and inference cache, which every architecture is shown with."""
+    parameters, cache = (results.value(candidate, name) for name in ("parameters", "cache_bytes"))
+    return value_of("parameters", parameters), value_of("cache_bytes", cache)
 
 
 def enumeration(parts: Sequence[str], word: str = "and") -> str:
@@ -45,7 +50,7 @@ def headline(results: Results) -> str:
     value = results.value(best, results.quality)
     if value is None:
         return f"{best.name} is the best of the population, but its {measure} is not known."
-    said = units.value_of(results.quality, value)
+    said = value_of(results.quality, value)
     rivals = [
         (baseline, reached)
         for baseline in results.baselines
@@ -74,7 +79,7 @@ def headline(results: Results) -> str:
         verdict = f"the best architecture, {best.name}, {enumeration(clauses, 'but')} at equal training"
     against = enumeration(
         [
-            f"{units.value_of(results.quality, reached)} for {shown_name(baseline.name)}"
+            f"{value_of(results.quality, reached)} for {shown_name(baseline.name)}"
             for baseline, reached in rivals
         ]
     )
@@ -89,8 +94,7 @@ def _stage(results: Results) -> str:
 
 
 def _sizes(results: Results, candidate: Candidate) -> str:
-    parameters = units.count(results.value(candidate, "parameters"))
-    cache = units.size(results.value(candidate, "cache_bytes"))
+    parameters, cache = sizes(results, candidate)
     return f"{parameters} parameters and {cache} of inference cache at {results.cache_length:,} tokens"
 
 

@@ -61,7 +61,7 @@ class Results:
                 "no generation of this run is stored",
                 value=run,
                 place=str(Path(root) / "populations"),
-                fix=f"run: star evolve --run {run}",
+                fix=f"run: star evolve {run}",
             )
         params = generations[0].params()
         vocab_size = vocab_size_of(generations[0])

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from star_core import units
 from star_core.analysis.run.lineage import individuals
+from star_core.analysis.terminal.output import Output
 from star_core.analysis.terminal.own_classes import layout_tables, own_classes_table
-from star_core.analysis.terminal.table import terminal_table
+from star_core.analysis.terminal.table import Column, TerminalTable, whole
 from star_core.architecture import Architecture, Layer
 from star_core.compiler import compile_genome
 from star_core.config import Params
@@ -43,7 +44,7 @@ SHARED_WIDTH, SHARED_LENGTH = 256, 4096
 """At which ``star genes`` shows what sharing saves."""
 
 
-def gene_tables(level: str = "all") -> Iterator[RenderableType]:
+def gene_tables(level: str = "all") -> Iterator[TerminalTable]:
     """The integers of the genome levels: ranges and meanings, from the tables the code uses.
 
     Raises:
@@ -54,165 +55,209 @@ def gene_tables(level: str = "all") -> Iterator[RenderableType]:
             "no such genome level", value=level, place="--level", fix=nearest(level, (*LEVELS, "all"))
         )
     if level in ("backbone", "all"):
-        yield _genes("Backbone genome: five integers per LIV, one base-36 character each", BACKBONE_GENES)
+        title = "Backbone genome: five integers per LIV, one base-36 character each"
+        yield _genes(title, BACKBONE_GENES, "backbone")
         yield _classes()
         yield _strategies()
         yield _savings()
     if level in ("operator", "all"):
-        yield _genes("Operator genome: five integers per LIV class", operator_genes())
+        yield _genes("Operator genome: five integers per LIV class", operator_genes(), "operator")
     if level in ("featurizer", "all"):
-        yield _genes("Featurizer genome: six integers per feature group", FEATURIZER_GENES)
+        yield _genes("Featurizer genome: six integers per feature group", FEATURIZER_GENES, "featurizer")
         yield _featurizers()
         roles = roles_of(structure.allele for structure in structures())
-        rows = ((role.letter, role.meaning) for role in roles)
-        yield terminal_table("Feature groups", ("role", "meaning"), rows)
+        columns = (Column("role"), Column("meaning", prose=True))
+        rows = tuple((role.letter, role.meaning) for role in roles)
+        yield TerminalTable("Feature groups", columns, rows, "feature_groups")
     if level in ("own", "all"):
         yield from layout_tables()
 
 
-def _genes(title: str, genes: tuple[Gene, ...]) -> Table:
+def _genes(title: str, genes: tuple[Gene, ...], name: str) -> TerminalTable:
     rows = []
     for number, gene in enumerate(genes, 1):
         alleles = "; ".join(f"{allele} {meaning}" for allele, meaning in gene.alleles.items())
-        rows.append(
-            (
-                number,
-                gene.name,
-                f"{gene.low}–{gene.high}",
-                gene.meaning + (f" ({alleles})" if alleles else ""),
-            )
-        )
-    return terminal_table(title, ("gene", "name", "range", "meaning"), rows)
+        meaning = gene.meaning + (f" ({alleles})" if alleles else "")
+        rows.append((number, gene.name, (gene.low, gene.high), meaning))
+    columns = (
+        Column("gene"),
+        Column("name"),
+        Column("range", shown="{0[0]}–{0[1]}".format),
+        Column("meaning", prose=True),
+    )
+    return TerminalTable(title, columns, rows, name)
 
 
-def _classes() -> Table:
+def _classes() -> TerminalTable:
     featurizers = featurizer_table()
     rows = [
         (
             write_allele(index),
             index,
             entry.name,
-            entry.operator,
+            str(entry.operator),
             structure_of(entry.operator.token_mixing).name,
             featurizers[entry.operator.featurizer],
-            "two branches, difference" if entry.differential else "",
+            entry.differential,
         )
         for index, entry in class_table().items()
     ]
-    columns = ("allele", "class", "name", "operator", "token mixing", "featurizer", "differential")
-    return terminal_table("LIV classes (backbone gene 1)", columns, rows)
+    columns = (
+        Column("allele"),
+        Column("class", gives_way=1),
+        Column("name"),
+        Column("operator"),
+        Column("token mixing"),
+        Column("featurizer", prose=True, gives_way=3, below=True),
+        Column(
+            "differential",
+            shown=lambda differential: "two branches, difference" if differential else "",
+            gives_way=2,
+        ),
+    )
+    return TerminalTable("LIV classes (backbone gene 1)", columns, rows, "classes")
 
 
-def _strategies() -> Table:
+def _strategies() -> TerminalTable:
     rows = [
-        (structure.name, allele, " ".join(sharing.roles) or "–", sharing.meaning)
+        (structure.name, allele, sharing.roles, sharing.meaning)
         for structure in structures()
         for allele, sharing in structure.strategies.items()
     ]
-    return terminal_table(
-        "Feature-sharing strategies (backbone gene 5), by token mixing",
-        ("token mixing", "allele", "reused", "what that saves"),
-        rows,
+    columns = (
+        Column("token mixing"),
+        Column("allele"),
+        Column("reused", shown=lambda roles: " ".join(roles) or units.MISSING),
+        Column("what that saves", "meaning", prose=True),
     )
+    title = "Feature-sharing strategies (backbone gene 5), by token mixing"
+    return TerminalTable(title, columns, rows, "strategies")
 
 
-def _savings() -> Table:
+def _savings() -> TerminalTable:
     """What each strategy leaves of a LIV's parameters and cache, from the spec of two LIVs that share."""
     space = reading_space()
     rows = []
     for index, entry in space.classes.items():
-        cells = []
+        cells: list[tuple[float, float | None] | None] = []
         for strategy in space.alleles(index, 4)[1:]:
             apart, together = (
                 _second_layer(space, f"{write_allele(index)}111{own}", f"{write_allele(index)}111{other}")
                 for own, other in ((1, 1), (2, strategy))
             )
-            parameters = together.num_parameters / apart.num_parameters
             held = apart.cache_elements(SHARED_LENGTH)
-            cache = f"{together.cache_elements(SHARED_LENGTH) / held:.0%}" if held else "–"
-            cells.append(f"{parameters:.0%} / {cache}")
-        rows.append((write_allele(index), entry.name, *cells, *[""] * (4 - len(cells))))
-    return terminal_table(
-        f"Parameters / cache a LIV keeps (width {SHARED_WIDTH}, {SHARED_LENGTH} tokens)",
-        ("allele", "class", "2", "3", "4", "5"),
-        rows,
+            cache = together.cache_elements(SHARED_LENGTH) / held if held else None
+            cells.append((together.num_parameters / apart.num_parameters, cache))
+        rows.append((write_allele(index), entry.name, *cells, *[None] * (4 - len(cells))))
+    columns = (
+        Column("allele", gives_way=1),
+        Column("class"),
+        *(Column(str(strategy), f"strategy_{strategy}", _kept) for strategy in range(2, 6)),
     )
+    title = f"Parameters / cache a LIV keeps (width {SHARED_WIDTH}, {SHARED_LENGTH} tokens)"
+    return TerminalTable(title, columns, rows, "savings")
+
+
+def _kept(shares: tuple[float, float | None]) -> str:
+    parameters, cache = shares
+    return f"{parameters:.0%} / {units.MISSING if cache is None else f'{cache:.0%}'}"
 
 
 def _second_layer(space: SearchSpace, first: str, second: str) -> Layer:
     return compile_genome(Genome.parse(f"{first}-{second}"), space, SHARED_WIDTH).layers[1]
 
 
-def _featurizers() -> Table:
+def _featurizers() -> TerminalTable:
     rows = []
     for index, meaning in featurizer_table().items():
         featurizer = featurizer_of(index)
-        groups = "  ".join(
-            f"{role}:{group}" for role, group in zip(featurizer.roles, featurizer.groups, strict=True)
-        )
+        groups = {role: str(group) for role, group in zip(featurizer.roles, featurizer.groups, strict=True)}
         rows.append((index, groups, meaning))
-    return terminal_table(
-        "Featurizer classes (operator gene 1)", ("class", "role:genome per group", "meaning"), rows
-    )
-
-
-def architecture_tables(architecture: Architecture) -> Iterator[RenderableType]:
-    """An architecture layer by layer, then its sizes."""
-    dims = architecture.dims
-    yield Text.assemble((str(architecture.genome), "bold"))
-    yield Text(
-        f"{len(architecture.layers)} LIVs, width {dims.width}, {dims.heads} heads of {dims.head_dim}, "
-        f"vocabulary {architecture.vocab_size}, digest {architecture.digest[:12]}\n"
-    )
-    rows = []
-    for layer, liv in zip(architecture.layers, architecture.genome.livs, strict=True):
-        rows.append(
-            (
-                layer.index + 1,
-                liv,
-                layer.liv_class.name,
-                layer.liv_class.operator,
-                f"{layer.num_parameters:,}",
-                _bytes(4 * layer.cache_elements(4096)),
-                f"{layer.flops_per_token(4096, dims):,}",
-                _links(layer) or "–",
-            )
-        )
     columns = (
-        "LIV",
-        "genes",
-        "class",
-        "operator",
-        "parameters",
-        "cache at 4k",
-        "FLOPs/token at 4k",
-        "shares",
+        Column("class"),
+        Column(
+            "role:genome per group",
+            "groups",
+            lambda groups: "  ".join(f"{role}:{group}" for role, group in groups.items()),
+        ),
+        Column("meaning", prose=True, gives_way=1, below=True),
     )
-    table = terminal_table("Layers", columns, rows)
-    for index in (4, 5, 6):
-        table.columns[index].justify = "right"
-    yield table
-    if architecture.genome.table:
-        yield own_classes_table(architecture.genome)
-    sizes = [
-        ("parameters", f"{architecture.num_parameters:,}", "embedding (tied head) and final norm included"),
+    return TerminalTable("Featurizer classes (operator gene 1)", columns, rows, "featurizer_classes")
+
+
+def explained(architecture: Architecture) -> Output:
+    """An architecture layer by layer, then its sizes."""
+    dims, genome = architecture.dims, str(architecture.genome)
+    layers = _layers(architecture)
+    own = own_classes_table(architecture.genome) if architecture.genome.table else None
+    facts = (
+        f"{len(architecture.layers)} LIVs, width {dims.width}, {dims.heads} heads of {dims.head_dim}, "
+        f"vocabulary {architecture.vocab_size}, digest {architecture.digest[:12]}"
+    )
+    parts: list[RenderableType] = [whole(genome, "bold"), Text(facts), layers]
+    parts += [own] if own else []
+    parts.append(_sizes(architecture))
+    data = {
+        "genome": genome,
+        "digest": architecture.digest,
+        "width": dims.width,
+        "heads": dims.heads,
+        "head_dim": dims.head_dim,
+        "vocab_size": architecture.vocab_size,
+        "layers": layers.records(),
+        "own_classes": own.records() if own else [],
+        "parameters": architecture.num_parameters,
+        "cache_bytes": {length: architecture.cache_bytes(length) for length in CACHE_LENGTHS},
+        "flops_per_token": {length: architecture.flops_per_token(length) for length in CACHE_LENGTHS},
+    }
+    return Output(data, parts)
+
+
+def _layers(architecture: Architecture) -> TerminalTable:
+    rows = [
+        (
+            layer.index + 1,
+            str(liv),
+            layer.liv_class.name,
+            str(layer.liv_class.operator),
+            layer.num_parameters,
+            4 * layer.cache_elements(4096),
+            layer.flops_per_token(4096, architecture.dims),
+            _links(layer),
+        )
+        for layer, liv in zip(architecture.layers, architecture.genome.livs, strict=True)
     ]
-    for length in CACHE_LENGTHS:
-        sizes.append(
-            (
-                f"cache at {length // 1024}k tokens",
-                _bytes(architecture.cache_bytes(length)),
-                f"{architecture.cache_bytes(length):,} bytes, one sequence, float32",
-            )
+    columns = (
+        Column("LIV"),
+        Column("genes"),
+        Column("class"),
+        Column("operator", gives_way=1),
+        Column("parameters", shown="{:,}".format, right=True),
+        Column("cache\nat 4k", "cache_bytes_at_4096", _bytes, right=True),
+        Column("FLOPs/token\nat 4k", "flops_per_token_at_4096", "{:,}".format, right=True),
+        Column("shares", shown=lambda links: links or units.MISSING, prose=True, gives_way=2, below=True),
+    )
+    return TerminalTable("Layers", columns, rows)
+
+
+def _sizes(architecture: Architecture) -> TerminalTable:
+    rows = [
+        ("parameters", f"{architecture.num_parameters:,}", "embedding (tied head) and final norm included")
+    ]
+    rows += [
+        (
+            f"cache at {length // 1024}k tokens",
+            _bytes(architecture.cache_bytes(length)),
+            f"{architecture.cache_bytes(length):,} bytes, one sequence, float32",
         )
-    for length in CACHE_LENGTHS:
-        sizes.append(
-            (f"FLOPs per token at {length // 1024}k", f"{architecture.flops_per_token(length):,}", "forward")
-        )
-    table = terminal_table("Sizes", ("", "", ""), sizes)
-    table.show_header = False
-    table.columns[1].justify = "right"
-    yield table
+        for length in CACHE_LENGTHS
+    ]
+    rows += [
+        (f"FLOPs per token at {length // 1024}k", f"{architecture.flops_per_token(length):,}", "forward")
+        for length in CACHE_LENGTHS
+    ]
+    columns = (Column(""), Column("", right=True), Column("", prose=True, gives_way=1, below=True))
+    return TerminalTable("Sizes", columns, rows)
 
 
 def _links(layer: Layer) -> str:
@@ -262,7 +307,7 @@ def find_architecture(text: str, root: Path, params: Params, width: int | None =
                 f"run {run!r} has no such individual among {len(known)} stored",
                 value=name,
                 place=str(root / "populations" / run),
-                fix=nearest(name, list(known)[-8:]) if known else f"star evolve --run {run}",
+                fix=nearest(name, list(known)[-8:]) if known else f"star evolve {run}",
             )
         genome = Genome.parse(known[name].genome)
         params, vocab_size = generations[0].params(), generations[0].vocab_size

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import RenderableType
-
-from star_core.analysis.terminal.table import terminal_table
+from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.genome.backbone import Genome
 from star_core.genome.class_alleles import REPEATS, structure_alleles, valid_classes
 from star_core.genome.class_genome import PAPER_GENES, class_text
@@ -25,14 +23,18 @@ from star_core.vocabulary.tables import (
 )
 
 
-def layout_tables() -> Iterator[RenderableType]:
+def layout_tables() -> Iterator[TerminalTable]:
     """How a genome of the preset ``full`` is written, and which classes it may bring."""
     known = structures()
     roles = " ".join(role.letter for role in roles_of(structure.allele for structure in known))
-    yield terminal_table(
-        f"Own classes (preset full): up to {MAX_OWN_CLASSES} after the LIVs, "
-        "e.g. 11211-41112_12123_73111_02123-114211-114211-111214_91142",
-        ("part", "e.g.", "integers", "meaning"),
+    yield TerminalTable(
+        f"Own classes (preset full): up to {MAX_OWN_CLASSES} after the LIVs",
+        (
+            Column("part"),
+            Column("e.g.", "example"),
+            Column("integers"),
+            Column("meaning", prose=True),
+        ),
         (
             (
                 "LIV",
@@ -53,29 +55,36 @@ def layout_tables() -> Iterator[RenderableType]:
                 f"digit 1 is 0: no class makes its feature groups; they follow, by role ({roles})",
             ),
         ),
+        "own_classes",
+        note="e.g. 11211-41112_12123_73111_02123-114211-114211-111214_91142",
     )
     rows = []
     for structure in known:
         counts = [count for _, count in valid_classes([structure.allele])]
-        genes = [" ".join(map(str, structure_alleles(structure.allele, offset))) for offset in (1, 2, 3)]
-        factors = "  ".join(
-            f"{role}: {' '.join(map(write_allele, values))}" for role, values in structure.expansions.items()
-        )
-        rows.append((structure.name, *genes, factors, len(counts), f"{sum(counts):,}"))
+        genes = [structure_alleles(structure.allele, offset) for offset in (1, 2, 3)]
+        factors = {role: list(map(write_allele, values)) for role, values in structure.expansions.items()}
+        rows.append((structure.name, *genes, factors, len(counts), sum(counts)))
     columns = (
-        "token mixing",
-        "sparsity",
-        "nonlinearity",
-        "channel mixing",
-        "expansion",
-        "operators",
-        "classes",
+        Column("token mixing"),
+        *(
+            Column(name, shown=lambda alleles: " ".join(map(str, alleles)), gives_way=2)
+            for name in ("sparsity", "nonlinearity", "channel mixing")
+        ),
+        Column(
+            "expansion",
+            shown=lambda factors: "  ".join(f"{role}: {' '.join(each)}" for role, each in factors.items()),
+            gives_way=1,
+            below=True,
+        ),
+        Column("operators", shown="{:,}".format, right=True),
+        Column("classes", shown="{:,}".format, right=True),
     )
     repeats = " ".join(map(str, REPEATS))
-    yield terminal_table(f"Own classes by structure (repeat factors {repeats})", columns, rows)
+    title = f"Own classes by structure (repeat factors {repeats})"
+    yield TerminalTable(title, columns, rows, "own_structures")
 
 
-def own_classes_table(genome: Genome) -> RenderableType:
+def own_classes_table(genome: Genome) -> TerminalTable:
     """The classes a genome brings: digits, name, use, and what they are in words."""
     size, rows = len(genome.table), []
     for number, entry in enumerate(genome.table, 1):
@@ -84,11 +93,18 @@ def own_classes_table(genome: Genome) -> RenderableType:
             for index, liv in enumerate(genome.livs, 1)
             if (liv.liv_class - 1) % size == number - 1
         ]
-        alleles = f"{write_allele(number)}, {write_allele(number + size)}"
+        alleles = (write_allele(number), write_allele(number + size))
         name = entry.name if is_named(entry) else f"{entry.name} (invented)"
-        rows.append((alleles, class_text(entry), name, ", ".join(used) or "none", in_words(entry)))
-    columns = ("alleles", "genome", "class", "LIVs", "what it is")
-    return terminal_table("Own classes (the second allele is the differential variant)", columns, rows)
+        rows.append((alleles, class_text(entry), name, used, in_words(entry)))
+    columns = (
+        Column("alleles", shown=", ".join),
+        Column("genome", gives_way=3, below=True),
+        Column("class", gives_way=1, below=True),
+        Column("LIVs", shown=lambda used: ", ".join(used) or "none", prose=True),
+        Column("what it is", "meaning", prose=True, gives_way=2, below=True),
+    )
+    title = "Own classes (the second allele is the differential variant)"
+    return TerminalTable(title, columns, rows, "own_classes")
 
 
 def in_words(entry: LIVClass) -> str:

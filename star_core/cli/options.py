@@ -1,0 +1,41 @@
+"""Arguments and options that several commands take, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA = Path("data")
+"""The folder of everything DVC tracks."""
+
+
+def stored_names(incomplete: str) -> list[str]:
+    """Runs whose generations are here, for the shell to complete."""
+    return sorted(path.name for path in (DATA / "populations").glob(f"{incomplete}*") if path.is_dir())
+
+
+Run = Annotated[str, typer.Argument(metavar="[RUN]", help="Name of the run.", autocompletion=stored_names)]
+Individual = Annotated[
+    str,
+    typer.Argument(metavar="RUN:NAME", help="An individual, or a baseline's name, of a run."),
+]
+GENOME_HELP = "A genome, a baseline's name, or RUN:INDIVIDUAL."
+ParamsFile = Annotated[
+    str | None,
+    typer.Option("--params", help="Parameter file; the run's own by default, params.yaml for a new run."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A parameter in place of the file's, for this call, e.g. runtime.workers=1; repeatable.",
+    ),
+]
+Width = Annotated[int | None, typer.Option(help="Channels; the run's by default.", min=8)]
+Scaled = Annotated[
+    str | None,
+    typer.Option(help="A retraining at another size, e.g. width-128-depth-16; the run's own by default."),
+]
