@@ -38,9 +38,9 @@ from star_core.compiler import compile_genome
 from star_core.config import Objectives, Params, load_params
 from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.evaluation import Evaluation, Job, is_final
-from star_core.evolution.base import EVERY_CLASS
 from star_core.genome import Genome
 from star_core.genome.baselines import baseline
+from star_core.genome.space import reading_space
 from star_core.measurement.isolated import measure_all
 from star_core.objectives.base import objective
 from star_core.population.comparison import comparison_path, read_comparison
@@ -126,7 +126,7 @@ class Scale:
     def limit(self, goal: Goal) -> int:
         """What a goal leaves of its first baseline's cache, in bytes."""
         name, share = next(iter(goal.margins.items()))
-        architecture = compile_genome(baseline(name, self.depth), EVERY_CLASS, self.width)
+        architecture = compile_genome(baseline(name, self.depth), reading_space(), self.width)
         return int((1 - share) * architecture.cache_bytes(Objectives().cache_length))
 
     def final(self, params: Params, seed: int, rate: float) -> Params:
@@ -280,7 +280,9 @@ def choose(goal: Goal, generations: Sequence[Generation], final: Final, limit: f
     shortlist = shortlisted(goal, generations, final.folder)
     print(f"choosing for {goal.title}: {', '.join(individual.id for individual in shortlist)}", flush=True)
     candidates = {
-        individual.id: Candidate(f"{goal.run} {individual.id}", Genome.parse(individual.genome), EVERY_CLASS)
+        individual.id: Candidate(
+            f"{goal.run} {individual.id}", Genome.parse(individual.genome), reading_space()
+        )
         for individual in shortlist
     }
     found = final.train(list(candidates.values()), CHOOSING_SEED)

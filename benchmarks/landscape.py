@@ -8,6 +8,7 @@ alternate, sharing costs a little quality and saves parameters and cache, and si
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 from star_core import Architecture
@@ -16,38 +17,47 @@ from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
 from star_core.genome import Genome
 from star_core.population.individual import Offspring
-from star_core.vocabulary.tables import TokenMixing
+from star_core.structures.registered import family_of
 
-GAIN = {
-    TokenMixing.LOW_RANK: 0.9,
-    TokenMixing.SEMI_SEPARABLE: 0.6,
-    TokenMixing.TOEPLITZ: 0.5,
-    TokenMixing.DIAGONAL: 1.2,
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """What a kind of operator is good for.
+
+    Attributes:
+        gain: Nats to be had from it.
+        enough: Share of the depth that yields 63 % of that.
+        slope: How much more it helps at the end of the backbone than at its beginning.
+    """
+
+    gain: float = 0.6
+    enough: float = 1 / 8
+    slope: float = 0.0
+
+
+BENEFITS = {
+    "attention": Benefit(0.9, 1 / 12, 0.5),
+    "recurrence": Benefit(),
+    "convolution": Benefit(0.5, slope=-0.6),
+    "gated unit": Benefit(1.2, 1 / 4),
 }
-"""Nats to be had from each kind of operator."""
-
-ENOUGH = {
-    TokenMixing.LOW_RANK: 1 / 12,
-    TokenMixing.SEMI_SEPARABLE: 1 / 8,
-    TokenMixing.TOEPLITZ: 1 / 8,
-    TokenMixing.DIAGONAL: 1 / 4,
-}
-"""Share of the depth that yields 63 % of that."""
-
-SLOPE = {TokenMixing.LOW_RANK: 0.5, TokenMixing.TOEPLITZ: -0.6}
-"""How much more a kind helps at the end of the backbone than at its beginning."""
+"""By family; another one is as good as a recurrence."""
 
 
 def loss(architecture: Architecture) -> float:
     """Nats per token that a training might have ended with, between about 1 and 4."""
     layers = architecture.layers
-    amounts = dict.fromkeys(TokenMixing, 0.0)
-    for layer in layers:
+    amounts = dict.fromkeys(BENEFITS, 0.0)
+    kinds = [family_of(layer.liv_class).name for layer in layers]
+    for layer, kind in zip(layers, kinds, strict=True):
         place = (layer.index + 0.5) / len(layers) - 0.5
-        kind = layer.liv_class.operator.token_mixing
-        amounts[kind] += (1 + SLOPE.get(kind, 0.0) * place) * strength(layer) / len(layers)
-    gained = sum(gain * (1 - math.exp(-amounts[kind] / ENOUGH[kind])) for kind, gain in GAIN.items())
-    units = [layer.liv_class.operator.token_mixing is TokenMixing.DIAGONAL for layer in layers]
+        amount = (1 + BENEFITS.get(kind, Benefit()).slope * place) * strength(layer) / len(layers)
+        amounts[kind] = amounts.get(kind, 0.0) + amount
+    gained = 0.0
+    for kind, amount in amounts.items():
+        benefit = BENEFITS.get(kind, Benefit())
+        gained += benefit.gain * (1 - math.exp(-amount / benefit.enough))
+    units = [kind == "gated unit" for kind in kinds]
     turns = sum(a != b for a, b in pairwise(units)) / max(1, len(units) - 1)
     size = math.log2(architecture.num_parameters / (architecture.vocab_size * architecture.width))
     return 4.2 - gained - 0.2 * turns - 0.1 * size

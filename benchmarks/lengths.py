@@ -14,8 +14,9 @@ from benchmarks.stacks import Size, classes, compiled, random_tokens, training_m
 from benchmarks.timing import Clock, Work, exponent, in_turn
 from star_core import build_model
 from star_core.errors import GenomeError
+from star_core.structures.low_rank import LOW_RANK
 from star_core.vocabulary.operator import LIVClass
-from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.tables import Nonlinearity, Sparsity
 
 LENGTHS = (512, 1024, 2048, 4096, 8192)
 LIMIT = 1.1
@@ -118,7 +119,7 @@ def _quadratic(entry: LIVClass) -> bool:
     """Whether a nonlinearity on all scores between tokens keeps them from being factorised."""
     operator = entry.operator
     return (
-        operator.token_mixing is TokenMixing.LOW_RANK
+        operator.token_mixing == LOW_RANK.allele
         and operator.nonlinearity is not Nonlinearity.NONE
         and operator.sparsity is Sparsity.NONE
     )

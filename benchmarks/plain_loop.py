@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from star_core import Genome, SearchSpace, compile_genome
+from star_core import Genome, compile_genome
 from star_core.datasets import load_tokens
 from star_core.evaluation import Job
+from star_core.genome.space import reading_space
 from star_core.training.processes.wire import decode_job
-from star_core.vocabulary.tables import MAX_GROUPS
 
 if TYPE_CHECKING:
     from star_core.training.data import TokenModule
@@ -106,7 +106,7 @@ def assemble(job: Job) -> tuple[LanguageModelTraining, TokenModule]:
     from star_core.training.module import LanguageModelTraining
 
     data, recipe = load_tokens(job.data), job.training
-    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
+    space = reading_space(job.space)
     genome = Genome.parse(job.genome)
     spec = compile_genome(genome, space, job.model.width, job.model.head_dim, data.vocab_size)
     model = build_model(spec, seed=recipe.seed)

@@ -16,7 +16,8 @@ from torch.nn import functional
 from benchmarks.timing import Member
 from star_core import Architecture, Genome, SearchSpace, compile_genome
 from star_core.genome.backbone import LIV
-from star_core.vocabulary.operator import LIVClass, class_table
+from star_core.structures import class_table
+from star_core.vocabulary.operator import LIVClass
 
 GATED = "GMemless"
 LINEAR = "LA-1"

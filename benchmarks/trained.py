@@ -11,8 +11,9 @@ from benchmarks.jobs import Candidate, make_jobs, run_jobs
 from star_core.config import Params, params_from
 from star_core.datasets import prepare
 from star_core.evaluation import Evaluation, Job, evaluation_key, is_final
-from star_core.evolution.base import EVERY_CLASS, Problem
+from star_core.evolution.base import Problem
 from star_core.genome import Genome
+from star_core.genome.space import reading_space
 from star_core.population.individual import Offspring
 from star_core.storage.evaluations import EvaluationStore
 from star_core.training import CandidatePool
@@ -48,7 +49,7 @@ class Trained:
         self, problem: Problem, offspring: Sequence[Offspring], stop: int | None, before: int | None
     ) -> list[Evaluation]:
         """Outcomes in the order of ``offspring``, trained until ``stop`` on from ``before``."""
-        candidates = [Candidate(child.id, Genome.parse(child.genome), EVERY_CLASS) for child in offspring]
+        candidates = [Candidate(child.id, Genome.parse(child.genome), reading_space()) for child in offspring]
         jobs = make_jobs(candidates, problem.params, self.data, self.storage)
         if stop is not None or before is not None:
             jobs = {name: self._part(job, problem.params, stop, before) for name, job in jobs.items()}

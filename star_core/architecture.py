@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from star_core.genome.backbone import Genome
-from star_core.structures.base import (
-    Dimensions,
-    FeatureShape,
-    State,
-    Weight,
-    feature_flops,
-    structure_of,
-)
+from star_core.structures.feature_groups import Kind, feature_flops
+from star_core.structures.registered import structure_of
+from star_core.structures.shapes import Dimensions, FeatureShape, State, Weight
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import LIVClass
 
@@ -25,7 +20,8 @@ class FeatureGroup:
     """One feature group of one layer, with its sharing resolved.
 
     Attributes:
-        role: ``C``, ``B``, ``V``, ``A`` or ``K``.
+        role: Its letter, e.g. ``C``.
+        kind: How it is computed.
         genome: How it is computed.
         shape: Heads × channels.
         computed_by: Index of the layer whose computed features are used; the layer itself unless
@@ -36,6 +32,7 @@ class FeatureGroup:
     """
 
     role: str
+    kind: Kind
     genome: FeatureGroupGenome
     shape: FeatureShape
     computed_by: int
@@ -83,7 +80,7 @@ class Layer:
     def flops_per_token(self, context: int, dims: Dimensions) -> int:
         """Forward FLOPs for one token with ``context`` tokens held."""
         computed = sum(
-            feature_flops(group.role, group.genome, group.shape, dims)
+            feature_flops(group.kind, group.genome, group.shape, dims)
             for group in self.groups
             if group.computed_by == self.index
         )
@@ -129,7 +126,8 @@ class Architecture:
         """
         layers = [
             [
-                str(layer.liv_class.operator)[1:],
+                str(layer.liv_class.operator)[1:]
+                + structure_of(layer.liv_class.operator.token_mixing).identity,
                 layer.branches,
                 [
                     [group.role, str(group.genome), group.computed_by, group.weights_of]

@@ -11,20 +11,13 @@ from star_core.errors import ConfigError, is_whole
 from star_core.evaluation import Job
 from star_core.genome.backbone import Genome
 from star_core.genome.sharing import resolve_feature_sharing, resolve_featurizer_sharing
-from star_core.genome.space import SearchSpace
+from star_core.genome.space import SearchSpace, reading_space
 from star_core.genome.validity import backbone_problems
-from star_core.structures.base import (
-    Dimensions,
-    FeatureShape,
-    State,
-    Weight,
-    feature_states,
-    feature_weights,
-    structure_of,
-)
+from star_core.structures.feature_groups import Kind, feature_states, feature_weights
+from star_core.structures.registered import structure_of
+from star_core.structures.shapes import Dimensions, FeatureShape, Start, State, Weight
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import LIVClass
-from star_core.vocabulary.tables import MAX_GROUPS
 
 MAX_WIDTH = 1 << 16
 
@@ -62,7 +55,7 @@ def compile_genome(
             fix="use 256 for bytes",
         )
     feature_owner = resolve_feature_sharing(genome, space.classes)
-    weight_owner = resolve_featurizer_sharing(genome, feature_owner)
+    weight_owner = resolve_featurizer_sharing(genome, space.classes, feature_owner)
     layers = []
     for index, liv in enumerate(genome.livs):
         liv_class = space.classes[liv.liv_class]
@@ -73,7 +66,15 @@ def compile_genome(
             reused = computed_by != index
             weights_of = None if reused else weight_owner[index].get(role, index)
             groups.append(
-                FeatureGroup(role, template.genome, template.shape, computed_by, weights_of, template.weights)
+                FeatureGroup(
+                    role,
+                    template.kind,
+                    template.genome,
+                    template.shape,
+                    computed_by,
+                    weights_of,
+                    template.weights,
+                )
             )
         reused_roles = set(feature_owner[index])
         states = tuple(state for state in layout.states if not state.roles <= reused_roles)
@@ -124,6 +125,7 @@ def default_head_dim(width: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Template:
+    kind: Kind
     genome: FeatureGroupGenome
     shape: FeatureShape
     weights: tuple[Weight, ...]
@@ -144,17 +146,22 @@ def _layout(liv_class: LIVClass, dims: Dimensions) -> _Layout:
     structure.check(operator, featurizer)
     genomes = dict(zip(featurizer.roles, featurizer.groups, strict=True))
     shapes = {role: structure.shape(role, group, operator, dims) for role, group in genomes.items()}
-    states = [state for role, group in genomes.items() for state in feature_states(role, group, shapes[role])]
+    states = [
+        state
+        for role in structure.features
+        for state in feature_states(role, genomes[role.letter], shapes[role.letter])
+    ]
     states += structure.states(operator, genomes, shapes, dims)
     value = shapes["V"]
     mixed = value.size * genomes["V"].repeat
-    weights = [Weight("norm", (dims.width,)), structure.output(operator, mixed, dims)]
+    weights = [Weight("norm", (dims.width,), Start.ONES), structure.output(operator, mixed, dims)]
     if liv_class.differential:
-        weights.append(Weight("difference", (1,)))
-    groups = {
-        role: _Template(group, shapes[role], feature_weights(role, group, shapes[role], dims))
-        for role, group in genomes.items()
-    }
+        weights.append(Weight("difference", (1,), Start.DIFFERENCE))
+    groups = {}
+    for role in structure.features:
+        group, shape = genomes[role.letter], shapes[role.letter]
+        weights_of_group = feature_weights(role.kind, group, shape, dims)
+        groups[role.letter] = _Template(role.kind, group, shape, weights_of_group)
     return _Layout(groups, tuple(states), tuple(weights))
 
 
@@ -170,10 +177,10 @@ def job_architecture(job: Job, vocab_size: int, model: Model | None = None) -> A
         GenomeError: The genome is not valid.
         ConfigError: It cannot be built at that size.
     """
-    # Sharing groups beyond the run's own limit were refused when the genome was made.
-    space = SearchSpace.preset(job.space, groups=MAX_GROUPS)
     size = job.model if model is None else model
-    return compile_genome(Genome.parse(job.genome), space, size.width, size.head_dim, vocab_size)
+    return compile_genome(
+        Genome.parse(job.genome), reading_space(job.space), size.width, size.head_dim, vocab_size
+    )
 
 
 def planned_architecture(job: Job, vocab_size: int, plan: str) -> Architecture:

@@ -12,9 +12,10 @@ PLUGIN = Path(__file__).parent / "plugin"
 
 def install_plugin(folder: Path) -> Path:
     """The package in ``tests/plugin``, as pip would lay it out, without half a minute of pip."""
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
-    package = project["name"].replace("-", "_")
-    shutil.copytree(PLUGIN / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    settings = tomllib.loads((PLUGIN / "pyproject.toml").read_text())
+    project = settings["project"]
+    for package in settings["tool"]["setuptools"]["packages"]:
+        shutil.copytree(PLUGIN / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     return describe(folder, project["name"], project["entry-points"])
 
 

@@ -15,8 +15,9 @@ from star_flows.cli import register
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.cli import app
 from star_core.cli.panels import PANELS
-from star_core.vocabulary.operator import class_table
-from star_core.vocabulary.tables import BACKBONE_GENES, FEATURIZER_GENES, FEATURIZERS, OPERATOR_GENES
+from star_core.structures import class_table, structures
+from star_core.structures.registered import operator_genes
+from star_core.vocabulary.tables import BACKBONE_GENES, FEATURIZER_GENES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -139,21 +140,21 @@ def star(*arguments, code=0, cwd=ROOT, **environment):
 
 def test_genes_prints_every_gene_class_and_featurizer():
     output = star("genes")
-    for gene in (*BACKBONE_GENES, *OPERATOR_GENES, *FEATURIZER_GENES):
+    for gene in (*BACKBONE_GENES, *operator_genes(), *FEATURIZER_GENES):
         assert gene.meaning in output
         assert f"{gene.low}–{gene.high}" in output
     for entry in class_table().values():
         assert entry.name in output
         assert str(entry.operator) in output
-    for _, groups, meaning in FEATURIZERS.values():
-        assert meaning in output
-        for group in groups:
+    for row in [row for structure in structures() for row in structure.featurizers.values()]:
+        assert row.meaning in output
+        for group in row.groups:
             assert group in output
 
 
 def test_genes_explains_classes_that_a_genome_brings():
     output = star("genes", "--level", "own")
-    for text in ("_02123-114211-", "differential variant", "semi separable", "1,399,680", "factors 1 2 4"):
+    for text in ("_02123-114211-", "differential variant", "semi-separable", "1,399,680", "factors 1 2 4"):
         assert text in output
     assert "_02123-114211-" in star("genes")
 

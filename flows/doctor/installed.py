@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from star_core.config import Data, Evolution, Objectives
+from star_core.structures.registered import STRUCTURES
 
 from .finding import Finding, Project, ok, problem, warning
 
@@ -96,11 +97,13 @@ def torch(project: Project) -> Iterator[Finding]:
 
 def plug_ins(project: Project) -> Iterator[Finding]:
     """What other packages bring but cannot be loaded, and what is wanted but not there."""
-    for section in (Objectives, Evolution, Data):
-        for broken in section.plugins.broken:
+    params = project.params
+    for registry in (Objectives.plugins, Evolution.plugins, Data.plugins, STRUCTURES):
+        for broken in registry.broken:
             yield problem("plug-in", str(broken), f"mend or uninstall {broken.package}")
-    for wanted in (project.params.evolution.algorithm, *project.params.objectives.selected):
-        if wanted not in {*Evolution.plugins.names(), *Objectives.plugins.names()}:
+    known = {*Evolution.plugins.names(), *Objectives.plugins.names(), *STRUCTURES.names()}
+    for wanted in (params.evolution.algorithm, *params.objectives.selected, *params.space.structures):
+        if wanted not in known:
             yield problem("plug-in", f"{wanted} is not installed", "pip install the package that brings it")
 
 

@@ -46,6 +46,8 @@ class Space(Section):
         novelty: Share of a founder's classes, in ``full``, that are drawn from all valid ones; the others are
             rows of the class table.
         class_mutation: Mutations expected in a class of ``full`` for each expected in a gene of the backbone.
+        structures: Operator structures beside the paper's, by name: their LIV classes join those of the
+            preset, and classes of ``full`` may have them. No other installed structure has a part in the run.
     """
 
     preset: str = "paper"
@@ -55,6 +57,7 @@ class Space(Section):
     classes: int = Field(default=8, ge=1, le=17)
     novelty: float = Field(default=0.25, ge=0, le=1)
     class_mutation: float = Field(default=1.0, ge=0, le=100)
+    structures: Annotated[tuple[str, ...], FROM_LIST] = ()
 
     @property
     def depths(self) -> range:

@@ -27,6 +27,7 @@ LATER: tuple[tuple[str, str], ...] = (
     ("objectives", "prompt_length"),
     ("objectives", "mad_steps"),
     ("evolution", "screening"),
+    ("space", "structures"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 

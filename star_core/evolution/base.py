@@ -19,13 +19,9 @@ from star_core.config import Evolution, Params, Section
 from star_core.errors import ConfigError, StarError
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.genome.space import CLASS_TABLE, SearchSpace
+from star_core.genome.space import SearchSpace, reading_space
 from star_core.population.individual import Individual, Offspring, Origin, individual_id
 from star_core.registry import Registry
-from star_core.vocabulary.tables import MAX_GROUPS
-
-EVERY_CLASS = SearchSpace.preset(CLASS_TABLE, groups=MAX_GROUPS)
-"""What the integers of any genome mean; a run's own space says which of them it uses."""
 
 
 class Purpose(IntEnum):
@@ -62,6 +58,7 @@ class Problem:
             classes=section.classes,
             novelty=section.novelty,
             class_mutation=section.class_mutation,
+            structures=section.structures,
         )
         object.__setattr__(self, "space", space)
 
@@ -71,7 +68,7 @@ class Problem:
         A genome need not belong to the search space: the baselines may use classes that it leaves out.
         """
         model = self.params.model
-        return compile_genome(genome, EVERY_CLASS, model.width, model.head_dim, self.vocab_size)
+        return compile_genome(genome, reading_space(), model.width, model.head_dim, self.vocab_size)
 
     def rng(self, generation: int, purpose: Purpose) -> np.random.Generator:
         """The random numbers of one generation for one purpose."""

@@ -15,25 +15,27 @@ import numpy as np
 import numpy.typing as npt
 
 from star_core.architecture import Architecture, Layer
-from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.structures.registered import structure_of
+from star_core.vocabulary.tables import Nonlinearity, Sparsity
 
 Array = npt.NDArray[np.float64]
 PENALTIES = tuple(float(10**power) for power in np.arange(-2.0, 4.01, 0.5))
 PARTS = 3
 """The backbone is looked at in this many parts of equal depth."""
-KINDS: tuple[TokenMixing, ...] = tuple(TokenMixing)
 
 
-def features(architecture: Architecture, context: int) -> Array:
+def features(architecture: Architecture, context: int, structures: Sequence[int]) -> Array:
     """What the predictor knows of an architecture, as one vector.
 
     Args:
         architecture: The spec.
         context: Tokens of a training sequence.
+        structures: Token-mixing alleles of the search space.
     """
     layers, depth = architecture.layers, len(architecture.layers)
-    kinds = [KINDS.index(layer.liv_class.operator.token_mixing) for layer in layers]
-    by_part, neighbours = np.zeros((PARTS, len(KINDS))), np.zeros((len(KINDS), len(KINDS)))
+    kinds = [structures.index(layer.liv_class.operator.token_mixing) for layer in layers]
+    number = len(structures)
+    by_part, neighbours = np.zeros((PARTS, number)), np.zeros((number, number))
     for index, kind in enumerate(kinds):
         by_part[index * PARTS // depth, kind] += 1
     for first, second in pairwise(kinds):
@@ -55,13 +57,10 @@ def features(architecture: Architecture, context: int) -> Array:
 def _details(layer: Layer) -> list[bool]:
     """Whether it is banded, scores without softmax, remembers little, and has grouped queries."""
     operator, groups = layer.liv_class.operator, {group.role: group.genome for group in layer.groups}
-    recurrent = operator.token_mixing is TokenMixing.SEMI_SEPARABLE
-    filters = groups.get("K")
     return [
         operator.sparsity is Sparsity.BANDED,
         operator.nonlinearity in (Nonlinearity.RELU, Nonlinearity.SWISH),
-        (recurrent and groups["B"].expansion <= 2)
-        or (filters is not None and filters.sparsity is Sparsity.BANDED),
+        structure_of(operator.token_mixing).is_short(operator, groups),
         any(genome.repeat > 1 for genome in groups.values()),
     ]
 

@@ -82,7 +82,7 @@ def _predicted(problem: Problem, parent: Generation, made: Sequence[Offspring]) 
     context = problem.params.training.sequence_length
 
     def rows(specs: Sequence[Architecture]) -> np.ndarray:
-        return np.array([features(spec, context) for spec in specs])
+        return np.array([features(spec, context, problem.space.structures) for spec in specs])
 
     archive = parent.archive or ()
     seen = rows([problem.compile(Genome.parse(entry.genome)) for entry in archive])

@@ -10,11 +10,11 @@ from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
 from star_core.datasets.byte_tokens import is_byte_corpus
 from star_core.errors import StarError, StoreError
-from star_core.genome import Genome, SearchSpace
+from star_core.genome import Genome
+from star_core.genome.space import reading_space
 from star_core.population.individual import Digest, Record
 from star_core.population.sealed import Sealed
 from star_core.semantics import MODEL
-from star_core.vocabulary.tables import MAX_GROUPS
 
 GENOME, WEIGHTS, PROGRAM, GUIDE = "genome.json", "weights.safetensors", "program.pt2", "README.md"
 EXPORT_AGAIN = "export it again: star export RUN NAME --to FOLDER"
@@ -113,7 +113,7 @@ class Manifest(Sealed):
                 place="semantics",
                 fix=f"install star-open {self.star}, or retrain and export with this version",
             )
-        space = SearchSpace.preset(self.preset, groups=MAX_GROUPS)
+        space = reading_space(self.preset)
         found = compile_genome(Genome.parse(self.genome), space, self.width, self.head_dim, self.vocab_size)
         if found.digest != self.architecture:
             raise StoreError(

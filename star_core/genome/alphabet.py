@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from star_core.genome.backbone import Genome
 from star_core.genome.class_alleles import gene_alleles, mutable_genes, settled
+from star_core.genome.class_genome import ClassGenes
 from star_core.genome.class_names import with_variants
 from star_core.genome.layout import NO_LIV, Layout, Vector
-from star_core.structures.base import structure_of
+from star_core.structures.base import PAPER_STRUCTURES
+from star_core.structures.registered import structure_of
 from star_core.vocabulary.operator import LIVClass
 from star_core.vocabulary.tables import GENES_PER_LIV
 
@@ -35,6 +37,7 @@ class Alphabet:
         own_classes: Classes that a genome brings (preset ``full``); 0: it uses ``classes``.
         novelty: Share of a sampled genome's own classes that are drawn from all valid ones.
         class_mutation: Mutations expected in one of its own classes for each in a gene of the backbone.
+        structures: Token-mixing alleles that its own classes may have.
     """
 
     name: str
@@ -45,11 +48,17 @@ class Alphabet:
     own_classes: int = 0
     novelty: float = 0.0
     class_mutation: float = 1.0
+    structures: tuple[int, ...] = PAPER_STRUCTURES
 
     @cached_property
     def layout(self) -> Layout:
         """What stands where in the vectors of this space."""
-        return Layout(self.depth, self.own_classes, self.min_depth is not None)
+        return Layout(self.depth, self.own_classes, self.min_depth is not None, ClassGenes(self.structures))
+
+    @property
+    def named(self) -> tuple[LIVClass, ...]:
+        """The classes that are no differential variants, by number."""
+        return tuple(entry for entry in self.classes.values() if not entry.differential)
 
     @property
     def depths(self) -> range:
@@ -79,7 +88,7 @@ class Alphabet:
         liv, gene = divmod(position, GENES_PER_LIV)
         if self.own_classes and position >= self.layout.backbone:
             number, offset = self.layout.own_class(position)
-            return gene_alleles(self.layout.class_alleles(vector, number), offset)
+            return gene_alleles(self.layout.genes, self.layout.class_alleles(vector, number), offset)
         liv_class = int(vector[liv * GENES_PER_LIV])
         if liv_class == NO_LIV:
             return ()
@@ -93,7 +102,8 @@ class Alphabet:
         vector[position] = allele
         if self.own_classes and position >= self.layout.backbone:
             number, _ = self.layout.own_class(position)
-            self.layout.put_class(vector, number, settled(self.layout.class_alleles(vector, number)))
+            alleles = self.layout.class_alleles(vector, number)
+            self.layout.put_class(vector, number, settled(self.layout.genes, alleles))
         return vector
 
     def rates(self, vector: Vector, rate: float) -> float | npt.NDArray[np.float64]:
@@ -106,6 +116,6 @@ class Alphabet:
             return rate
         rates = np.full(self.layout.size, rate)
         for number in range(self.own_classes):
-            genes = mutable_genes(self.layout.class_alleles(vector, number))
+            genes = mutable_genes(self.layout.genes, self.layout.class_alleles(vector, number))
             self.layout.put_class(rates, number, genes * min(1.0, rate * self.class_mutation / genes.sum()))
         return rates

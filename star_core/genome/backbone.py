@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from star_core.errors import GenomeError
 from star_core.genome.class_genome import (
-    GENES_PER_CLASS,
     MAX_CLASS_TEXT,
+    PAPER_GENES,
+    ClassGenes,
     alleles_of,
     class_of,
     class_text,
+    genes_for,
     parse_class,
 )
 from star_core.vocabulary.operator import LIVClass
@@ -33,7 +35,7 @@ from star_core.vocabulary.tables import (
 
 MAX_BACKBONE_TEXT = MAX_DEPTH * (GENES_PER_LIV + 1)
 MAX_TEXT = MAX_BACKBONE_TEXT + MAX_OWN_CLASSES * (MAX_CLASS_TEXT + 1)
-"""Characters of a genome: 2,114."""
+"""Characters of a genome at most."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,17 +137,24 @@ class Genome:
                     )
             livs.append(LIV(*(read_allele(character) for character in word)))
         start = len(livs) * GENES_PER_LIV
-        return cls(tuple(livs), tuple(_class(word, number, start) for number, word in enumerate(table)))
+        words = enumerate(table)
+        return cls(tuple(livs), tuple(_class(word, number, start, PAPER_GENES) for number, word in words))
 
     @classmethod
-    def from_vector(cls, vector: Sequence[int] | npt.NDArray[np.int64], classes: int = 0) -> Genome:
-        """Reads a flat vector of ``5 × depth`` integers, and 34 for each class the genome brings.
+    def from_vector(
+        cls,
+        vector: Sequence[int] | npt.NDArray[np.int64],
+        classes: int = 0,
+        genes: ClassGenes = PAPER_GENES,
+    ) -> Genome:
+        """Reads a flat vector of ``5 × depth`` integers, and ``genes`` for each class the genome brings.
 
         Raises:
             GenomeError: On a length that is no multiple of five, a non-integer or a value out of range.
         """
         every = list(vector)
-        start = max(0, len(every) - classes * GENES_PER_CLASS)
+        size = genes.size if classes else 1
+        start = max(0, len(every) - classes * size)
         values, rest = every[:start], every[start:]
         if len(values) % GENES_PER_LIV:
             raise GenomeError(
@@ -165,8 +174,8 @@ class Genome:
                 )
         chunks = (values[i : i + GENES_PER_LIV] for i in range(0, len(values), GENES_PER_LIV))
         table = (
-            _class(tuple(map(int, rest[i : i + GENES_PER_CLASS])), i // GENES_PER_CLASS, start)
-            for i in range(0, len(rest), GENES_PER_CLASS)
+            _class(tuple(map(int, rest[i : i + size])), i // size, start, genes)
+            for i in range(0, len(rest), size)
         )
         return cls(tuple(LIV(*map(int, chunk)) for chunk in chunks), tuple(table))
 
@@ -174,11 +183,14 @@ class Genome:
         """All integers of the backbone in order of depth."""
         return (allele for liv in self.livs for allele in liv)
 
-    def to_vector(self) -> npt.NDArray[np.int64]:
-        """The flat vector that evolution works on: 5 integers for each LIV, then 34 for each own class."""
-        own = chain.from_iterable(map(alleles_of, self.table))
-        count = len(self.livs) * GENES_PER_LIV + len(self.table) * GENES_PER_CLASS
-        return np.fromiter(chain(self.alleles(), own), dtype=np.int64, count=count)
+    def to_vector(self, genes: ClassGenes | None = None) -> npt.NDArray[np.int64]:
+        """The flat vector that evolution works on: 5 integers for each LIV, then ``genes`` for each class.
+
+        Without ``genes`` those of the paper's structures, and of others that its classes have.
+        """
+        genes = genes or genes_for(entry.operator.token_mixing for entry in self.table)
+        own = chain.from_iterable(alleles_of(genes, entry) for entry in self.table)
+        return np.fromiter(chain(self.alleles(), own), dtype=np.int64)
 
     @property
     def depth(self) -> int:
@@ -195,10 +207,10 @@ def place_of(position: int) -> str:
     return f"genome, LIV {liv + 1}, gene {gene + 1} ({BACKBONE_GENES[gene].name})"
 
 
-def _class(given: str | tuple[int, ...], number: int, start: int) -> LIVClass:
+def _class(given: str | tuple[int, ...], number: int, start: int, genes: ClassGenes) -> LIVClass:
     """The class at a place of the table, which begins at vector position ``start``."""
     try:
-        return parse_class(given) if isinstance(given, str) else class_of(given)
+        return parse_class(given) if isinstance(given, str) else class_of(genes, given)
     except GenomeError as error:
         offset = error.position
         raise GenomeError(
@@ -206,5 +218,5 @@ def _class(given: str | tuple[int, ...], number: int, start: int) -> LIVClass:
             value=error.value,
             place=", ".join(filter(None, (f"genome, class {number + 1} of its own", error.place))),
             fix=error.fix,
-            position=None if offset is None else start + number * GENES_PER_CLASS + offset,
+            position=None if offset is None else start + number * genes.size + offset,
         ) from None

@@ -12,32 +12,24 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
+from star_core.structures.registered import class_table, structure_of, structures
 from star_core.vocabulary.featurizer import FeaturizerGenome
-from star_core.vocabulary.operator import LIVClass, OperatorGenome, class_table
-from star_core.vocabulary.tables import ALPHABET, FEATURIZERS, Nonlinearity, TokenMixing
+from star_core.vocabulary.operator import LIVClass, OperatorGenome
+from star_core.vocabulary.tables import ALPHABET
 
 OWN_FEATURIZER = 0
 """First digit of an operator genome whose feature groups no featurizer class makes."""
 
-STEMS = {
-    TokenMixing.DIAGONAL: "GMemless",
-    TokenMixing.LOW_RANK: "SA",
-    TokenMixing.TOEPLITZ: "GConv",
-    TokenMixing.SEMI_SEPARABLE: "Rec",
-}
-NAME = re.compile(rf"\b(?:LA|{'|'.join(STEMS.values())})(?:-\w+)*(?:\.\w{{4}}(?:-Diff)?)?")
-"""The name of any class, of the table or not."""
-
 
 def own_class(operator: OperatorGenome, featurizer: FeaturizerGenome) -> LIVClass:
     """A class from its genomes, by the name it has in the table or else one made of its digits."""
-    index = _featurizer_classes().get(featurizer, OWN_FEATURIZER)
+    structure = structure_of(operator.token_mixing)
+    index = structure.featurizer_numbers.get(featurizer, OWN_FEATURIZER)
     operator = replace(operator, featurizer=index)
     name = _names().get((operator, featurizer)) if index != OWN_FEATURIZER else None
     if name is None:
-        linear = (operator.token_mixing, operator.nonlinearity) == (TokenMixing.LOW_RANK, Nonlinearity.NONE)
-        stem = "LA" if linear else STEMS[operator.token_mixing]
-        name = f"{stem}-{operator}" + (f".{_code(str(featurizer))}" if index == OWN_FEATURIZER else "")
+        code = f".{_code(str(featurizer))}" if index == OWN_FEATURIZER else ""
+        name = f"{structure.stem_of(operator)}-{operator}{code}"
     return LIVClass(name, operator, featurizer, False)
 
 
@@ -58,19 +50,16 @@ def is_named(entry: LIVClass) -> bool:
 
 
 @lru_cache(maxsize=1)
-def named_classes() -> tuple[LIVClass, ...]:
-    """The classes of the table that are no differential variants, in its order."""
-    return tuple(entry for entry in class_table().values() if not entry.differential)
-
-
-@lru_cache(maxsize=1)
 def _names() -> dict[tuple[OperatorGenome, FeaturizerGenome], str]:
-    return {(entry.operator, entry.featurizer): entry.name for entry in named_classes()}
+    plain = (entry for entry in class_table().values() if not entry.differential)
+    return {(entry.operator, entry.featurizer): entry.name for entry in plain}
 
 
 @lru_cache(maxsize=1)
-def _featurizer_classes() -> dict[FeaturizerGenome, int]:
-    return {FeaturizerGenome.of_class(index): index for index in FEATURIZERS}
+def name_pattern() -> re.Pattern[str]:
+    """The name of any class, of the table or not."""
+    stems = "|".join(stem for structure in structures() for stem in structure.stems)
+    return re.compile(rf"\b(?:{stems})(?:-\w+)*(?:\.\w{{4}}(?:-Diff)?)?")
 
 
 def _code(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,32 +10,34 @@ import numpy as np
 from star_core.errors import GenomeError
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.canonical import canonical
-from star_core.genome.class_genome import class_of
-from star_core.genome.class_names import named_classes, own_class
+from star_core.genome.class_genome import ClassGenes, class_of
+from star_core.genome.class_names import own_class
 from star_core.genome.lower_levels import compose
-from star_core.vocabulary.operator import LIVClass, class_table
+from star_core.structures.registered import class_table
+from star_core.vocabulary.operator import LIVClass
 
 
-def sampled_table(size: int, novelty: float, rng: np.random.Generator) -> tuple[LIVClass, ...]:
+def sampled_table(
+    named: Sequence[LIVClass], genes: ClassGenes, size: int, novelty: float, rng: np.random.Generator
+) -> tuple[LIVClass, ...]:
     """Different named classes at random, each with probability ``novelty`` replaced by any valid class.
 
     Named ones are known to train. They stand in the order of the class table, so that one place means
     something alike in most founders and crossover does not turn every class gene into another class.
     """
-    named = named_classes()
     places = np.sort(rng.permutation(len(named))[:size])
     novel = rng.random(size) < novelty
     return tuple(
-        sampled_class(rng) if new else named[place] for place, new in zip(places, novel, strict=True)
+        sampled_class(genes, rng) if new else named[place] for place, new in zip(places, novel, strict=True)
     )
 
 
-def sampled_class(rng: np.random.Generator) -> LIVClass:
+def sampled_class(genes: ClassGenes, rng: np.random.Generator) -> LIVClass:
     """Any valid class: each integer uniform over what is valid after those before it."""
-    return class_of(compose(lambda _, __, valid: valid[int(rng.integers(len(valid)))]))
+    return class_of(genes, compose(genes, lambda _, __, valid: valid[int(rng.integers(len(valid)))]))
 
 
-def adopted(genome: Genome, size: int) -> Genome:
+def adopted(genome: Genome, size: int, named: Sequence[LIVClass]) -> Genome:
     """The genome with ``size`` classes of its own: those it uses first, then the first named ones it lacks.
 
     Raises:
@@ -51,7 +54,7 @@ def adopted(genome: Genome, size: int) -> Genome:
             place="genome",
             fix=f"set space.classes to {brought}",
         )
-    table += [entry for entry in named_classes() if entry not in table][: size - brought]
+    table += [entry for entry in named if entry not in table][: size - brought]
     livs = (
         replace(liv, liv_class=liv.liv_class - brought + size) if liv.liv_class > brought else liv
         for liv in genome.livs

@@ -14,13 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from star_core.genome.backbone import Genome, place_of
-from star_core.genome.class_genome import (
-    CLASS_GENES,
-    GENES_PER_CLASS,
-    GROUP_PART,
-    OPERATOR_PART,
-    class_place,
-)
+from star_core.genome.class_genome import GROUP_PART, OPERATOR_PART, PAPER_GENES, ClassGenes
 from star_core.vocabulary.tables import BACKBONE_GENES, GENES_PER_LIV
 
 Vector = npt.NDArray[np.int64]
@@ -36,11 +30,13 @@ class Layout:
         depth: Places for LIVs.
         classes: Classes a genome brings.
         varies: Whether a place for a LIV may be empty.
+        genes: The integers of a class.
     """
 
     depth: int
     classes: int = 0
     varies: bool = False
+    genes: ClassGenes = PAPER_GENES
 
     @property
     def backbone(self) -> int:
@@ -50,11 +46,11 @@ class Layout:
     @property
     def size(self) -> int:
         """Integers of a vector."""
-        return self.backbone + self.classes * GENES_PER_CLASS
+        return self.backbone + self.classes * self.genes.size
 
     def encode(self, genome: Genome) -> Vector:
         """The vector of a genome."""
-        vector = genome.to_vector()
+        vector = genome.to_vector(self.genes)
         if not self.varies:
             return vector
         own = genome.depth * GENES_PER_LIV
@@ -68,10 +64,11 @@ class Layout:
             GenomeError: It has another length, no LIV at all or an integer out of range.
         """
         if not self.varies:
-            return Genome.from_vector(vector, self.classes)
+            return Genome.from_vector(vector, self.classes, self.genes)
         livs = vector[: self.backbone].reshape(self.depth, GENES_PER_LIV)
         present = np.maximum(livs[livs[:, 0] != NO_LIV], 1)
-        return Genome.from_vector(np.concatenate([present.ravel(), vector[self.backbone :]]), self.classes)
+        closed = np.concatenate([present.ravel(), vector[self.backbone :]])
+        return Genome.from_vector(closed, self.classes, self.genes)
 
     def closed(self, vector: Vector) -> Vector:
         """The vector without empty places between LIVs."""
@@ -87,34 +84,34 @@ class Layout:
 
     def own_class(self, position: int) -> tuple[int, int]:
         """Of a position in the class table: which class, from 0, and the offset in its integers."""
-        return divmod(position - self.backbone, GENES_PER_CLASS)
+        return divmod(position - self.backbone, self.genes.size)
 
     def class_start(self, number: int) -> int:
         """Where the integers of a class begin."""
-        return self.backbone + number * GENES_PER_CLASS
+        return self.backbone + number * self.genes.size
 
     def class_alleles(self, vector: Sequence[int] | Vector, number: int) -> tuple[int, ...]:
         """The integers of a class."""
         start = self.class_start(number)
-        return tuple(int(allele) for allele in vector[start : start + GENES_PER_CLASS])
+        return tuple(int(allele) for allele in vector[start : start + self.genes.size])
 
     def put_class(self, vector: Vector, number: int, alleles: Sequence[int]) -> None:
         """Writes the integers of a class."""
         start = self.class_start(number)
-        vector[start : start + GENES_PER_CLASS] = alleles
+        vector[start : start + self.genes.size] = alleles
 
     def place(self, position: int) -> str:
         """A position in words, as in errors."""
         if position < self.backbone:
             return place_of(position)
         number, offset = self.own_class(position)
-        return f"genome, class {number + 1} of its own, {class_place(offset)}"
+        return f"genome, class {number + 1} of its own, {self.genes.place(offset)}"
 
     def gene(self, position: int) -> str:
         """What kind of gene stands at a position; for counting, so without its LIV or class."""
         if position < self.backbone:
             return BACKBONE_GENES[position % GENES_PER_LIV].name
-        role, gene = CLASS_GENES[self.own_class(position)[1]]
+        role, gene = self.genes.genes[self.own_class(position)[1]]
         return f"featurizer {gene.name}" if role else f"operator {gene.name}"
 
     def together(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -122,12 +119,12 @@ class Layout:
         chosen = chosen.copy()
         for number in range(self.classes):
             start = self.class_start(number)
-            chosen[start : start + GENES_PER_CLASS] = chosen[start]
+            chosen[start : start + self.genes.size] = chosen[start]
         return chosen
 
     @cached_property
     def _within_class(self) -> tuple[int, ...]:
-        return (0, *range(OPERATOR_PART, GENES_PER_CLASS, GROUP_PART))
+        return (0, *range(OPERATOR_PART, self.genes.size, GROUP_PART))
 
     def cuts(self, level: str) -> Vector:
         """Positions before which parents may be cut.

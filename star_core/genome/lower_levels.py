@@ -17,20 +17,13 @@ from star_core.genome.class_alleles import (
     feature_groups,
     operator_of,
     partner_start,
-    role_start,
     rule_broken,
     structure_alleles,
 )
-from star_core.genome.class_genome import (
-    ABSENT,
-    CLASS_GENES,
-    GENES_PER_CLASS,
-    OPERATOR_PART,
-    alleles_of,
-)
-from star_core.structures.base import structure_of
+from star_core.genome.class_genome import OPERATOR_PART, ClassGenes, alleles_of
+from star_core.structures.registered import structure_of
 from star_core.vocabulary.operator import LIVClass, OperatorGenome
-from star_core.vocabulary.tables import TokenMixing, write_allele
+from star_core.vocabulary.tables import write_allele
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +44,21 @@ class Fault:
 class ClassDrawing:
     """The integers of a class read or written from the first on."""
 
-    def __init__(self) -> None:
+    def __init__(self, genes: ClassGenes) -> None:
+        self.genes = genes
         self.alleles: list[int] = []
 
     def choices(self) -> Alleles:
         """What the next integer may be; empty where the structure has no such role."""
         offset = len(self.alleles)
         if not offset:
-            return tuple(map(int, TokenMixing))
+            return self.genes.structures
         if offset < OPERATOR_PART:
             return structure_alleles(self.alleles[0], offset)
-        role = CLASS_GENES[offset][0]
-        operator, start = operator_of(tuple(self.alleles[:OPERATOR_PART])), role_start(role)
+        role = self.genes.genes[offset][0]
+        operator, start = operator_of(tuple(self.alleles[:OPERATOR_PART])), self.genes.starts[role]
         prefix, expansion = tuple(self.alleles[start:]), None
-        partner = partner_start(operator.token_mixing, role)
+        partner = partner_start(self.genes, operator.token_mixing, role)
         if partner is not None and partner < start:
             expansion = self.alleles[partner + EXPANSION]
         return _next(operator, role, prefix, expansion)
@@ -75,27 +69,28 @@ class ClassDrawing:
 
     def fault(self, allele: int, valid: Alleles) -> Fault:
         """What is wrong with ``allele`` as the next integer, of which only ``valid`` are valid."""
-        return Fault(len(self.alleles), allele, rule_broken(tuple(self.alleles), allele, valid), valid)
+        rule = rule_broken(self.genes, tuple(self.alleles), allele, valid)
+        return Fault(len(self.alleles), allele, rule, valid)
 
 
-def compose(choose: Callable[[ClassDrawing, int, Alleles], int]) -> Alleles:
+def compose(genes: ClassGenes, choose: Callable[[ClassDrawing, int, Alleles], int]) -> Alleles:
     """The integers of a class, each chosen, at its offset, among those valid after the ones before it."""
-    drawn = ClassDrawing()
-    for offset in range(GENES_PER_CLASS):
+    drawn = ClassDrawing(genes)
+    for offset in range(genes.size):
         valid = drawn.choices()
         if valid:
             drawn.append(choose(drawn, offset, valid))
         else:
-            role = CLASS_GENES[offset][0]
-            drawn.append(ABSENT[role][offset - role_start(role)])
+            role = genes.genes[offset][0]
+            drawn.append(genes.absent[role][offset - genes.starts[role]])
     return tuple(drawn.alleles)
 
 
 @lru_cache(maxsize=1 << 14)
-def faults(entry: LIVClass) -> tuple[Fault, ...]:
+def faults(genes: ClassGenes, entry: LIVClass) -> tuple[Fault, ...]:
     """Every invalid integer of a class, each judged as if those before it had been put right."""
-    alleles, found = alleles_of(entry), list[Fault]()
-    if admits(alleles):
+    alleles, found = alleles_of(genes, entry), list[Fault]()
+    if admits(genes, alleles):
         return ()
 
     def choose(drawn: ClassDrawing, offset: int, valid: Alleles) -> int:
@@ -104,7 +99,7 @@ def faults(entry: LIVClass) -> tuple[Fault, ...]:
         found.append(drawn.fault(alleles[offset], valid))
         return valid[0]
 
-    compose(choose)
+    compose(genes, choose)
     return tuple(found)
 
 

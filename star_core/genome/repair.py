@@ -8,7 +8,7 @@ import numpy as np
 
 from star_core.genome.alphabet import Alphabet
 from star_core.genome.backbone import LIV, Genome
-from star_core.genome.class_genome import alleles_of, class_of
+from star_core.genome.class_genome import ClassGenes, alleles_of, class_of
 from star_core.genome.drawing import Drawing
 from star_core.genome.lower_levels import ClassDrawing, compose, faults
 from star_core.genome.validity import problems
@@ -43,7 +43,7 @@ def repair(space: Alphabet, genome: Genome, rng: np.random.Generator) -> tuple[G
     """
     if len(genome.table) != space.own_classes:
         raise next(problems(space, genome))
-    mended = [repaired_class(entry, rng) for entry in genome.table]
+    mended = [repaired_class(space.layout.genes, entry, rng) for entry in genome.table]
     drawn = Drawing(space, tuple(entry for entry, _ in mended))
     changes = {
         (position := space.layout.class_start(number) + offset): Change(position, old, new, rule)
@@ -74,16 +74,16 @@ def repair(space: Alphabet, genome: Genome, rng: np.random.Generator) -> tuple[G
 
 
 def repaired_class(
-    entry: LIVClass, rng: np.random.Generator
+    genes: ClassGenes, entry: LIVClass, rng: np.random.Generator
 ) -> tuple[LIVClass, list[tuple[int, int, int, str]]]:
     """A class with each invalid integer re-sampled over what is valid after those before it.
 
     Returns:
         The valid class; offset, old and new integer and the broken rule of each change.
     """
-    if not faults(entry):
+    if not faults(genes, entry):
         return entry, []
-    alleles, changes = alleles_of(entry), list[tuple[int, int, int, str]]()
+    alleles, changes = alleles_of(genes, entry), list[tuple[int, int, int, str]]()
 
     def choose(drawn: ClassDrawing, offset: int, valid: tuple[int, ...]) -> int:
         old = alleles[offset]
@@ -93,4 +93,4 @@ def repaired_class(
         changes.append((offset, old, new, drawn.fault(old, valid).rule))
         return new
 
-    return class_of(compose(choose)), changes
+    return class_of(genes, compose(genes, choose)), changes

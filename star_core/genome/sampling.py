@@ -15,7 +15,8 @@ def sample(space: Alphabet, rng: np.random.Generator) -> Genome:
 
     Its own classes, where the space wants some, are mostly named ones (see ``founding.py``).
     """
-    table = sampled_table(space.own_classes, space.novelty, rng) if space.own_classes else ()
+    size, genes = space.own_classes, space.layout.genes
+    table = sampled_table(space.named, genes, size, space.novelty, rng) if size else ()
     depth = space.depth if space.min_depth is None else _choose(rng, tuple(space.depths))
     drawn = Drawing(space, table)
     for _ in range(depth):

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from star_core.genome.backbone import LIV, Genome
-from star_core.structures.base import structure_of
+from star_core.structures.feature_groups import Kind
+from star_core.structures.registered import structure_of
 from star_core.vocabulary.operator import LIVClass
-from star_core.vocabulary.tables import ROLES
 
 NOTHING_SHARED = 1
 
@@ -36,11 +36,12 @@ def can_reuse(owner: LIVClass, follower: LIVClass, roles: tuple[str, ...]) -> bo
         return False
     if owner.featurizer == follower.featurizer:
         return True
+    known = structure_of(owner.operator.token_mixing).role
     ours = dict(zip(follower.featurizer.roles, follower.featurizer.groups, strict=True))
     theirs = dict(zip(owner.featurizer.roles, owner.featurizer.groups, strict=True))
     for role in roles:
         a, b = ours[role], theirs[role]
-        if (a.expansion, a.repeat) != (b.expansion, b.repeat) or (role == "K" and a != b):
+        if (a.expansion, a.repeat) != (b.expansion, b.repeat) or (known[role].kind is Kind.FILTER and a != b):
             return False
     return True
 
@@ -66,7 +67,9 @@ def resolve_feature_sharing(genome: Genome, classes: Classes) -> list[dict[str, 
     return resolved
 
 
-def resolve_featurizer_sharing(genome: Genome, reused: list[dict[str, int]]) -> list[dict[str, int]]:
+def resolve_featurizer_sharing(
+    genome: Genome, classes: Classes, reused: list[dict[str, int]]
+) -> list[dict[str, int]]:
     """Per layer: role → earliest layer of its featurizer-sharing group that computes this role.
 
     Resolved role by role, so that a member that reuses computed features (and so has no weights for
@@ -77,7 +80,7 @@ def resolve_featurizer_sharing(genome: Genome, reused: list[dict[str, int]]) -> 
     for index, liv in enumerate(genome.livs):
         layer: dict[str, int] = {}
         if liv.featurizer_strategy != NOTHING_SHARED:
-            for role in ROLES:
+            for role in classes[liv.liv_class].featurizer.roles:
                 if role not in reused[index]:
                     layer[role] = owners.setdefault((liv.liv_class, liv.featurizer_group, role), index)
         resolved.append(layer)

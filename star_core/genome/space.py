@@ -5,8 +5,9 @@ In the preset ``full`` a genome brings its own classes, which evolve like the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,19 +18,21 @@ from star_core.genome.founding import adopted
 from star_core.genome.repair import Change, repair
 from star_core.genome.sampling import sample
 from star_core.genome.validity import problems
-from star_core.vocabulary.operator import class_table
-from star_core.vocabulary.tables import MAX_DEPTH, MAX_GROUPS, MAX_OWN_CLASSES, OPERATORS, PAPER_CLASSES
+from star_core.structures.base import PAPER_STRUCTURES
+from star_core.structures.registered import STRUCTURES, class_table, classes_of, structures
+from star_core.vocabulary.tables import MAX_DEPTH, MAX_GROUPS, MAX_OWN_CLASSES
 
 PRESETS: Mapping[str, tuple[str, tuple[int, ...]]] = {
-    "paper": ("all 17 LIV classes of the paper", PAPER_CLASSES),
+    "paper": ("all 17 LIV classes of the paper", tuple(range(1, 18))),
     "extended": (
         "those and linear, banded and pointwise attention, grouped convolution and gated unit",
-        tuple(OPERATORS),
+        tuple(range(1, 26)),
     ),
     "lfm2": ("short gated convolution, grouped-query attention, gated unit (arXiv 2511.23404)", (3, 7, 9)),
     "attention": ("attention in all variants and gated units", (1, 2, 3, 4, 9, 10, 11, 12, 13)),
-    "full": ("all three levels evolve: a genome brings its own classes", tuple(OPERATORS)),
+    "full": ("all three levels evolve: a genome brings its own classes", tuple(range(1, 26))),
 }
+"""Name → what it is, and its classes by number: a class that is added later changes no stored run."""
 
 CLASS_TABLE = "extended"
 """The preset whose classes all others choose from."""
@@ -50,11 +53,14 @@ class SearchSpace(Alphabet):
         classes: int = 8,
         novelty: float = 0.25,
         class_mutation: float = 1.0,
+        structures: Iterable[str] = (),
     ) -> SearchSpace:
         """A named search space; ``classes``, ``novelty`` and ``class_mutation`` are of ``full`` only.
 
+        ``structures`` beside the paper's, by name, join it with all their LIV classes.
+
         Raises:
-            ConfigError: No such preset, or depth, groups or classes out of range.
+            ConfigError: No such preset or structure, or depth, groups or classes out of range.
         """
         if name not in PRESETS:
             raise ConfigError(
@@ -73,9 +79,11 @@ class SearchSpace(Alphabet):
                     place=f"space.{key}",
                     fix=f"use {min(max(value, 1), high)}",
                 )
-        table = class_table()
-        own = (classes, novelty, class_mutation) if name == OWN_CLASSES else ()
-        return cls(name, {index: table[index] for index in PRESETS[name][1]}, depth, groups, min_depth, *own)
+        table, others = class_table(), sorted({STRUCTURES[added].allele for added in structures})
+        meant = {index: table[index] for index in PRESETS[name][1]} | classes_of(others)
+        admitted = tuple(dict.fromkeys((*PAPER_STRUCTURES, *others)))
+        own = (classes, novelty, class_mutation) if name == OWN_CLASSES else (0, 0.0, 1.0)
+        return cls(name, meant, depth, groups, min_depth, *own, admitted)
 
     def adopt(self, genome: Genome) -> Genome:
         """The genome as this space writes it: where it wants own classes, one without gets the named ones.
@@ -83,7 +91,7 @@ class SearchSpace(Alphabet):
         Raises:
             GenomeError: It uses more classes than a genome of this space brings.
         """
-        return adopted(genome, self.own_classes) if self.own_classes else genome
+        return adopted(genome, self.own_classes, self.named) if self.own_classes else genome
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """A random valid genome (see ``genome/sampling.py``)."""
@@ -105,3 +113,17 @@ class SearchSpace(Alphabet):
     def repair(self, genome: Genome, rng: np.random.Generator) -> tuple[Genome, list[Change]]:
         """Makes a genome valid by re-sampling its invalid positions (see ``genome/repair.py``)."""
         return repair(self, genome, rng)
+
+
+@lru_cache(maxsize=8)
+def reading_space(preset: str = CLASS_TABLE) -> SearchSpace:
+    """What the integers of genomes mean to whoever builds one.
+
+    Its classes are those of the preset and of every installed structure besides the paper's, and any sharing
+    group will do: what a run admits was checked when it made the genome.
+
+    Raises:
+        ConfigError: No such preset.
+    """
+    others = [structure.name for structure in structures() if structure.allele not in PAPER_STRUCTURES]
+    return SearchSpace.preset(preset, groups=MAX_GROUPS, structures=others)

@@ -25,7 +25,7 @@ def problems(space: Alphabet, genome: Genome) -> Iterator[GenomeError]:
             else "write them after the LIVs, each after a '_', e.g. _12123",
         )
     for number, entry in enumerate(genome.table if space.own_classes else ()):
-        for fault in faults(entry):
+        for fault in faults(space.layout.genes, entry):
             position = space.layout.class_start(number) + fault.offset
             yield GenomeError(
                 fault.rule,

@@ -1,6 +1,5 @@
 """Linear input-varying operators as arithmetic: one file per token-mixing structure, three forms each."""
 
-from star_core.livs import diagonal, low_rank, semi_separable, toeplitz  # noqa: F401
 from star_core.livs.build import build_liv
 from star_core.livs.forward_pass import Form, ForwardPass, StateKey
 from star_core.livs.liv import LIV

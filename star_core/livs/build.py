@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from star_core.architecture import Layer
+from star_core.livs.featurizers import Featurizer
 from star_core.livs.initialisation import initial_weight
 from star_core.livs.liv import LIV
-from star_core.structures.base import Dimensions
+from star_core.structures.shapes import Dimensions
 
 
 def build_liv(
@@ -31,7 +32,8 @@ def build_liv(
     liv = LIV(layer, dims, device, dtype)
     if device.type != "meta":
         with torch.no_grad():
-            for path, parameter in liv.named_parameters():
-                name = path.rpartition(".")[2]
-                parameter.copy_(initial_weight(name, tuple(parameter.shape), depth, generator))
+            for module in liv.modules():
+                for weight in module.declared if isinstance(module, LIV | Featurizer) else ():
+                    drawn = initial_weight(weight.start, weight.shape, depth, generator)
+                    module.get_parameter(weight.name).copy_(drawn)
     return liv

@@ -12,10 +12,10 @@ import torch
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.rotary import Positions
-from star_core.vocabulary.tables import TokenMixing
+from star_core.structures.diagonal import DIAGONAL
 
 
-@register(TokenMixing.DIAGONAL)
+@register(DIAGONAL)
 class Diagonal(Mixer):
     """y_i = σ(C_i) · V_i."""
 

@@ -1,8 +1,6 @@
 """Featurizers: how a layer's input becomes one feature group (arXiv 2411.17800, §3).
 
-A token-dependent group is nonlinearity(short filter(projection(h))), each part as its genome says.
-The A group of a recurrence is softplus(· + step bias) · exp(log rate); the K group of a convolution
-does not depend on the input at all.
+What each kind of group is of a layer's input is said in ``star_core/structures/feature_groups.py``.
 
 Legend: B batch, L length, D channels of the input, S channels of the feature group, W window.
 """
@@ -18,7 +16,8 @@ from star_core.livs.channel_map import channel_map, spread
 from star_core.livs.long_filter import modal_filter
 from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.short_filter import short_filter, short_filter_step
-from star_core.vocabulary.tables import ChannelMixing, Sparsity, TokenMixing
+from star_core.structures.feature_groups import Kind
+from star_core.vocabulary.tables import FILTERED, ChannelMixing, Sparsity
 
 
 class Featurizer(nn.Module):
@@ -27,6 +26,7 @@ class Featurizer(nn.Module):
     Attributes:
         is_dense: Whether every channel reads every other.
         is_windowed: Whether it remembers the inputs of a short filter between tokens.
+        declared: Its weights, as the spec lists them.
     """
 
     projection: nn.Parameter
@@ -42,16 +42,23 @@ class Featurizer(nn.Module):
 
     def __init__(self, group: FeatureGroup, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
-        self.role, self.genome, self.shape = group.role, group.genome, group.shape
+        self.kind, self.genome, self.shape = group.kind, group.genome, group.shape
+        self.declared = group.weights
         for weight in group.weights:
             allocated = torch.empty(weight.shape, device=device, dtype=dtype)
             self.register_parameter(weight.name, nn.Parameter(allocated))
-        self.is_dense = self.role != "K" and self.genome.channel_mixing is ChannelMixing.DENSE
-        self.is_windowed = self.role != "K" and self.genome.token_mixing is TokenMixing.TOEPLITZ
+        reads = self.kind is not Kind.FILTER
+        self.is_dense = reads and self.genome.channel_mixing is ChannelMixing.DENSE
+        self.is_windowed = reads and self.genome.token_mixing == FILTERED
+
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        """Names of its weights that weight decay applies to."""
+        return tuple(weight.name for weight in self.declared if weight.decayed)
 
     def project(self, h_BLD: torch.Tensor) -> torch.Tensor | None:
-        """The channel mixing alone, (B, L, S); ``None`` for K, which reads no input."""
-        if self.role == "K":
+        """The channel mixing alone, (B, L, S); ``None`` for a filter, which reads no input."""
+        if self.kind is Kind.FILTER:
             return None
         if self.genome.channel_mixing is ChannelMixing.DIAGONAL:
             return spread(h_BLD, self.scale)
@@ -63,12 +70,12 @@ class Featurizer(nn.Module):
         """The feature group and the new window of its short filter.
 
         Args:
-            x_BLS: What ``project`` makes of the layer's normalised input; ``None`` for K.
+            x_BLS: What ``project`` makes of the layer's normalised input; ``None`` for a filter.
             window_BWS: Inputs of the short filter before these tokens; ``None`` stands for zeros.
             one_token: Compute in step form (L = 1, a window given).
 
         Returns:
-            (B, L, heads, channels) and the window, ``None`` if there is no short filter. For K:
+            (B, L, heads, channels) and the window, ``None`` if there is no short filter. A filter is
             (channels, channels read, taps), or a complex modal filter (see ``long_filter.py``).
         """
         if x_BLS is None:
@@ -83,6 +90,6 @@ class Featurizer(nn.Module):
             else:
                 x_BLS, new_window = short_filter(x_BLS, taps_S1K, window_BWS)
         x_BLS = nonlinearity(self.genome.nonlinearity, x_BLS)
-        if self.role == "A":
+        if self.kind is Kind.RATE:
             x_BLS = functional.softplus(x_BLS + self.step_bias) * self.log_rate.exp()
         return x_BLS.reshape(*x_BLS.shape[:-1], self.shape.heads, self.shape.channels), new_window

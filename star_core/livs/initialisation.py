@@ -1,4 +1,4 @@
-"""How each weight of the compiled spec starts, by its name, from one generator.
+"""How each weight of the compiled spec starts, as it declares, from one generator.
 
 Every operator maps unit-variance input to output of order one, so that no LIV class starts with an
 advantage that is only a matter of scale.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from star_core.errors import ConfigError, nearest
+from star_core.structures.shapes import Start
 
 STEPS = (1e-3, 1e-1)
 """Range of a recurrence's initial step sizes δ (arXiv 2405.21060)."""
@@ -25,30 +25,26 @@ DIFFERENCE = 0.5
 Initialiser = Callable[[tuple[int, ...], int, torch.Generator], torch.Tensor]
 
 
-def initial_weight(name: str, shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+def initial_weight(
+    start: Start, shape: tuple[int, ...], depth: int, generator: torch.Generator
+) -> torch.Tensor:
     """The start of one weight, float32 on the CPU, whatever device and precision it then moves to.
 
     Args:
-        name: As in the compiled spec.
+        start: As in the compiled spec.
         shape: As in the compiled spec.
         depth: LIVs of the backbone; output projections shrink with its root.
         generator: Source of all randomness.
-
-    Raises:
-        ConfigError: No weight of this name is known.
     """
-    if name not in INITIALISERS:
-        raise ConfigError(
-            "no initialisation is known for this weight",
-            value=name,
-            place="weight",
-            fix=nearest(name, INITIALISERS),
-        )
-    return INITIALISERS[name](shape, depth, generator)
+    return INITIALISERS[start](shape, depth, generator)
 
 
 def _ones(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
     return torch.ones(shape)
+
+
+def _zeros(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.zeros(shape)
 
 
 def _difference(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
@@ -60,7 +56,7 @@ def _fan_in(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> t
     return torch.randn(shape, generator=generator) / math.sqrt(shape[-1])
 
 
-def _filter(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+def _taps(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
     """Keeps the variance: the last two axes, channels read and taps, are summed over."""
     return torch.randn(shape, generator=generator) / math.sqrt(shape[-1] * shape[-2])
 
@@ -70,14 +66,14 @@ def _output(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> t
     return _fan_in(shape, depth, generator) / math.sqrt(2 * depth)
 
 
-def _scale(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+def _signs(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
     """Random signs: keeps the variance of every channel, and tells one group of features from another."""
     return torch.randint(0, 2, shape, generator=generator) * 2.0 - 1
 
 
-def _output_scale(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+def _output_signs(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
     """As ``_output``: the first axis is summed over."""
-    return _scale(shape, depth, generator) / math.sqrt(2 * depth * shape[0])
+    return _signs(shape, depth, generator) / math.sqrt(2 * depth * shape[0])
 
 
 def _step_bias(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
@@ -107,7 +103,7 @@ def _residue(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> 
     return torch.randn(shape, generator=generator) * energy.sqrt()
 
 
-def _decay(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
+def _mode_decay(shape: tuple[int, ...], depth: int, generator: torch.Generator) -> torch.Tensor:
     """softplus(decay) = 1/τ."""
     return torch.log(torch.expm1(1 / _timescales(shape[-1]))).expand(shape).clone()
 
@@ -118,19 +114,18 @@ def _frequency(shape: tuple[int, ...], depth: int, generator: torch.Generator) -
     return torch.rand(shape, generator=generator) * highest
 
 
-INITIALISERS: Mapping[str, Initialiser] = {
-    "norm": _ones,
-    "output": _output,
-    "output_scale": _output_scale,
-    "difference": _difference,
-    "projection": _fan_in,
-    "scale": _scale,
-    "short_filter": _fan_in,
-    "filter": _filter,
-    "step_bias": _step_bias,
-    "log_rate": _log_rate,
-    "real": _residue,
-    "imaginary": _residue,
-    "decay": _decay,
-    "frequency": _frequency,
+INITIALISERS: Mapping[Start, Initialiser] = {
+    Start.ONES: _ones,
+    Start.ZEROS: _zeros,
+    Start.FAN_IN: _fan_in,
+    Start.TAPS: _taps,
+    Start.OUTPUT: _output,
+    Start.SIGNS: _signs,
+    Start.OUTPUT_SIGNS: _output_signs,
+    Start.DIFFERENCE: _difference,
+    Start.STEP_BIAS: _step_bias,
+    Start.LOG_RATE: _log_rate,
+    Start.RESIDUE: _residue,
+    Start.MODE_DECAY: _mode_decay,
+    Start.FREQUENCY: _frequency,
 }

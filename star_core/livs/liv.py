@@ -19,7 +19,8 @@ from star_core.livs.mixer import mixer_of
 from star_core.livs.norm import rms_norm
 from star_core.livs.precision import full_precision, projection_input
 from star_core.livs.projections import projections
-from star_core.structures.base import Dimensions, structure_of
+from star_core.structures.registered import structure_of
+from star_core.structures.shapes import Dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class LIV(nn.Module):
     A differential LIV runs two branches with their own feature groups and states and projects
     y = T₁h - λ T₂h, with one learned λ (arXiv 2410.05258, generalised to every structure).
 
-    Owns the weights the compiled spec assigns to this layer. ``connect`` must be called before use.
+    Owns the weights the compiled spec assigns to this layer; ``declared`` are those beside its featurizers.
+    ``connect`` must be called before use.
     """
 
     norm: nn.Parameter
@@ -57,7 +59,7 @@ class LIV(nn.Module):
 
     def __init__(self, layer: Layer, dims: Dimensions, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
-        self._layer = layer
+        self._layer, self.declared = layer, layer.weights
         self._diagonal = any(weight.name == "output_scale" for weight in layer.weights)
         for weight in layer.weights:
             allocated = torch.empty(weight.shape, device=device, dtype=dtype)
@@ -95,6 +97,11 @@ class LIV(nn.Module):
                 self._computed.append(_Computed(FeatureKey(index, branch, role), featurizer, window, history))
         self._dense = [group for group in self._computed if group.featurizer.is_dense]
         self._sparse = [group for group in self._computed if not group.featurizer.is_dense]
+
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        """Names of its weights that weight decay applies to."""
+        return tuple(weight.name for weight in self.declared if weight.decayed)
 
     def featurizer(self, branch: int, role: str) -> Featurizer:
         """One of the featurizers whose weights this layer owns."""

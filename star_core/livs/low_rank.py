@@ -30,14 +30,14 @@ from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.nonlinearity import nonlinearity
 from star_core.livs.precision import attention_input
 from star_core.livs.rotary import Positions
-from star_core.structures.low_rank import WINDOW, is_recurrent
-from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.structures.low_rank import LOW_RANK, WINDOW, is_recurrent
+from star_core.vocabulary.tables import Nonlinearity, Sparsity
 
 ROWS = 256
 """Rows of T in memory at a time, where its scores have a pointwise nonlinearity."""
 
 
-@register(TokenMixing.LOW_RANK)
+@register(LOW_RANK)
 class LowRank(Mixer):
     """Attention. Unbanded keys and values are histories and arrive as features, others are states."""
 

@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 import torch
 
 from star_core.architecture import Layer
-from star_core.errors import ConfigError, nearest
+from star_core.errors import ConfigError
 from star_core.livs.rotary import Positions
-from star_core.vocabulary.tables import TokenMixing
+from star_core.registry import Registry
+from star_core.structures.base import Structure
+from star_core.structures.registered import structure_of
 
 Features = Mapping[str, torch.Tensor]
-"""Feature groups by role: ``C``, ``B``, ``V`` as (B, L, heads, channels), ``A`` as (B, L, heads, 1),
-``K`` as its filter (taps (D, I, K), or a complex modal filter). A group whose state grows per token
-arrives as its whole history, (B, S, …)."""
+"""Feature groups by role, as (B, L, heads, channels); a filter as such (taps (D, I, K), or a complex modal
+filter). A group whose state grows per token arrives as its whole history, (B, S, …)."""
 
 States = dict[str, torch.Tensor]
 """Constant-size states by name, (B, …). A form takes the old ones and returns new ones."""
@@ -59,30 +60,20 @@ class Mixer(ABC):
         """One token (L = 1) after those that ``states`` remember."""
 
 
-_MIXERS: dict[TokenMixing, type[Mixer]] = {}
+MIXERS: Registry[type[Mixer]] = Registry(
+    "arithmetic of a structure", "star_core.livs", "star.mixers", "star_core/livs", ConfigError
+)
 
 
-def register(token_mixing: TokenMixing) -> Callable[[type[Mixer]], type[Mixer]]:
-    """Class decorator: makes a mixer the arithmetic of a token-mixing allele."""
-
-    def add(mixer: type[Mixer]) -> type[Mixer]:
-        _MIXERS[token_mixing] = mixer
-        return mixer
-
-    return add
+def register(structure: Structure) -> Callable[[type[Mixer]], type[Mixer]]:
+    """Class decorator: makes a mixer the arithmetic of a structure."""
+    return lambda mixer: MIXERS.add(structure.name, mixer)
 
 
-def mixer_of(token_mixing: TokenMixing) -> type[Mixer]:
-    """The mixer an operator genome's token-mixing allele stands for.
+def mixer_of(allele: int) -> type[Mixer]:
+    """The mixer that the token-mixing allele of an operator genome stands for.
 
     Raises:
-        ConfigError: No file in ``star_core/livs`` registers one.
+        ConfigError: Nothing in ``star_core/livs`` and no package's ``star.mixers`` entry point registers one.
     """
-    if token_mixing not in _MIXERS:
-        raise ConfigError(
-            "no mixer is registered for this token-mixing structure",
-            value=token_mixing.name,
-            place="star_core/livs",
-            fix=nearest(token_mixing.name, [known.name for known in _MIXERS]),
-        )
-    return _MIXERS[token_mixing]
+    return MIXERS[structure_of(allele).name]

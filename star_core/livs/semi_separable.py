@@ -20,7 +20,7 @@ import torch
 from star_core.livs.chunks import carry, chunks, decays, unchunk
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
-from star_core.vocabulary.tables import TokenMixing
+from star_core.structures.semi_separable import SEMI_SEPARABLE
 
 CHUNK = 32
 """Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""
@@ -29,7 +29,7 @@ FORGOTTEN = 16.0
 """Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
 
 
-@register(TokenMixing.SEMI_SEPARABLE)
+@register(SEMI_SEPARABLE)
 class SemiSeparable(Mixer):
     """A scalar decay per head and token, a matrix-valued state."""
 

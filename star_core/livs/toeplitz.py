@@ -16,10 +16,11 @@ from star_core.livs.long_filter import advance, carry_out, convolve, response
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
 from star_core.livs.short_filter import short_filter, short_filter_step
-from star_core.vocabulary.tables import Sparsity, TokenMixing
+from star_core.structures.toeplitz import TOEPLITZ
+from star_core.vocabulary.tables import Sparsity
 
 
-@register(TokenMixing.TOEPLITZ)
+@register(TOEPLITZ)
 class Toeplitz(Mixer):
     """y = C · (K ∗ (B · V)); taps may mix channels, modes do not."""
 

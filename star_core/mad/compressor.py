@@ -28,6 +28,7 @@ class Compressor(nn.Module):
     """
 
     code: Tensor
+    decayed = ("output",)
 
     def __init__(self, model: LanguageModel, length: int, seed: int) -> None:
         super().__init__()
@@ -52,9 +53,10 @@ class Compressor(nn.Module):
 
 
 class _Layer(nn.Module):
+    decayed = ("projection",)
+
     def __init__(self, projection_DD: Tensor) -> None:
         super().__init__()
-        # Names as in a LIV: weight decay goes by them.
         self.norm = nn.Parameter(torch.ones(len(projection_DD)))
         self.projection = nn.Parameter(projection_DD)
 

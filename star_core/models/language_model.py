@@ -21,6 +21,8 @@ from star_core.models.cache import Cache, allocate_cache
 class LanguageModel(nn.Module):
     """A causal language model of one architecture. Build it with ``build_model``."""
 
+    decayed = ("embedding",)
+
     def __init__(
         self, arch: Architecture, generator: torch.Generator, device: torch.device, dtype: torch.dtype
     ) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.objectives.base import Objective, register
-from star_core.structures.low_rank import WINDOW
+from star_core.structures.registered import structure_of
 
 
 def prefill_flops(architecture: Architecture, length: int) -> float:
     """Mean over the tokens of a prompt, each of which reads itself and those before it.
 
-    What a token costs is linear in what it reads up to the width of a band, and linear again beyond, so
-    the ends of the two pieces are enough.
+    What a token costs is linear in what it reads, up to the width of a band, say, and linear again beyond, so
+    the ends of the pieces are enough.
     """
-    bend = min(WINDOW, length)
-    total = _sum(architecture, 1, bend)
-    if length > bend:
-        total += _sum(architecture, bend + 1, length)
-    return total / length
+    mixing = {layer.liv_class.operator.token_mixing for layer in architecture.layers}
+    bends = {bend for allele in mixing for bend in structure_of(allele).bends if bend < length}
+    ends = sorted({0, *bends, length})
+    return sum(_sum(architecture, before + 1, end) for before, end in pairwise(ends)) / length
 
 
 def _sum(architecture: Architecture, first: int, last: int) -> float:

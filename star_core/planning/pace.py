@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from star_core.analysis.motifs.motifs import Family
 from star_core.architecture import Architecture
 from star_core.config import Training
 from star_core.evaluation import Evaluation
+from star_core.structures.registered import families, family_of
 
 ENOUGH = 6
 """Finished trainings from which on a store tells the pace."""
-FAMILIES = tuple(Family)
 _FAR = 10.0
 """Median deviations beyond which a training says nothing about the next: the machine slept, say."""
 _PRIOR = 4.0
@@ -37,7 +36,7 @@ class Load:
     Attributes:
         steps: Optimiser steps.
         flops: Training FLOPs, from the spec.
-        livs: LIVs of each of ``FAMILIES``; a differential one is two.
+        livs: LIVs of each family; a differential one is two.
     """
 
     steps: float
@@ -47,9 +46,9 @@ class Load:
     @classmethod
     def of(cls, architecture: Architecture, training: Training) -> Load:
         """The load of training an architecture by a recipe."""
-        livs = dict.fromkeys(FAMILIES, 0)
+        livs = dict.fromkeys(families(), 0)
         for layer in architecture.layers:
-            livs[Family.of(layer.liv_class)] += layer.branches
+            livs[family_of(layer.liv_class)] += layer.branches
         flops = architecture.training_flops(training.tokens, training.sequence_length)
         return cls(training.steps, flops, tuple(livs.values()))
 
@@ -87,7 +86,7 @@ class Pace:
     Attributes:
         candidate: Seconds of each candidate, whatever its length.
         flop: Seconds of each FLOP.
-        rates: Seconds of a LIV of each of ``FAMILIES`` at each step, beside its FLOPs.
+        rates: Seconds of a LIV of each family at each step, beside its FLOPs.
         spread: Between which multiples of the prediction eight of ten trainings lay.
         throughput: Median FLOPs per second of the measured trainings, all told.
         measured: Number of measured trainings.
@@ -182,7 +181,7 @@ def calibration_steps(steps: int) -> tuple[int, ...]:
 def telling(specs: Sequence[Architecture], training: Training) -> list[Architecture]:
     """For each family the architecture with the largest share of it: what to measure to tell them apart."""
     chosen: dict[str, Architecture] = {}
-    for family in range(len(FAMILIES)):
+    for family in range(len(families())):
 
         def share(spec: Architecture, family: int = family) -> float:
             livs = Load.of(spec, training).livs

@@ -12,6 +12,7 @@ from star_core.architecture import Architecture
 from star_core.config import Budget, Params, Training
 from star_core.evolution.halving import rung_steps
 from star_core.planning.pace import Load, Pace
+from star_core.structures.feature_groups import Kind
 
 GENERATION_SECONDS = 1.1
 """Seconds of a generation beside its trainings: variation, selection, storing, DVC. Measured on two cores."""
@@ -211,7 +212,7 @@ def training_bytes(architecture: Architecture, training: Training) -> int:
         features = sum(
             group.shape.size
             for group in layer.groups
-            if group.computed_by == layer.index and group.role != "K"
+            if group.computed_by == layer.index and group.kind is not Kind.FILTER
         )
         held += layer.branches * features + 3 * width
     tokens = training.batch_size * training.sequence_length

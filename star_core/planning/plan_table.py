@@ -11,8 +11,9 @@ from star_core import units
 from star_core.analysis.terminal.output import Output
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import Budget, Runtime
-from star_core.planning.pace import FAMILIES, Pace
+from star_core.planning.pace import Pace
 from star_core.planning.plan import Passage, Plan, Stage
+from star_core.structures.registered import families
 
 _COMMANDS = {"star evolve": False, "star retrain": True}
 """Command → whether it is the retraining."""
@@ -137,7 +138,7 @@ def _facts(plan: Plan, runtime: Runtime) -> Iterator[tuple[str, str]]:
 def _rates(pace: Pace) -> str:
     """Throughput, and what it comes from: at these sizes operations cost more than FLOPs."""
     rates = [
-        f"{family.value} {1e3 * rate:.3g}" for family, rate in zip(FAMILIES, pace.rates, strict=True) if rate
+        f"{family.name} {1e3 * rate:.3g}" for family, rate in zip(families(), pace.rates, strict=True) if rate
     ]
     text = f"{units.flops(pace.throughput)}/s in the median"
     if rates:

@@ -6,21 +6,13 @@ The channel-mixing gene says what W, from expanded to plain channels, looks like
 from __future__ import annotations
 
 from star_core.errors import GenomeError
-from star_core.structures.base import (
-    Dimensions,
-    FeatureShape,
-    Groups,
-    Shapes,
-    Sharing,
-    State,
-    Structure,
-    Weight,
-    dense_output,
-    register,
-)
+from star_core.structures.base import ClassRow, Family, FeaturizerRow, Sharing, Structure, dense_output
+from star_core.structures.feature_groups import READ, VALUE
+from star_core.structures.registered import register
+from star_core.structures.shapes import Dimensions, FeatureShape, Groups, Shapes, Start, State, Weight
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
-from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity
 
 
 def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
@@ -43,9 +35,10 @@ def mixing_flops(
 def output(operator: OperatorGenome, channels: int, dims: Dimensions) -> Weight:
     """Dense: all to all. Grouped: each head's channels to that head's. Diagonal: each to its own."""
     if operator.channel_mixing is ChannelMixing.DIAGONAL:
-        return Weight("output_scale", (channels // dims.width, dims.width))
+        return Weight("output_scale", (channels // dims.width, dims.width), Start.OUTPUT_SIGNS)
     if operator.channel_mixing is ChannelMixing.GROUPED:
-        return Weight("output", (dims.heads, dims.head_dim, channels // dims.heads))
+        size = (dims.heads, dims.head_dim, channels // dims.heads)
+        return Weight("output", size, Start.OUTPUT, decayed=True)
     return dense_output(operator, channels, dims)
 
 
@@ -61,10 +54,21 @@ def rules(operator: OperatorGenome, groups: Groups) -> None:
             )
 
 
+def words(operator: OperatorGenome) -> str:
+    """E.g. ``gated unit, swish gate, map dense``."""
+    linear = operator.nonlinearity is Nonlinearity.NONE
+    gate = "linear" if linear else operator.nonlinearity.words
+    return f"gated unit, {gate} gate, map {operator.channel_mixing.words}"
+
+
 DIAGONAL = register(
     Structure(
-        token_mixing=TokenMixing.DIAGONAL,
-        roles=("C", "V"),
+        allele=1,
+        name="diagonal",
+        meaning="diagonal",
+        family=Family("gated unit", 3),
+        stems={"GMemless": "G"},
+        features=(READ, VALUE),
         sparsities=(Sparsity.NONE,),
         nonlinearities=(Nonlinearity.SWISH, Nonlinearity.RELU, Nonlinearity.NONE),
         channel_mixings=(ChannelMixing.DENSE, ChannelMixing.GROUPED, ChannelMixing.DIAGONAL),
@@ -76,12 +80,21 @@ DIAGONAL = register(
         shape=shape,
         states=states,
         mixing_flops=mixing_flops,
+        words=words,
+        featurizers={
+            9: FeaturizerRow(("111231", "111231"), "dense channel, diagonal token, expansion 3 (SwiGLU)"),
+        },
+        classes={
+            9: ClassRow("GMemless", "91142"),
+            25: ClassRow("GMemless-2", "91143"),
+        },
         because={
             "sparsity": "a diagonal has no band to cut",
             "nonlinearity": "softmax over one token is 1",
         },
         matched=(("C", "V"),),
         per_channel=("C", "V"),
+        expansions={"C": (1, 2, 3, 4), "V": (1, 2, 3, 4)},
         rules=rules,
         output=output,
     )

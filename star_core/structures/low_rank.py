@@ -9,19 +9,13 @@ from __future__ import annotations
 import math
 
 from star_core.errors import GenomeError
-from star_core.structures.base import (
-    Dimensions,
-    FeatureShape,
-    Groups,
-    Shapes,
-    Sharing,
-    State,
-    Structure,
-    register,
-)
+from star_core.structures.base import ClassRow, Family, FeaturizerRow, Sharing, Structure
+from star_core.structures.feature_groups import READ, VALUE, WRITE
+from star_core.structures.registered import register
+from star_core.structures.shapes import Dimensions, FeatureShape, Groups, Shapes, State
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
-from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity
 
 WINDOW = 64
 """Tokens that a banded row reads, its own included."""
@@ -85,10 +79,27 @@ def rules(operator: OperatorGenome, groups: Groups) -> None:
             )
 
 
+def words(operator: OperatorGenome) -> str:
+    """E.g. ``softmax attention by head over 64 tokens``."""
+    score = "linear" if operator.nonlinearity is Nonlinearity.NONE else operator.nonlinearity.words
+    heads = "by head" if operator.channel_mixing is ChannelMixing.GROUPED else "in one head"
+    band = f" over {WINDOW} tokens" if operator.sparsity is Sparsity.BANDED else ""
+    return f"{score} attention {heads}{band}"
+
+
+def stem(operator: OperatorGenome) -> str:
+    """Linear attention has a name of its own."""
+    return "LA" if operator.nonlinearity is Nonlinearity.NONE else "SA"
+
+
 LOW_RANK = register(
     Structure(
-        token_mixing=TokenMixing.LOW_RANK,
-        roles=("C", "B", "V"),
+        allele=2,
+        name="low-rank",
+        meaning="low rank",
+        family=Family("attention", 0),
+        stems={"SA": "S", "LA": "LA"},
+        features=(READ, WRITE, VALUE),
         sparsities=(Sparsity.NONE, Sparsity.BANDED),
         nonlinearities=(Nonlinearity.SOFTMAX, Nonlinearity.NONE, Nonlinearity.RELU, Nonlinearity.SWISH),
         channel_mixings=(ChannelMixing.GROUPED, ChannelMixing.DENSE),
@@ -101,9 +112,36 @@ LOW_RANK = register(
         shape=shape,
         states=states,
         mixing_flops=mixing_flops,
+        words=words,
+        featurizers={
+            1: FeaturizerRow(("111211", "111211", "111211"), "dense channel, diagonal token"),
+            2: FeaturizerRow(("321211", "321211", "321211"), "dense channel, short Toeplitz token"),
+            3: FeaturizerRow(("111211", "111214", "111214"), "as 1, last two groups repeated 4 times"),
+            4: FeaturizerRow(("111211", "111212", "111212"), "as 1, last two groups repeated 2 times"),
+            10: FeaturizerRow(("114211", "114211", "111211"), "as 1, swish on the first two groups"),
+        },
+        classes={
+            1: ClassRow("SA-1", "12123"),
+            2: ClassRow("SA-2", "22123"),
+            3: ClassRow("SA-3", "32123"),
+            4: ClassRow("SA-4", "42123"),
+            10: ClassRow("SA-1-Diff", "12123", differential=True),
+            11: ClassRow("SA-2-Diff", "22123", differential=True),
+            12: ClassRow("SA-3-Diff", "32123", differential=True),
+            13: ClassRow("SA-4-Diff", "42123", differential=True),
+            18: ClassRow("LA-1", "12113"),
+            19: ClassRow("LA-2", "a2113"),
+            20: ClassRow("SA-1-Band", "12223"),
+            21: ClassRow("SA-3-Band", "32223"),
+            22: ClassRow("SA-1-ReLU", "12133"),
+            23: ClassRow("SA-1-Swish", "12143"),
+        },
+        stem=stem,
         because={"channel_mixing": "a score is an inner product over the channels of a head"},
         matched=(("C", "B"),),
         per_channel=("C", "B", "V"),
+        expansions={"C": (1, 2), "B": (1, 2), "V": (1, 2)},
         rules=rules,
+        bends=(WINDOW,),
     )
 )

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from star_core.errors import GenomeError
-from star_core.structures.base import (
-    Dimensions,
-    FeatureShape,
-    Groups,
-    Shapes,
-    Sharing,
-    State,
-    Structure,
-    register,
-)
+from star_core.structures.base import ClassRow, Family, FeaturizerRow, Sharing, Structure
+from star_core.structures.feature_groups import READ, VALUE, WRITE, Kind, Role
+from star_core.structures.registered import register
+from star_core.structures.shapes import Dimensions, FeatureShape, Groups, Shapes, State
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
-from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity
+
+DECAY = Role("A", "how the state decays", Kind.RATE)
 
 
 def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
@@ -46,10 +42,24 @@ def mixing_flops(
     return 5 * dims.heads * shapes["B"].channels * shapes["V"].channels
 
 
+def words(operator: OperatorGenome) -> str:
+    """There is one kind only."""
+    return "recurrence"
+
+
+def is_short(operator: OperatorGenome, groups: Groups) -> bool:
+    """A state of two numbers for each channel holds little."""
+    return groups["B"].expansion <= 2
+
+
 SEMI_SEPARABLE = register(
     Structure(
-        token_mixing=TokenMixing.SEMI_SEPARABLE,
-        roles=("C", "B", "V", "A"),
+        allele=4,
+        name="semi-separable",
+        meaning="sequentially semi-separable",
+        family=Family("recurrence", 1),
+        stems={"Rec": "R"},
+        features=(READ, WRITE, VALUE, DECAY),
         sparsities=(Sparsity.NONE,),
         nonlinearities=(Nonlinearity.NONE,),
         channel_mixings=(ChannelMixing.DIAGONAL,),
@@ -63,6 +73,23 @@ SEMI_SEPARABLE = register(
         shape=shape,
         states=states,
         mixing_flops=mixing_flops,
+        words=words,
+        featurizers={
+            5: FeaturizerRow(
+                ("3242g1", "3242g1", "324211", "111211"),
+                "dense channel, short Toeplitz token, state expansion 16",
+            ),
+            6: FeaturizerRow(
+                ("324221", "324221", "324211", "111211"),
+                "dense channel, short Toeplitz token, state expansion 2",
+            ),
+        },
+        classes={
+            5: ClassRow("Rec-1", "54111"),
+            6: ClassRow("Rec-2", "64111"),
+            14: ClassRow("Rec-1-Diff", "54111", differential=True),
+            15: ClassRow("Rec-2-Diff", "64111", differential=True),
+        },
         because={
             "sparsity": "its decay bounds its memory, not a band",
             "nonlinearity": "a product of decays is a recurrence only while it is linear in the state",
@@ -71,5 +98,8 @@ SEMI_SEPARABLE = register(
         matched=(("C", "B"),),
         plain=("V", "A"),
         per_channel=("V",),
+        expansions={"C": (2, 4, 8, 16, 32), "B": (2, 4, 8, 16, 32)},
+        expanded="state of {}",
+        is_short=is_short,
     )
 )

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from star_core.errors import GenomeError
-from star_core.structures.base import (
-    Dimensions,
-    FeatureShape,
-    Groups,
-    Shapes,
-    Sharing,
-    State,
-    Structure,
-    register,
-)
+from star_core.structures.base import ClassRow, Family, FeaturizerRow, Sharing, Structure
+from star_core.structures.feature_groups import READ, VALUE, WRITE, Kind, Role
+from star_core.structures.registered import register
+from star_core.structures.shapes import Dimensions, FeatureShape, Groups, Shapes, State
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
-from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing
+from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity
+
+FILTER = Role("K", "the filter", Kind.FILTER)
 
 
 def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: Dimensions) -> FeatureShape:
@@ -62,10 +58,24 @@ def rules(operator: OperatorGenome, groups: Groups) -> None:
         )
 
 
+def words(operator: OperatorGenome) -> str:
+    """E.g. ``gated convolution per channel``."""
+    return f"gated convolution {operator.channel_mixing.words}"
+
+
+def is_short(operator: OperatorGenome, groups: Groups) -> bool:
+    """A filter of a few taps."""
+    return groups["K"].sparsity is Sparsity.BANDED
+
+
 TOEPLITZ = register(
     Structure(
-        token_mixing=TokenMixing.TOEPLITZ,
-        roles=("C", "B", "V", "K"),
+        allele=3,
+        name="toeplitz",
+        meaning="(scaled) Toeplitz",
+        family=Family("convolution", 2),
+        stems={"GConv": "C"},
+        features=(READ, WRITE, VALUE, FILTER),
         sparsities=(Sparsity.NONE,),
         nonlinearities=(Nonlinearity.NONE,),
         channel_mixings=(ChannelMixing.DIAGONAL, ChannelMixing.GROUPED, ChannelMixing.DENSE),
@@ -79,12 +89,32 @@ TOEPLITZ = register(
         shape=shape,
         states=states,
         mixing_flops=mixing_flops,
+        words=words,
+        featurizers={
+            7: FeaturizerRow(
+                ("111211", "111211", "111211", "321131"),
+                "gates dense; explicit depthwise filter of length 3",
+            ),
+            8: FeaturizerRow(
+                ("111211", "111211", "111211", "311181"),
+                "gates dense; implicitly parametrised long depthwise filter, 8 modes",
+            ),
+        },
+        classes={
+            7: ClassRow("GConv-1", "73111"),
+            8: ClassRow("GConv-2", "83111"),
+            16: ClassRow("GConv-1-Diff", "73111", differential=True),
+            17: ClassRow("GConv-2-Diff", "83111", differential=True),
+            24: ClassRow("GConv-3", "73113"),
+        },
         because={
             "sparsity": "its band is that of its filter, sparsity 2 of featurizer group K",
             "nonlinearity": "a filter is free to take any value",
         },
         plain=("C", "B", "V"),
         per_channel=("C", "B", "V"),
+        expansions={"K": (2, 3, 4, 8, 16)},
         rules=rules,
+        is_short=is_short,
     )
 )

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
 from star_core.errors import StarError, StoreError
-from star_core.genome import Genome, SearchSpace
+from star_core.genome import Genome
+from star_core.genome.space import reading_space
 from star_core.storage.files import write_atomically
 from star_core.storage.weights import FORMAT, read_metadata
-from star_core.vocabulary.tables import MAX_GROUPS
 
 VERSION = "1"
 
@@ -114,7 +114,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             fix="train it again",
         )
     try:
-        space = SearchSpace.preset(metadata["space"], groups=MAX_GROUPS)
+        space = reading_space(metadata["space"])
         width, head_dim, vocab_size = (int(metadata[name]) for name in ("width", "head_dim", "vocab_size"))
         architecture = compile_genome(Genome.parse(metadata["genome"]), space, width, head_dim, vocab_size)
     except StarError as error:

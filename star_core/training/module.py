@@ -24,8 +24,6 @@ FINAL_RATE = 0.1
 """Learning rate at the last step, as a share of the peak."""
 CHECK_EVERY = 10
 """Steps between two looks at the losses: on a GPU each look waits for it."""
-DECAYED = frozenset({"projection", "output", "embedding"})
-"""Names of the weights that weight decay applies to."""
 _FUSED = ("cpu", "cuda", "mps")
 
 
@@ -42,14 +40,15 @@ def rate_factor(step: int, steps: int, warmup: int) -> float:
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """AdamW's parameter groups: only maps between channels are decayed.
-
-    Norms, biases and rates are not, nor filters and their time scales: pulling those to zero does not
-    regularise, it shortens what an operator remembers.
-    """
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    maps = [weight for name, weight in named if name.rpartition(".")[2] in DECAYED]
-    others = [weight for name, weight in named if name.rpartition(".")[2] not in DECAYED]
+    """AdamW's parameter groups: decayed are the weights that their modules name in ``decayed``."""
+    decayed = {
+        id(module.get_parameter(name))
+        for module in model.modules()
+        for name in getattr(module, "decayed", ())
+    }
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    maps = [weight for weight in weights if id(weight) in decayed]
+    others = [weight for weight in weights if id(weight) not in decayed]
     groups = [(maps, weight_decay), (others, 0.0)]
     return [{"params": members, "weight_decay": decay} for members, decay in groups if members]
 

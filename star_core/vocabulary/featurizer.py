@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from star_core.errors import GenomeError, nearest
+from star_core.errors import GenomeError
 from star_core.vocabulary.tables import (
     FEATURIZER_GENES,
-    FEATURIZERS,
     ChannelMixing,
     Nonlinearity,
     Sparsity,
-    TokenMixing,
     read_allele,
     write_allele,
 )
@@ -22,7 +20,7 @@ from star_core.vocabulary.tables import (
 class FeatureGroupGenome:
     """How one feature group is computed: ``nonlinearity(token_mixing(channel_mixing(x)))``."""
 
-    token_mixing: TokenMixing
+    token_mixing: int
     sparsity: Sparsity
     nonlinearity: Nonlinearity
     channel_mixing: ChannelMixing
@@ -43,7 +41,7 @@ class FeatureGroupGenome:
         """The genome of six integers, all in range."""
         token, sparsity, nonlinearity, channel, expansion, repeat = alleles
         return cls(
-            TokenMixing(token),
+            token,
             Sparsity(sparsity),
             Nonlinearity(nonlinearity),
             ChannelMixing(channel),
@@ -55,7 +53,7 @@ class FeatureGroupGenome:
     def alleles(self) -> tuple[int, ...]:
         """Its six integers."""
         return (
-            self.token_mixing.value,
+            self.token_mixing,
             self.sparsity.value,
             self.nonlinearity.value,
             self.channel_mixing.value,
@@ -73,23 +71,6 @@ class FeaturizerGenome:
 
     roles: tuple[str, ...]
     groups: tuple[FeatureGroupGenome, ...]
-
-    @classmethod
-    def of_class(cls, index: int) -> FeaturizerGenome:
-        """Row ``index`` of the featurizer table.
-
-        Raises:
-            GenomeError: There is no such featurizer class.
-        """
-        if index not in FEATURIZERS:
-            raise GenomeError(
-                "no such featurizer class",
-                value=index,
-                place="operator genome, gene 1 (featurizer)",
-                fix=nearest(index, FEATURIZERS),
-            )
-        roles, groups, _ = FEATURIZERS[index]
-        return cls(tuple(roles.split()), tuple(map(FeatureGroupGenome.parse, groups)))
 
     def __str__(self) -> str:
         return "-".join(map(str, self.groups))

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from star_core.vocabulary.featurizer import FeaturizerGenome, read_digits
 from star_core.vocabulary.tables import (
     OPERATOR_GENES,
-    OPERATORS,
     ChannelMixing,
     Nonlinearity,
     Sparsity,
-    TokenMixing,
     write_allele,
 )
 
@@ -22,7 +20,7 @@ class OperatorGenome:
     """Structure of T and the featurizer that feeds it, e.g. ``12123`` for SA-1."""
 
     featurizer: int
-    token_mixing: TokenMixing
+    token_mixing: int
     sparsity: Sparsity
     nonlinearity: Nonlinearity
     channel_mixing: ChannelMixing
@@ -46,7 +44,7 @@ class OperatorGenome:
         featurizer, token, sparsity, nonlinearity, channel = alleles
         return cls(
             featurizer,
-            TokenMixing(token),
+            token,
             Sparsity(sparsity),
             Nonlinearity(nonlinearity),
             ChannelMixing(channel),
@@ -57,7 +55,7 @@ class OperatorGenome:
         """Its five integers."""
         return (
             self.featurizer,
-            self.token_mixing.value,
+            self.token_mixing,
             self.sparsity.value,
             self.nonlinearity.value,
             self.channel_mixing.value,
@@ -87,13 +85,3 @@ class LIVClass:
     def __hash__(self) -> int:
         # Classes key many tables; a name is nearly unique, and its hash is computed once.
         return hash((self.name, self.differential))
-
-
-def class_table() -> dict[int, LIVClass]:
-    """Every LIV class that has a name, by class index."""
-    classes = {}
-    for index, (name, digits, differential) in OPERATORS.items():
-        operator = OperatorGenome.parse(digits)
-        featurizer = FeaturizerGenome.of_class(operator.featurizer)
-        classes[index] = LIVClass(name, operator, featurizer, differential)
-    return classes

@@ -5,7 +5,7 @@ from star_core.analysis.drawing.tree_layout import NODE, TRUNK, layout
 from star_core.analysis.run.lineage import ancestry, individuals, made_by, mutated_livs, position_name
 from star_core.compiler import compile_genome
 from star_core.genome import Genome
-from star_core.genome.class_genome import GENES_PER_CLASS
+from star_core.genome.class_genome import PAPER_GENES
 from star_core.genome.layout import Layout
 from star_core.population.individual import Origin, Repair
 from tests.analysis.runs import PAPER, generation, individual
@@ -49,7 +49,7 @@ def test_how_a_genome_was_made_in_words():
     assert made_by(Origin(operator="seed"), 0) == "hand-designed"
     assert mutated_livs(mended, Layout(3)) == (1, 2)
     assert position_name(13, Layout(3)) == "LIV 3 feature group"
-    assert position_name(15 + GENES_PER_CLASS, Layout(3, classes=2)) == "class 2 operator token mixing"
+    assert position_name(15 + PAPER_GENES.size, Layout(3, classes=2)) == "class 2 operator token mixing"
     assert mutated_livs(Origin(operator="variation", mutations=(2, 15)), Layout(3, classes=2)) == (0,)
 
 

@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from star_core.analysis.motifs.motifs import (
-    Family,
     Link,
     Motifs,
     class_order,
@@ -13,7 +12,7 @@ from star_core.analysis.motifs.motifs import (
 )
 from star_core.compiler import compile_genome
 from star_core.genome import Genome, canonical
-from star_core.vocabulary.operator import class_table
+from star_core.structures.registered import class_table, family_of
 from tests.analysis.runs import PAPER
 
 
@@ -63,7 +62,7 @@ def test_classes_are_ordered_by_family_plain_before_differential():
 
 def test_families_and_short_names():
     classes = class_table()
-    assert [Family.of(classes[index]).value for index in (3, 5, 8, 9)] == [
+    assert [family_of(classes[index]).name for index in (3, 5, 8, 9)] == [
         "attention",
         "recurrence",
         "convolution",

@@ -43,10 +43,10 @@ def test_features_tell_architectures_apart_whatever_the_names_of_their_groups():
     problem = experiment()
     rng = np.random.default_rng(0)
     space = SearchSpace.preset("paper")
-    seen = {tuple(features(problem.compile(space.sample(rng)), 256)) for _ in range(40)}
+    seen = {tuple(features(problem.compile(space.sample(rng)), 256, space.structures)) for _ in range(40)}
     assert len(seen) == 40
     same = [Genome.parse(text) for text in ("11112-11113", "11122-11123")]
-    first, other = (features(problem.compile(genome), 256) for genome in same)
+    first, other = (features(problem.compile(genome), 256, space.structures) for genome in same)
     assert np.array_equal(first, other)
 
 

@@ -3,10 +3,10 @@
 from itertools import product
 
 from star_core.errors import GenomeError
-from star_core.structures.base import structure_of
+from star_core.structures.registered import featurizer_of, featurizer_table, structure_of, structures
 from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
 from star_core.vocabulary.operator import LIVClass, OperatorGenome
-from star_core.vocabulary.tables import FEATURIZER_GENES, OPERATOR_GENES
+from star_core.vocabulary.tables import FEATURIZER_GENES, OPERATOR_GENES, write_allele
 
 
 def is_admitted(operator, featurizer):
@@ -19,9 +19,10 @@ def is_admitted(operator, featurizer):
 
 def operators():
     """All operator genomes, valid or not."""
-    ranges = [range(gene.low, gene.high + 1) for gene in OPERATOR_GENES]
-    for alleles in product(*ranges):
-        yield OperatorGenome.parse("".join("0123456789a"[allele] for allele in alleles))
+    ranges = [range(gene.low, gene.high + 1) for gene in OPERATOR_GENES[2:]]
+    tokens = [structure.allele for structure in structures()]
+    for alleles in product(featurizer_table(), tokens, *ranges):
+        yield OperatorGenome.parse("".join(map(write_allele, alleles)))
 
 
 def feature_groups(largest=3):
@@ -34,7 +35,7 @@ def feature_groups(largest=3):
 def valid_operators():
     """Operator genomes that their structure admits with the featurizer they name."""
     for operator in operators():
-        featurizer = FeaturizerGenome.of_class(operator.featurizer)
+        featurizer = featurizer_of(operator.featurizer)
         if is_admitted(operator, featurizer):
             yield LIVClass(str(operator), operator, featurizer, False)
 

@@ -6,10 +6,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from star_core.genome import LIV, Genome
-from star_core.genome.class_genome import CLASS_GENES, class_of
+from star_core.genome.class_genome import PAPER_GENES, class_of
 from star_core.vocabulary.tables import BACKBONE_GENES
 
-any_class = st.tuples(*(st.integers(gene.low, gene.high) for _, gene in CLASS_GENES)).map(class_of)
+any_class = st.tuples(*(st.integers(gene.low, gene.high) for _, gene in PAPER_GENES.genes)).map(
+    lambda alleles: class_of(PAPER_GENES, alleles)
+)
 """Classes whose integers are in the format's range, valid or not."""
 
 
@@ -30,6 +32,6 @@ def any_vector(space, rng):
     table = [
         int(rng.integers(gene.low, gene.high + 1))
         for _ in range(space.own_classes)
-        for _, gene in CLASS_GENES
+        for _, gene in space.layout.genes.genes
     ]
     return np.array(livs + table)

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from star_core.errors import GenomeError
 from star_core.genome import Genome
-from star_core.structures.base import structure_of
-from star_core.vocabulary.tables import BACKBONE_GENES, TokenMixing
+from star_core.structures import structures
+from star_core.vocabulary.tables import BACKBONE_GENES
 from tests.genome.contract import assert_refused
 from tests.genome.strategies import any_genome
 
@@ -66,5 +66,5 @@ def test_malformed_text_names_position_value_rule_and_fix(text, position, messag
 
 
 def test_the_range_of_strategies_is_the_largest_alphabet():
-    alphabets = [structure_of(mixing).strategies for mixing in TokenMixing]
+    alphabets = [structure.strategies for structure in structures()]
     assert BACKBONE_GENES[4].high == max(map(max, alphabets))

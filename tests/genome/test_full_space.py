@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import ConfigError, GenomeError
-from star_core.genome.class_genome import (
-    CLASS_GENES,
-    GENES_PER_CLASS,
-)
-from star_core.genome.class_names import is_named, named_classes
+from star_core.genome.class_genome import PAPER_GENES
+from star_core.genome.class_names import is_named
 from star_core.vocabulary.tables import MAX_OWN_CLASSES
 from tests.genome.contract import assert_repaired, problems_of, replayed
 from tests.genome.own_classes import any_own_genome, any_vector
@@ -36,7 +33,7 @@ def test_samples_are_valid_and_round_trip_as_vectors(seed, depth, classes, novel
 
 
 def test_founders_hold_named_classes_in_the_order_of_the_table_and_some_new_ones():
-    rng, order = np.random.default_rng(0), named_classes()
+    rng, order = np.random.default_rng(0), FULL.named
     tables = [FULL.sample(rng).table for _ in range(200)]
     share = np.mean([not is_named(entry) for table in tables for entry in table])
     assert share == pytest.approx(0.25, abs=0.03)
@@ -76,7 +73,7 @@ def test_an_invalid_class_is_a_problem_of_its_positions_even_if_no_liv_uses_it()
     space = SearchSpace.preset("full", 1, classes=2)
     genome = Genome.parse("11111_12123_02123-112211-111211-111211")
     problems = list(space.problems(genome))
-    assert [problem.position for problem in problems] == [5 + GENES_PER_CLASS + 4 + 2]
+    assert [problem.position for problem in problems] == [5 + PAPER_GENES.size + 4 + 2]
     assert str(problems[0]).startswith(
         "genome, class 2 of its own, group C, gene 3 (nonlinearity): '2': softmax"
     )
@@ -141,9 +138,9 @@ def test_a_class_is_expected_to_mutate_as_often_as_a_gene():
     assert (rates[:40] == 0.2).all()
     for number in range(8):
         start = FULL.layout.class_start(number)
-        assert math.isclose(rates[start : start + GENES_PER_CLASS].sum(), 0.2)
+        assert math.isclose(rates[start : start + PAPER_GENES.size].sum(), 0.2)
     often = SearchSpace.preset("full", class_mutation=5.0).rates(vector, 0.2)
-    assert math.isclose(often[40 : 40 + GENES_PER_CLASS].sum(), 1.0)
+    assert math.isclose(often[40 : 40 + PAPER_GENES.size].sum(), 1.0)
     assert SearchSpace.preset("paper").rates(vector, 0.2) == 0.2
 
 
@@ -151,7 +148,7 @@ def test_what_another_gene_decides_follows_it():
     genome = Genome.parse("11111_04111-1112g1-1112g1-111211-111211")
     space = SearchSpace.preset("full", 1, classes=1)
     vector, start = space.layout.encode(genome), space.layout.class_start(0)
-    offsets = {(role, gene.name): start + offset for offset, (role, gene) in enumerate(CLASS_GENES)}
+    offsets = {(role, gene.name): start + offset for offset, (role, gene) in enumerate(PAPER_GENES.genes)}
     filtered = space.mutated(vector, offsets["V", "token_mixing"], 3)
     assert str(space.layout.decode(filtered)) == "11111_04111-1112g1-1112g1-321211-111211"
     smaller = space.mutated(vector, offsets["C", "expansion"], 4)
@@ -164,7 +161,7 @@ def test_parents_are_cut_between_genes_and_between_genomes_of_the_class_table():
     fine, coarse = FULL.layout.cuts("genes").tolist(), FULL.layout.cuts("livs").tolist()
     assert fine[:40] == list(range(1, 41))
     assert fine[40:46] == [44, 50, 56, 62, 68, 74]
-    assert coarse == [5, 10, 15, 20, 25, 30, 35, *range(40, FULL.layout.size, GENES_PER_CLASS)]
+    assert coarse == [5, 10, 15, 20, 25, 30, 35, *range(40, FULL.layout.size, PAPER_GENES.size)]
     paper = SearchSpace.preset("paper", 3).layout
     assert paper.cuts("genes").tolist() == list(range(1, 15))
     assert paper.cuts("links").tolist() == [5, 10]

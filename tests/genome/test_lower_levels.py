@@ -1,15 +1,14 @@
 """Which operator and featurizer genomes are valid, by the rules alone and written out once more."""
 
 from star_core.errors import GenomeError
-from star_core.structures.base import structure_of
+from star_core.structures.registered import featurizer_of, structure_of
 from star_core.vocabulary.featurizer import FeaturizerGenome
-from star_core.vocabulary.tables import FEATURIZERS
 from tests.genome.lower_levels import feature_groups, is_admitted, operators
 
 
 def should_be_valid(operator):
     featurizer, token, sparsity, nonlinearity, channel = (int(c, 36) for c in str(operator))
-    roles = FEATURIZERS[featurizer][0]
+    roles = " ".join(featurizer_of(featurizer).roles)
     if token == 1:
         return roles == "C V" and sparsity == 1 and nonlinearity != 2
     if token == 2:
@@ -27,7 +26,7 @@ def test_every_operator_genome_is_valid_or_refused_with_rule_place_and_fix():
     for operator in operators():
         structure, featurizer = (
             structure_of(operator.token_mixing),
-            FeaturizerGenome.of_class(operator.featurizer),
+            featurizer_of(operator.featurizer),
         )
         try:
             structure.check(operator, featurizer)
@@ -43,7 +42,7 @@ def test_every_operator_genome_is_valid_or_refused_with_rule_place_and_fix():
 
 def test_feature_groups_of_every_role_are_valid_or_refused_with_the_rule():
     for operator in list(filter(should_be_valid, operators()))[::5]:
-        base = FeaturizerGenome.of_class(operator.featurizer)
+        base = featurizer_of(operator.featurizer)
         for index, role in enumerate(base.roles):
             for group in feature_groups():
                 groups = (*base.groups[:index], group, *base.groups[index + 1 :])

@@ -10,14 +10,10 @@ from star_core.errors import GenomeError
 from star_core.genome import canonical
 from star_core.genome.baselines import baseline
 from star_core.genome.class_alleles import REPEATS
-from star_core.genome.class_genome import (
-    CLASS_GENES,
-    GENES_PER_CLASS,
-    class_text,
-)
+from star_core.genome.class_genome import PAPER_GENES, class_text
 from star_core.genome.founding import sampled_class
 from star_core.genome.scaling import at_depth
-from star_core.vocabulary.operator import class_table
+from star_core.structures import class_table
 from tests.genome.contract import canonical_form
 from tests.genome.strategies import seeds
 
@@ -80,7 +76,7 @@ def test_classes_in_another_order_are_the_same_genome(seed):
     vector = genome.to_vector()
     classes = vector[0:40:5] - 1
     vector[0:40:5] = np.argsort(order)[classes % 8] + classes // 8 * 8 + 1
-    vector[40:] = vector[40:].reshape(8, GENES_PER_CLASS)[order].ravel()
+    vector[40:] = vector[40:].reshape(8, PAPER_GENES.size)[order].ravel()
     moved = FULL.layout.decode(vector)
     assert canonical(moved) == canonical(genome)
     assert compile_genome(moved, FULL, 64).digest == compile_genome(genome, FULL, 64).digest
@@ -91,10 +87,10 @@ def test_classes_that_no_liv_uses_and_roles_a_class_lacks_are_in_no_digest():
     genome = Genome.parse("11111-21111_12123_91142_54111")
     digest = compile_genome(genome, FULL, 64).digest
     vector = genome.to_vector()
-    absent = [10 + k * 34 + o for k in (0, 1) for o, (role, _) in enumerate(CLASS_GENES)
+    absent = [10 + k * 34 + o for k in (0, 1) for o, (role, _) in enumerate(PAPER_GENES.genes)
               if role and role not in genome.table[k].featurizer.roles]  # fmt: skip
     for position in [*absent, *range(10 + 2 * 34, 10 + 3 * 34)]:
-        gene = CLASS_GENES[(position - 10) % 34][1]
+        gene = PAPER_GENES.genes[(position - 10) % 34][1]
         changed = vector.copy()
         changed[position] = int(rng.integers(gene.low, gene.high + 1))
         assert compile_genome(Genome.from_vector(changed, 3), FULL, 64).digest == digest
@@ -103,10 +99,10 @@ def test_classes_that_no_liv_uses_and_roles_a_class_lacks_are_in_no_digest():
 def test_every_active_integer_of_a_used_class_is_in_the_digest():
     rng = np.random.default_rng(1)
     for _ in range(30):
-        entry = sampled_class(rng)
+        entry = sampled_class(PAPER_GENES, rng)
         own = Genome.parse(f"11111_{class_text(entry)}")
         digests = {compile_genome(own, FULL, 64).digest}
-        others = {sampled_class(rng) for _ in range(3)} - {entry}
+        others = {sampled_class(PAPER_GENES, rng) for _ in range(3)} - {entry}
         for other in others:
             digests.add(compile_genome(Genome.parse(f"11111_{class_text(other)}"), FULL, 64).digest)
         assert len(digests) == len(others) + 1

@@ -4,10 +4,9 @@ import pytest
 
 from star_core.errors import GenomeError
 from star_core.genome import SearchSpace
-from star_core.structures.base import structure_of
-from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.vocabulary.operator import OperatorGenome, class_table
-from star_core.vocabulary.tables import FEATURIZERS, ROLES
+from star_core.structures.registered import class_table, featurizer_of, roles_of, structure_of, structures
+from star_core.vocabulary.featurizer import FeatureGroupGenome
+from star_core.vocabulary.operator import OperatorGenome
 
 PAPER = {
     "SA-1": "12123",
@@ -37,7 +36,9 @@ def test_every_class_is_admitted_by_its_structure():
 
 
 def test_roles_are_explained():
-    assert {role for roles, _, _ in FEATURIZERS.values() for role in roles.split()} == set(ROLES)
+    roles = roles_of(structure.allele for structure in structures())
+    assert "".join(role.letter for role in roles) == "CBVAK"
+    assert all(role.meaning for role in roles)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_roles_are_explained():
 def test_an_operator_that_cannot_be_built_is_refused_with_the_rule(operator, rule):
     genome = OperatorGenome.parse(operator)
     with pytest.raises(GenomeError, match=rule):
-        structure_of(genome.token_mixing).check(genome, FeaturizerGenome.of_class(genome.featurizer))
+        structure_of(genome.token_mixing).check(genome, featurizer_of(genome.featurizer))
 
 
 @pytest.mark.parametrize("text", ["1111", "111111111", "x", "911211", "1112é1", "000000"])

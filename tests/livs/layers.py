@@ -5,8 +5,9 @@ import torch
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.livs import mixer_of
 from star_core.livs.long_filter import modal_filter
+from star_core.structures import Kind, class_table
 from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
-from star_core.vocabulary.operator import LIVClass, OperatorGenome, class_table
+from star_core.vocabulary.operator import LIVClass, OperatorGenome
 from star_core.vocabulary.tables import Sparsity, write_allele
 
 
@@ -76,16 +77,16 @@ def features_for(name, length, generator, batch=2, scale=1.0, dtype=torch.float6
     features = {}
     for group in layer_of(name).groups:
         shape = (group.shape.heads, group.shape.channels)
-        if group.role != "K":
+        if group.kind is not Kind.FILTER:
             shape = (batch, length, *shape)
         elif group.genome.sparsity is Sparsity.BANDED:
             shape = group.weights[0].shape
         x = torch.randn(shape, generator=generator, dtype=torch.float64)
-        if group.role == "A":
+        if group.kind is Kind.RATE:
             x = x.exp() / 4
-        if group.role == "K" and group.genome.sparsity is not Sparsity.BANDED:
+        if group.kind is Kind.FILTER and group.genome.sparsity is not Sparsity.BANDED:
             x = modal_filter(*torch.randn(4, *shape, generator=generator, dtype=torch.float64))
-            features["K"] = x.to(torch.complex64) if dtype == torch.float32 else x
+            features[group.role] = x.to(torch.complex64) if dtype == torch.float32 else x
         else:
             features[group.role] = (scale * x).to(dtype)
     return features
@@ -108,7 +109,7 @@ def histories(name):
 
 def with_token_mixing(token_mixing):
     """Names of all classes of one token-mixing structure."""
-    return [name for name in PLACES if layer_of(name).liv_class.operator.token_mixing is token_mixing]
+    return [name for name in PLACES if layer_of(name).liv_class.operator.token_mixing == token_mixing]
 
 
 MEMORYLESS = [name for name in PLACES if not layer_of(name).states]
@@ -117,6 +118,6 @@ MEMORYLESS = [name for name in PLACES if not layer_of(name).states]
 LONG_FILTERS = [
     name
     for name in PLACES
-    if any(g.role == "K" and g.genome.sparsity is Sparsity.NONE for g in layer_of(name).groups)
+    if any(g.kind is Kind.FILTER and g.genome.sparsity is Sparsity.NONE for g in layer_of(name).groups)
 ]
 """Classes whose filter is as long as the sequence: its Fourier transform rounds over all tokens at once."""

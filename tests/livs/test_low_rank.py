@@ -5,7 +5,8 @@ import torch
 
 from star_core.livs.low_rank import ROWS
 from star_core.livs.rotary import Positions
-from star_core.vocabulary.tables import Nonlinearity, Sparsity, TokenMixing
+from star_core.structures.low_rank import LOW_RANK
+from star_core.vocabulary.tables import Nonlinearity, Sparsity
 from tests.livs.layers import ARITHMETIC, features_for, layer_of, mixer_for
 
 LENGTH = 2 * ROWS + 30
@@ -14,7 +15,7 @@ LENGTH = 2 * ROWS + 30
 def is_pointwise(name):
     operator = layer_of(name).liv_class.operator
     return (
-        operator.token_mixing is TokenMixing.LOW_RANK
+        operator.token_mixing == LOW_RANK.allele
         and operator.sparsity is Sparsity.NONE
         and operator.nonlinearity in (Nonlinearity.RELU, Nonlinearity.SWISH)
     )

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, GenomeError
 from star_core.livs import chunks, linear_attention, mixer_of, semi_separable
 from star_core.livs.low_rank import LowRank
+from star_core.livs.mixer import MIXERS
 from star_core.livs.rotary import Positions
-from star_core.vocabulary.tables import TokenMixing
+from star_core.structures.low_rank import LOW_RANK
 from tests.livs.layers import ARITHMETIC, features_for, histories, mixer_for, states_for
 
 SPLITS = [[37], [1] * 37, [16, 16, 5], [3, 1, 1, 20, 12], [36, 1]]
@@ -131,10 +132,14 @@ def test_a_recurrence_averages_over_its_memory(generator):
     torch.testing.assert_close(y_BLE[:, -1], torch.ones_like(y_BLE[:, -1]), rtol=0.01, atol=0)
 
 
-def test_an_unregistered_structure_is_named():
-    with pytest.raises(ConfigError, match=r"star_core/livs: .*no mixer is registered.*LOW_RANK"):
-        mixer_of(type("Fake", (), {"name": "LOWRANK"})())
-    assert mixer_of(TokenMixing.LOW_RANK) is LowRank
+def test_a_structure_without_arithmetic_is_named():
+    assert mixer_of(LOW_RANK.allele) is LowRank
+    with pytest.raises(
+        GenomeError, match=r"'?35'?: no structure has this token-mixing allele.*use one of 1, 2"
+    ):
+        mixer_of(35)
+    with pytest.raises(ConfigError, match=r"star_core/livs: 'low-rang'.*mean 'low-rank'"):
+        MIXERS["low-rang"]
 
 
 @pytest.mark.parametrize("name", ["Rec-1", "repeated recurrence", "LA-1", "linear attention of groups"])

@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from star_core import build_model
-from star_core.vocabulary.operator import class_table
+from star_core.structures import class_table
 from tests.livs.layers import PLACES
 from tests.models.language_models import (
     SPLITS,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from star_core import SearchSpace, build_model
 from star_core.genome import Genome
-from star_core.genome.class_genome import class_text
+from star_core.genome.class_genome import PAPER_GENES, class_text
 from star_core.genome.founding import sampled_class
 from tests.genome.own_classes import any_vector
 from tests.genome.strategies import seeds
@@ -48,7 +48,7 @@ def test_invented_classes_learn_in_every_parameter_and_lower_the_loss(seed, gene
 
 @pytest.mark.parametrize("seed", range(8))
 def test_all_forms_of_an_invented_class_agree(seed, generator):
-    entry = sampled_class(np.random.default_rng(100 + seed))
+    entry = sampled_class(PAPER_GENES, np.random.default_rng(100 + seed))
     genome = Genome.parse(f"{'12'[seed % 2]}1111_{class_text(entry)}")
     arch = compiled(genome, SPACE, width=16, head_dim=4)
     assert_forms_agree(double(arch), tokens(generator, length=14), {"mixed": [0, 9, 0, 3]})

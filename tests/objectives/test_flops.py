@@ -10,9 +10,12 @@ from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Objectives
 from star_core.objectives.base import measure
 from star_core.objectives.flops import prefill_flops
-from star_core.structures.base import SHORT_FILTER, structure_of
-from star_core.vocabulary.operator import class_table
-from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity, TokenMixing, write_allele
+from star_core.structures import Kind, class_table, structure_of
+from star_core.structures.feature_groups import SHORT_FILTER
+from star_core.structures.low_rank import LOW_RANK
+from star_core.structures.semi_separable import SEMI_SEPARABLE
+from star_core.structures.toeplitz import TOEPLITZ
+from star_core.vocabulary.tables import FILTERED, ChannelMixing, Nonlinearity, Sparsity, write_allele
 
 SPACE = SearchSpace.preset("extended")
 CLASSES = {entry.name: write_allele(index) for index, entry in class_table().items()}
@@ -41,14 +44,14 @@ def elementwise(layer, dims):
     filters = sum(
         2 * group.shape.size * SHORT_FILTER
         for group in layer.groups
-        if group.role != "K" and group.genome.token_mixing is TokenMixing.TOEPLITZ
+        if group.kind is not Kind.FILTER and group.genome.token_mixing == FILTERED
     )
-    if operator.token_mixing is TokenMixing.LOW_RANK:
+    if operator.token_mixing == LOW_RANK.allele:
         recurrent = operator.nonlinearity is Nonlinearity.NONE and operator.sparsity is Sparsity.NONE
         mixing = mixing // 2 if recurrent else 0
-    elif operator.token_mixing is TokenMixing.SEMI_SEPARABLE:
+    elif operator.token_mixing == SEMI_SEPARABLE.allele:
         mixing = mixing * 3 // 5
-    elif operator.token_mixing is TokenMixing.TOEPLITZ:
+    elif operator.token_mixing == TOEPLITZ.allele:
         # Taps that mix channels are a product; the gates are not.
         mixing = mixing if operator.channel_mixing is ChannelMixing.DIAGONAL else 2 * dims.width
     return layer.branches * (filters + mixing)

@@ -1,18 +1,23 @@
-"""The report's palette: one colour per class family, one ramp over generations, in light and dark."""
+"""The report's palette: one colour a family of classes, one ramp over generations, in light and dark."""
 
 from __future__ import annotations
 
-from star_core.analysis.motifs.motifs import Family
+from star_core.structures.base import Family
+from star_core.structures.registered import family_of
 from star_core.vocabulary.operator import LIVClass
 
-FAMILIES: dict[Family, tuple[str, str]] = {
-    Family.ATTENTION: ("#0072b2", "#ffffff"),
-    Family.RECURRENCE: ("#e69f00", "#1d1600"),
-    Family.CONVOLUTION: ("#009e73", "#ffffff"),
-    Family.GATED_UNIT: ("#c3c8cf", "#22262b"),
-}
-"""Family → (fill, text on it): hues of Okabe and Ito, told apart with any colour vision; grey for
-the unit that mixes no tokens."""
+PALETTE = (
+    ("#0072b2", "#ffffff"),
+    ("#e69f00", "#1d1600"),
+    ("#009e73", "#ffffff"),
+    ("#c3c8cf", "#22262b"),
+    ("#cc79a7", "#1d0a14"),
+    ("#56b4e9", "#04202f"),
+    ("#d55e00", "#ffffff"),
+    ("#f0e442", "#26240a"),
+)
+"""Colour of a family (its ``colour``) → (fill, text on it): hues of Okabe and Ito, told apart with any colour
+vision; grey for the unit that mixes no tokens. Families beyond the last begin again."""
 
 LIGHT_RAMP = ("#ecc9a0", "#e3996a", "#cc5a5c", "#8f3868", "#45205f")
 DARK_RAMP = ("#5d4b70", "#94598a", "#cf6d89", "#f09f86", "#fce0b0")
@@ -21,12 +26,17 @@ DARK_RAMP = ("#5d4b70", "#94598a", "#cf6d89", "#f09f86", "#fce0b0")
 
 def family_class(liv_class: LIVClass) -> str:
     """CSS class of a family, e.g. ``gated-unit``."""
-    return css_name(Family.of(liv_class))
+    return css_name(family_of(liv_class).name)
 
 
-def css_name(family: Family) -> str:
-    """A family's name in the style sheet."""
-    return family.value.replace(" ", "-")
+def css_name(family: str) -> str:
+    """A family's name as a CSS class."""
+    return family.replace(" ", "-")
+
+
+def family_colours(family: Family) -> tuple[str, str]:
+    """Fill, and text on it."""
+    return PALETTE[family.colour % len(PALETTE)]
 
 
 def ramp(stops: tuple[str, ...], steps: int) -> list[str]:

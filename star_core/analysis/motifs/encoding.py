@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from star_core.architecture import Architecture
 from star_core.genome.sharing import NOTHING_SHARED, can_reuse
-from star_core.structures.base import structure_of
+from star_core.structures.registered import structure_of
 from star_core.vocabulary.operator import LIVClass
 from star_core.vocabulary.tables import GENES_PER_LIV
 

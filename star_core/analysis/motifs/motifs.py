@@ -5,43 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Literal
 
 from star_core.architecture import Architecture
+from star_core.structures.registered import families, family_of, structure_of
 from star_core.vocabulary.operator import LIVClass
-from star_core.vocabulary.tables import TokenMixing
 
 Sharing = Literal["featurizer", "features"]
-
-
-class Family(Enum):
-    """LIV classes of one token-mixing structure; the value is the family's name for readers."""
-
-    ATTENTION = "attention"
-    RECURRENCE = "recurrence"
-    CONVOLUTION = "convolution"
-    GATED_UNIT = "gated unit"
-
-    @classmethod
-    def of(cls, liv_class: LIVClass) -> Family:
-        """The family of a class."""
-        return {
-            TokenMixing.LOW_RANK: cls.ATTENTION,
-            TokenMixing.SEMI_SEPARABLE: cls.RECURRENCE,
-            TokenMixing.TOEPLITZ: cls.CONVOLUTION,
-            TokenMixing.DIAGONAL: cls.GATED_UNIT,
-        }[liv_class.operator.token_mixing]
-
-
-_ABBREVIATIONS = {"SA": "S", "Rec": "R", "GConv": "C", "GMemless": "G"}
 
 
 def short_name(liv_class: LIVClass) -> str:
     """A class in few characters: S3: SA-3, R1d: Rec-1-Diff, G: GMemless, S.k3f0: SA-02143.k3f0."""
     stem, *rest = liv_class.name.removesuffix("-Diff").split("-")
     digits, dot, code = "".join(rest).partition(".")
-    return _ABBREVIATIONS.get(stem, stem) + (dot + code or digits) + ("d" if liv_class.differential else "")
+    stems = structure_of(liv_class.operator.token_mixing).stems
+    return stems.get(stem, stem) + (dot + code or digits) + ("d" if liv_class.differential else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +110,8 @@ def class_order(architectures: Iterable[Architecture]) -> list[LIVClass]:
         for architecture in architectures
         for layer in architecture.layers
     }
-    families = list(Family)
-    return sorted(found.values(), key=lambda c: (families.index(Family.of(c)), c.differential, c.name))
+    order = families()
+    return sorted(found.values(), key=lambda c: (order.index(family_of(c)), c.differential, c.name))
 
 
 def class_shares(populations: Sequence[Motifs], names: Sequence[str]) -> list[list[float]]:

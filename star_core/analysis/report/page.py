@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from star_core.analysis.drawing.colours import DARK_RAMP, FAMILIES, LIGHT_RAMP, css_name, variables
+from star_core.analysis.drawing.colours import DARK_RAMP, LIGHT_RAMP, css_name, family_colours, variables
+from star_core.structures.registered import families
 
 _TEMPLATES = Environment(
     loader=PackageLoader("star_core.analysis.report"),
@@ -23,13 +24,14 @@ def page(generations: int, **sections: object) -> str:
         generations: How many colours the ramp has.
         sections: What ``templates/report.html`` shows, by its names; ``None`` leaves a section out.
     """
-    families = [
-        {"title": family.value, "name": css_name(family), "fill": fill, "ink": ink}
-        for family, (fill, ink) in FAMILIES.items()
+    styles = [
+        {"title": family.name, "name": css_name(family.name), "fill": fill, "ink": ink}
+        for family in families()
+        for fill, ink in [family_colours(family)]
     ]
     return _TEMPLATES.get_template("report.html").render(
         light=variables(LIGHT_RAMP, generations),
         dark=variables(DARK_RAMP, generations),
-        families=families,
+        families=styles,
         **sections,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from star_core.errors import StorageAway, StoreError
 from star_core.evaluation import STATUSES, Evaluation
-from star_core.genome.class_names import NAME
+from star_core.genome.class_names import name_pattern
 from star_core.population.individual import Individual
 from star_core.storage.evaluations import EvaluationStore
 
@@ -30,7 +30,7 @@ def has_failed(individual: Individual) -> bool:
 
 def general_rule(rule: str) -> str:
     """A rule without the classes and numbers of the single case, so that equal causes add up."""
-    named = NAME.sub("\0", rule)
+    named = name_pattern().sub("\0", rule)
     general = re.sub(r"\b(?!1 to\b)\d+\b", "n", named)
     return general.replace("\0", "a class", 1).replace("\0", "another")
 

@@ -20,19 +20,21 @@ from star_core.errors import ConfigError, StoreError, nearest
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.genome.space import CLASS_TABLE, SearchSpace
+from star_core.genome.space import SearchSpace, reading_space
 from star_core.population.generation import stored_generations
-from star_core.structures.base import structure_of
-from star_core.vocabulary.featurizer import FeaturizerGenome
-from star_core.vocabulary.operator import class_table
+from star_core.structures.registered import (
+    class_table,
+    featurizer_of,
+    featurizer_table,
+    operator_genes,
+    roles_of,
+    structure_of,
+    structures,
+)
 from star_core.vocabulary.tables import (
     BACKBONE_GENES,
     FEATURIZER_GENES,
-    FEATURIZERS,
-    OPERATOR_GENES,
-    ROLES,
     Gene,
-    TokenMixing,
     write_allele,
 )
 
@@ -59,12 +61,14 @@ def gene_tables(level: str = "all") -> Iterator[TerminalTable]:
         yield _strategies()
         yield _savings()
     if level in ("operator", "all"):
-        yield _genes("Operator genome: five integers per LIV class", OPERATOR_GENES, "operator")
+        yield _genes("Operator genome: five integers per LIV class", operator_genes(), "operator")
     if level in ("featurizer", "all"):
         yield _genes("Featurizer genome: six integers per feature group", FEATURIZER_GENES, "featurizer")
         yield _featurizers()
+        roles = roles_of(structure.allele for structure in structures())
         columns = (Column("role"), Column("meaning", prose=True))
-        yield TerminalTable("Feature groups", columns, tuple(ROLES.items()), "feature_groups")
+        rows = tuple((role.letter, role.meaning) for role in roles)
+        yield TerminalTable("Feature groups", columns, rows, "feature_groups")
     if level in ("own", "all"):
         yield from layout_tables()
 
@@ -85,14 +89,15 @@ def _genes(title: str, genes: tuple[Gene, ...], name: str) -> TerminalTable:
 
 
 def _classes() -> TerminalTable:
+    featurizers = featurizer_table()
     rows = [
         (
             write_allele(index),
             index,
             entry.name,
             str(entry.operator),
-            entry.operator.token_mixing.name.lower().replace("_", " "),
-            FEATURIZERS[entry.operator.featurizer][2],
+            structure_of(entry.operator.token_mixing).name,
+            featurizers[entry.operator.featurizer],
             entry.differential,
         )
         for index, entry in class_table().items()
@@ -115,9 +120,9 @@ def _classes() -> TerminalTable:
 
 def _strategies() -> TerminalTable:
     rows = [
-        (mixing.name.lower().replace("_", " "), allele, sharing.roles, sharing.meaning)
-        for mixing in TokenMixing
-        for allele, sharing in structure_of(mixing).strategies.items()
+        (structure.name, allele, sharing.roles, sharing.meaning)
+        for structure in structures()
+        for allele, sharing in structure.strategies.items()
     ]
     columns = (
         Column("token mixing"),
@@ -131,7 +136,7 @@ def _strategies() -> TerminalTable:
 
 def _savings() -> TerminalTable:
     """What each strategy leaves of a LIV's parameters and cache, from the spec of two LIVs that share."""
-    space = SearchSpace.preset(CLASS_TABLE)
+    space = reading_space()
     rows = []
     for index, entry in space.classes.items():
         cells: list[tuple[float, float | None] | None] = []
@@ -164,8 +169,8 @@ def _second_layer(space: SearchSpace, first: str, second: str) -> Layer:
 
 def _featurizers() -> TerminalTable:
     rows = []
-    for index, (_, _, meaning) in FEATURIZERS.items():
-        featurizer = FeaturizerGenome.of_class(index)
+    for index, meaning in featurizer_table().items():
+        featurizer = featurizer_of(index)
         groups = {role: str(group) for role, group in zip(featurizer.roles, featurizer.groups, strict=True)}
         rows.append((index, groups, meaning))
     columns = (

@@ -6,33 +6,27 @@ from collections.abc import Iterator
 
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.genome.backbone import Genome
-from star_core.genome.class_alleles import EXPANSIONS, REPEATS, structure_alleles, valid_classes
-from star_core.genome.class_genome import GENES_PER_CLASS, class_text
+from star_core.genome.class_alleles import REPEATS, structure_alleles, valid_classes
+from star_core.genome.class_genome import PAPER_GENES, class_text
 from star_core.genome.class_names import is_named
-from star_core.structures.low_rank import WINDOW
+from star_core.structures.feature_groups import Kind, Role
+from star_core.structures.registered import roles_of, structure_of, structures
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import LIVClass
 from star_core.vocabulary.tables import (
+    FILTERED,
     GENES_PER_LIV,
     MAX_OWN_CLASSES,
-    ROLES,
-    ChannelMixing,
     Nonlinearity,
     Sparsity,
-    TokenMixing,
     write_allele,
 )
-
-_NONLINEARITIES = {Nonlinearity.SOFTMAX: "softmax", Nonlinearity.RELU: "ReLU", Nonlinearity.SWISH: "swish"}
-_CHANNELS = {
-    ChannelMixing.DIAGONAL: "per channel",
-    ChannelMixing.DENSE: "dense",
-    ChannelMixing.GROUPED: "by head",
-}
 
 
 def layout_tables() -> Iterator[TerminalTable]:
     """How a genome of the preset ``full`` is written, and which classes it may bring."""
+    known = structures()
+    roles = " ".join(role.letter for role in roles_of(structure.allele for structure in known))
     yield TerminalTable(
         f"Own classes (preset full): up to {MAX_OWN_CLASSES} after the LIVs",
         (
@@ -51,26 +45,25 @@ def layout_tables() -> Iterator[TerminalTable]:
             (
                 "class",
                 "_12123",
-                GENES_PER_CLASS,
+                PAPER_GENES.size,
                 "an operator genome; digit 1: the featurizer class it names",
             ),
             (
                 "groups",
                 "_02123-114211-…",
                 "",
-                f"digit 1 is 0: no class makes its feature groups; they follow, by role ({' '.join(ROLES)})",
+                f"digit 1 is 0: no class makes its feature groups; they follow, by role ({roles})",
             ),
         ),
         "own_classes",
         note="e.g. 11211-41112_12123_73111_02123-114211-114211-111214_91142",
     )
-    operators = list(valid_classes())
     rows = []
-    for mixing in TokenMixing:
-        counts = [count for operator, count in operators if operator.token_mixing is mixing]
-        genes = [structure_alleles(mixing, offset) for offset in (1, 2, 3)]
-        factors = {role: list(map(write_allele, values)) for role, values in EXPANSIONS[mixing].items()}
-        rows.append((mixing.name.lower().replace("_", " "), *genes, factors, len(counts), sum(counts)))
+    for structure in known:
+        counts = [count for _, count in valid_classes([structure.allele])]
+        genes = [structure_alleles(structure.allele, offset) for offset in (1, 2, 3)]
+        factors = {role: list(map(write_allele, values)) for role, values in structure.expansions.items()}
+        rows.append((structure.name, *genes, factors, len(counts), sum(counts)))
     columns = (
         Column("token mixing"),
         *(
@@ -116,35 +109,19 @@ def own_classes_table(genome: Genome) -> TerminalTable:
 
 def in_words(entry: LIVClass) -> str:
     """What a class computes, e.g. ``softmax attention by head; C dense; B dense, one for 4; …``."""
-    groups = zip(entry.featurizer.roles, entry.featurizer.groups, strict=True)
-    features = (f"{role} {_group(entry, role, group)}" for role, group in groups)
-    return "; ".join((_operator(entry), *features))
+    structure = structure_of(entry.operator.token_mixing)
+    groups = zip(structure.features, entry.featurizer.groups, strict=True)
+    features = (f"{role.letter} {_group(role, group, structure.expanded)}" for role, group in groups)
+    return "; ".join((structure.words(entry.operator), *features))
 
 
-def _operator(entry: LIVClass) -> str:
-    operator = entry.operator
-    channels = _CHANNELS[operator.channel_mixing]
-    score = _NONLINEARITIES.get(operator.nonlinearity)
-    if operator.token_mixing is TokenMixing.LOW_RANK:
-        heads = "by head" if operator.channel_mixing is ChannelMixing.GROUPED else "in one head"
-        band = f" over {WINDOW} tokens" if operator.sparsity is Sparsity.BANDED else ""
-        return f"{score or 'linear'} attention {heads}{band}"
-    if operator.token_mixing is TokenMixing.DIAGONAL:
-        return f"gated unit, {score or 'linear'} gate, map {channels}"
-    if operator.token_mixing is TokenMixing.TOEPLITZ:
-        return f"gated convolution {channels}"
-    return "recurrence"
-
-
-def _group(entry: LIVClass, role: str, group: FeatureGroupGenome) -> str:
-    if role == "K":
+def _group(role: Role, group: FeatureGroupGenome, expanded: str) -> str:
+    if role.kind is Kind.FILTER:
         explicit = group.sparsity is Sparsity.BANDED
         return f"{group.expansion} taps" if explicit else f"{group.expansion} modes"
-    words = [_CHANNELS[group.channel_mixing]]
-    if group.expansion != 1:
-        state = entry.operator.token_mixing is TokenMixing.SEMI_SEPARABLE
-        words.append(f"state of {group.expansion}" if state else f"{group.expansion} wide")
-    words += ["short filter"] if group.token_mixing is TokenMixing.TOEPLITZ else []
-    words += [_NONLINEARITIES[group.nonlinearity]] if group.nonlinearity in _NONLINEARITIES else []
+    words = [group.channel_mixing.words]
+    words += [expanded.format(group.expansion)] if group.expansion != 1 else []
+    words += ["short filter"] if group.token_mixing == FILTERED else []
+    words += [group.nonlinearity.words] if group.nonlinearity is not Nonlinearity.NONE else []
     words += [f"one for {group.repeat}"] if group.repeat != 1 else []
     return ", ".join(words)
