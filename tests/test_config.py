@@ -8,6 +8,9 @@ from pydantic import Field
 
 from star_core.config import Objectives, Params, Section, load_params, params_from
 from star_core.errors import ConfigError
+from star_core.evolution.base import Problem
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.objectives.base import objective
 from star_core.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +18,18 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_shipped_parameters_are_the_defaults():
     assert load_params(ROOT / "params.yaml") == Params()
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("examples/*/params.yaml")), ids=lambda file: file.parent.name
+)
+def test_an_example_is_an_experiment_that_can_begin(file):
+    problem = Problem(load_params(file), vocab_size=256)
+    for name in (*problem.params.objectives.selected, *problem.params.objectives.constraints):
+        assert objective(name).title
+    for name in PATTERNS:
+        assert problem.compile(baseline(name, problem.space.depth)).num_parameters > 0
+    assert f"star evolve {file.parent.name} --params " in (file.parent / "README.md").read_text()
 
 
 def test_the_shipped_parameters_state_every_key():
