@@ -66,6 +66,11 @@ def links(path: str, text: str) -> Iterator[tuple[str, str]]:
             yield link, target
 
 
+def shown(path: Path) -> str:
+    """The text of a file; of a folder, the names of its files."""
+    return "\n".join(sorted(file.name for file in path.iterdir())) if path.is_dir() else path.read_text()
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Completes the navigation."""
     assert config.nav is not None
@@ -89,7 +94,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for _, target in links(page, (ROOT / page).read_text()):
             uri = address(target).partition("#")[0]
             if files.get_file_from_path(uri) is None:
-                text = (ROOT / target).read_text()
+                text = shown(ROOT / target)
                 if target.endswith(".md"):
                     unread.append(target)
                 else:
