@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, with_config
@@ -101,16 +100,6 @@ class Evaluation:
     limits: dict[str, float]
     machine: dict[str, Any]
     finished_at: str
-
-
-def encode_evaluation(evaluation: Evaluation) -> str:
-    """An evaluation as JSON text, for another process."""
-    return json.dumps(asdict(evaluation))
-
-
-def decode_evaluation(text: str) -> Evaluation:
-    """The evaluation again."""
-    return Evaluation(**json.loads(text))
 
 
 def is_final(evaluation: Evaluation, runtime: Runtime) -> bool:
