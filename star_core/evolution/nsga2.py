@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from star_core.evolution.base import Problem, register
 from star_core.evolution.operators import Recombination
-from star_core.evolution.survival import survive
+from star_core.evolution.survival import survive_by_crowding
 from star_core.population.individual import Individual
 
 
@@ -15,7 +15,7 @@ class NSGA2(Recombination):
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The best by front, the least crowded of the last front."""
-        return survive(problem, candidates, index)
+        return survive_by_crowding(problem, candidates, index)
 
 
 register("nsga2", NSGA2())

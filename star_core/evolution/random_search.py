@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from star_core.evolution.base import Problem, Purpose, register
 from star_core.evolution.operators import complete
-from star_core.evolution.survival import survive
+from star_core.evolution.survival import survive_by_crowding
 from star_core.population.individual import Individual, Offspring
 
 
@@ -22,7 +22,7 @@ class RandomSearch:
 
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The same survival as NSGA-II's."""
-        return survive(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
+        return survive_by_crowding(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
 
 
 register("random_search", RandomSearch())

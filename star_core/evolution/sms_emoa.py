@@ -8,7 +8,7 @@ from pymoo.algorithms.moo.sms import LeastHypervolumeContributionSurvival
 
 from star_core.evolution.base import Problem, register
 from star_core.evolution.operators import Recombination
-from star_core.evolution.survival import survive, survive_by
+from star_core.evolution.survival import survive_by, survive_by_crowding
 from star_core.population.individual import Individual
 
 
@@ -21,7 +21,7 @@ class SMSEMOA(Recombination):
     def survive(self, problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
         """The best by front; the last front is thinned one by one."""
         if len(problem.params.objectives.selected) == 1:
-            return survive(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
+            return survive_by_crowding(problem, sorted(candidates, key=lambda candidate: candidate.id), index)
         return survive_by(problem, candidates, index, LeastHypervolumeContributionSurvival())
 
 

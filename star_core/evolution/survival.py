@@ -48,7 +48,7 @@ def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArra
     return equalised(np.array(rows, dtype=float).reshape(shape), np.array(noise, dtype=float).reshape(shape))
 
 
-def survive(problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
+def survive_by_crowding(problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
     """NSGA-II's survival: by front, the least crowded of the last front; best first."""
     survivors = _surviving(problem, candidates, objectives(problem, candidates), index, RankAndCrowding())
     return _described(survivors, len(candidates))

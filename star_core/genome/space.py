@@ -6,7 +6,7 @@ In the preset ``full`` a genome brings its own classes, which evolve like the re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -35,7 +35,7 @@ PRESETS: Mapping[str, tuple[str, tuple[int, ...]]] = {
 """Name → what it is, and its classes by number: a class that is added later changes no stored run."""
 
 CLASS_TABLE = "extended"
-"""The preset whose classes all others choose from."""
+"""The preset that jobs and checkpoints name: what they mean by it is ``reading_space``."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,12 @@ class SearchSpace(Alphabet):
 def reading_space(preset: str = CLASS_TABLE) -> SearchSpace:
     """What the integers of genomes mean to whoever builds one.
 
-    Its classes are those of the preset and of every installed structure besides the paper's, and any sharing
-    group will do: what a run admits was checked when it made the genome.
+    Every class that has a number is in it, and any sharing group will do: what a run admits was checked when
+    it made the genome.
 
     Raises:
         ConfigError: No such preset.
     """
     others = [structure.name for structure in structures() if structure.allele not in PAPER_STRUCTURES]
-    return SearchSpace.preset(preset, groups=MAX_GROUPS, structures=others)
+    space = SearchSpace.preset(preset, groups=MAX_GROUPS, structures=others)
+    return replace(space, classes=class_table())

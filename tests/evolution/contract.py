@@ -98,9 +98,11 @@ class AlgorithmContract:
 
     Attributes:
         replaces: Algorithms that may give up a better candidate for a worse one that is new.
+        forgets: Algorithms that may even give up the best.
     """
 
     replaces = ("genetic", "firefly")
+    forgets: tuple[str, ...] = ()
 
     def test_the_same_input_gives_the_same_bytes_here_and_in_another_process(self, name, elsewhere):
         assert bytes_of(name) == bytes_of(name) == elsewhere[name]
@@ -154,8 +156,8 @@ class AlgorithmContract:
             generation.population[0].objectives["perplexity"]
             for generation in evolve(problem_of(name, ("perplexity",)), 6)
         ]
-        assert best == sorted(best, reverse=True)
-        assert best[-1] < best[0]
+        assert best == sorted(best, reverse=True) or name in self.forgets
+        assert min(best) < best[0]
 
     @settings(max_examples=40, deadline=None)
     @given(given=candidates(), size=st.integers(2, 8))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from star_core.evolution.noise import equalised
-from star_core.evolution.survival import survive
+from star_core.evolution.survival import survive_by_crowding
 from tests.analysis.runs import individual
 from tests.evolution.experiments import experiment
 
@@ -80,7 +80,7 @@ def test_survival_takes_times_within_the_noise_as_equal():
 
     def ranks(noise):
         pair = [timed("g000-00", 10.0, 1.001e-3, noise), timed("g000-01", 11.0, 1e-3, noise)]
-        return [(candidate.id, candidate.rank) for candidate in survive(problem, pair, 0)]
+        return [(candidate.id, candidate.rank) for candidate in survive_by_crowding(problem, pair, 0)]
 
     assert sorted(ranks(None)) == [("g000-00", 0), ("g000-01", 0)]
     assert ranks(0.05) == [("g000-00", 0), ("g000-01", 1)], "worse, and no faster that can be told"

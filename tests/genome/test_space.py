@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from star_core import SearchSpace, compile_genome
 from star_core.errors import ConfigError, GenomeError
 from star_core.genome import PRESETS, Genome, canonical
+from star_core.genome.space import reading_space
+from star_core.structures import class_table
 from star_core.vocabulary.tables import BACKBONE_GENES
 from tests.genome.contract import assert_repaired, canonical_form, problems_of, replayed
 from tests.genome.strategies import any_genome, seeds
@@ -90,3 +92,7 @@ def test_unknown_presets_and_sizes_are_errors_with_a_choice():
         SearchSpace.preset("papr")
     with pytest.raises(ConfigError, match="depth is an integer from 1 to 256"):
         SearchSpace.preset("paper", depth=0)
+
+
+def test_whoever_builds_a_genome_knows_every_numbered_class():
+    assert reading_space().classes == reading_space("paper").classes == class_table()

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Objectives
+from star_core.genome.space import reading_space
 from star_core.objectives.base import measure
 from star_core.objectives.flops import prefill_flops
 from star_core.structures import Kind, class_table, structure_of
@@ -17,7 +18,7 @@ from star_core.structures.semi_separable import SEMI_SEPARABLE
 from star_core.structures.toeplitz import TOEPLITZ
 from star_core.vocabulary.tables import FILTERED, ChannelMixing, Nonlinearity, Sparsity, write_allele
 
-SPACE = SearchSpace.preset("extended")
+SPACE = reading_space()
 CLASSES = {entry.name: write_allele(index) for index, entry in class_table().items()}
 CONTEXT = 100
 
