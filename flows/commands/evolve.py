@@ -17,6 +17,7 @@ from ..run.display import Display
 from ..run.paths import Fork, RunPaths
 from ..run.session import Session
 from ..versions import dvc
+from ..versions.ledger import read_ledger
 from .preparation import checked_run
 from .stages import describe
 
@@ -49,6 +50,12 @@ def evolve_command(
     found = checked_run(session, fork)
     say(f"Corpus: {describe(session.data)}")
     say(f"Training: {trainer(session)}")
+    known = read_ledger(paths).runs.get(paths.run)
+    if known is not None and max(last, next_index(found) - 1) < known.last:
+        say(
+            f"Generations: up to {last} in this call. The ledger rules what `dvc repro` makes, and has "
+            f"them up to {known.last}: so does `star evolve{options(paths)} --generations {known.last}`."
+        )
     if is_complete(session, found, last):
         dvc.record(session, found[-1].index)
         newest = found[-1].index
