@@ -88,7 +88,7 @@ def dvc(project: Project) -> Iterator[Finding]:
 
 
 def cache(project: Project) -> Iterator[Finding]:
-    """Whether DVC's cache, from which ``dvc push`` takes it, holds what is stored here; what is not here yet."""
+    """Whether DVC's cache, which ``dvc push`` copies, holds what is stored here; what is not here yet."""
     paths = project.paths
     outputs = locked_outputs(paths) if versioning.is_versioned(paths) else []
     if not outputs:
@@ -114,7 +114,7 @@ def stages(outputs: Iterable[Output]) -> list[str]:
 
 
 def remote(project: Project) -> Iterator[Finding]:
-    """Where ``dvc push`` keeps a second copy, whether it answers, and whether it holds what the cache does."""
+    """Where ``dvc push`` keeps a second copy, whether it answers, and holds what the cache does."""
     if not (project.root / ".dvc").is_dir():
         return
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
