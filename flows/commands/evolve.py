@@ -90,7 +90,8 @@ def evolve_command(
 def trainer(session: Session) -> str:
     """On what candidates are trained: a run that went on elsewhere can be told by it."""
     machine = machine_fingerprint(session.params.training.accelerator)
-    kind = f"{machine['device']} ({machine['instruction_set']}), torch {machine['torch']}"
+    processor = " ".join(machine[name] for name in ("vendor", "instruction_set") if name in machine)
+    kind = f"{machine['device']} ({processor}), torch {machine['torch']}"
     if session.params.runtime.runner != "local":
         return f"{session.params.runtime.runner} cluster of machines like this one: {kind}"
     return f"{kind}, {units.plural(session.workers, 'candidate')} at once"
