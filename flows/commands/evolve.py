@@ -55,8 +55,8 @@ def evolve_command(
     known = read_ledger(paths).runs.get(paths.run)
     if known is not None and max(last, next_index(found) - 1) < known.last:
         say(
-            f"Generations: up to {last} in this call. The ledger rules what `dvc repro` makes, and has "
-            f"them up to {known.last}: so does `star evolve{options(paths)} --generations {known.last}`."
+            f"Generations: up to {last} in this call. The ledger rules what `dvc repro` makes, and has them "
+            f"up to {known.last}; `star evolve{options(paths)} --generations {known.last}` makes the same."
         )
     if is_complete(session, found, last):
         dvc.record(session, found[-1].index)

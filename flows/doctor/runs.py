@@ -26,7 +26,7 @@ def runs(project: Project) -> Iterator[Finding]:
         try:
             known, here = read_ledger(paths).runs.get(name), stored_generations(name, paths.data)
             if known is not None:
-                yield from generations(subject, paths, known.last)
+                yield from generations(subject, paths, known.last, next_index(here) > known.last)
             if known is not None and owner is None and next_index(here) <= known.last:
                 text = f"{len(here)} of {known.last + 1} generations" if here else "none of its generations"
                 evolve = f"star evolve {name} --generations {known.last}"
@@ -53,14 +53,15 @@ def runs(project: Project) -> Iterator[Finding]:
             )
 
 
-def generations(subject: str, paths: RunPaths, last: int) -> Iterator[Finding]:
+def generations(subject: str, paths: RunPaths, last: int, made: bool) -> Iterator[Finding]:
     """Where ``star evolve`` stops, if that is before the last generation in the ledger."""
     stated = paths.read_params().generations
     if stated < last:
         text = (
             f"star evolve stops at generation {stated} ({paths.params_file}); dvc repro makes what the ledger"
         )
-        yield ok(subject, f"{text} has, up to {last}", f"star evolve {paths.run} --generations {last}")
+        fix = "" if made else f"star evolve {paths.run} --generations {last}"
+        yield ok(subject, f"{text} has, up to {last}", fix)
 
 
 def worker(paths: RunPaths) -> str | None:
