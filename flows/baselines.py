@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.population.comparison import stored_baselines
 
 from .candidates.runner import run_flow
 from .comparison import comparison
@@ -20,9 +19,3 @@ def train_baselines(session: Session) -> Path:
 def baseline_genomes(session: Session) -> dict[str, str]:
     """Name → genome of every baseline, at the session's depth."""
     return {name: str(baseline(name, session.params.space.depth)) for name in PATTERNS}
-
-
-def has_baselines(session: Session) -> bool:
-    """Whether the baselines of this very experiment are stored."""
-    found = stored_baselines(session.run, session.paths.data, session.params.identity(), session.data.digest)
-    return found is not None

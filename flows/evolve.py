@@ -11,8 +11,9 @@ from star_core.analysis.report.report import write_report
 from star_core.genome.baselines import PATTERNS
 from star_core.population.generation import next_index, stored_generations
 
-from .baselines import has_baselines, train_baselines
+from .baselines import train_baselines
 from .generation import make_generation
+from .run.baselines import baselines_of, has_baselines
 from .run.budget import BudgetSpent
 from .run.paths import Fork
 from .run.session import Session
@@ -61,7 +62,7 @@ def evolve(session: Session, generations: int, fork: Fork | None = None) -> Path
             make_generation(session, index)
             version(session, index)
     stored = stored_generations(run, data)
-    if not stored or not has_baselines(session):
+    if not stored or baselines_of(session) is None:
         return None
     version(session, stored[-1].index)
     return report(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
@@ -111,19 +112,25 @@ def is_final(evaluation: Evaluation, runtime: Runtime) -> bool:
     return all(limit >= getattr(runtime, name, 0) for name, limit in evaluation.limits.items())
 
 
-def evaluation_key(digest: str, params: Params, data_digest: str, stop: int | None = None) -> str:
+def evaluation_key(
+    digest: str,
+    params: Params,
+    data_digest: str,
+    stop: int | None = None,
+    machine: Mapping[str, str] | None = None,
+) -> str:
     """Name of an evaluation in the store: what its result depends on, and nothing else.
 
     Architecture, recipe, data, seed (part of the recipe), semantics of the model half, torch
-    version, threads (part of the recipe), device and instruction set; and the step at which a training
-    was measured, if that is not its last.
+    version, threads (part of the recipe), device, instruction set and processor vendor; and the step at
+    which a training was measured, if that is not its last. ``machine``: the fingerprint of another machine.
     """
     content = {
         "architecture": digest,
         "recipe": params.training.model_dump(mode="json", exclude={"accelerator"}),
         "data": data_digest,
         "semantics": semantics.MODEL,
-        "machine": machine_fingerprint(params.training.accelerator),
+        "machine": machine_fingerprint(params.training.accelerator) if machine is None else dict(machine),
     }
     if stop is not None and stop < params.training.steps:
         content["stop"] = stop

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import os
 import platform
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from star_core.errors import ConfigError
 
 _PROCESSOR = ("vendor_id", "model name", "cpu family", "model", "stepping", "cache size")
+_CPUINFO = Path("/proc/cpuinfo")
+_UNNAMED = "GenuineIntel"
+"""The processor vendor of keys that name none: keys were made on it before they told vendors apart."""
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
@@ -36,13 +41,18 @@ def cores() -> tuple[int, ...]:
 def _processor() -> str:
     """Maker, model and outer cache, as the system tells them."""
     try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0]
+        fields = _cpuinfo()
     except OSError:
         return platform.processor() or platform.machine()
-    lines = (line.partition(":") for line in first.split("\n"))
-    fields = {key.strip(): value.strip() for key, _, value in lines}
     known = [fields[name] for name in _PROCESSOR if name in fields]
     return ", ".join(known) or platform.machine()
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What the system tells of the first processor."""
+    first = _CPUINFO.read_text().split("\n\n", 1)[0]
+    lines = (line.partition(":") for line in first.split("\n"))
+    return {key.strip(): value.strip() for key, _, value in lines}
 
 
 def _gpu() -> str:
@@ -56,12 +66,51 @@ def _gpu() -> str:
 
 
 def machine_fingerprint(accelerator: str = "auto") -> dict[str, str]:
-    """What of this machine can change the bits of a result; found without importing torch."""
-    return {
+    """What of this machine can change the bits of a result; found without importing torch.
+
+    With one instruction set, kernels still differ by the processor's vendor, which is named unless it is
+    the one that the first stored keys were made on.
+    """
+    found = {
         "torch": importlib.metadata.version("torch"),
         "device": _device(accelerator),
         "instruction_set": _instruction_set(),
     }
+    vendor = _vendor()
+    return found if vendor in ("", _UNNAMED) else {**found, "vendor": vendor}
+
+
+def _vendor() -> str:
+    """Who made the processor; empty where the system does not tell."""
+    try:
+        fields = _cpuinfo()
+    except OSError:
+        return ""
+    return fields.get("vendor_id") or fields.get("CPU implementer", "")
+
+
+def possible_fingerprints() -> Iterator[dict[str, str]]:
+    """Fingerprints of machines with the same release of torch: by these a key tells where it was made."""
+    release = importlib.metadata.version("torch").partition("+")[0]
+    for torch, device, instructions, vendor in itertools.product(
+        (release, f"{release}+cpu", importlib.metadata.version("torch")),
+        ("cpu", "gpu", "mps"),
+        ("avx512", "avx2", "default", "aarch64", "arm64", _instruction_set()),
+        ("", "AuthenticAMD", "HygonGenuine", "0x41", _vendor()),
+    ):
+        found = {"torch": torch, "device": device, "instruction_set": instructions}
+        yield found if vendor in ("", _UNNAMED) else {**found, "vendor": vendor}
+
+
+def machine_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
+    """How two fingerprints differ, in words: ``vendor GenuineIntel there, AuthenticAMD here``."""
+    theirs, ours = ({"vendor": _UNNAMED, **each} for each in (theirs, ours))
+    names = ("vendor", "instruction_set", "torch", "device")
+    return [
+        f"{name.replace('_', ' ')} {theirs[name]} there, {ours[name]} here"
+        for name in names
+        if theirs[name] != ours[name]
+    ]
 
 
 def check_device(accelerator: str) -> None:
@@ -93,7 +142,7 @@ def _instruction_set() -> str:
     if override:
         return override
     try:
-        flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
+        flags = _CPUINFO.read_text().split("flags", 1)[1].split("\n", 1)[0].split()
     except (OSError, IndexError):
         return platform.machine()
     if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags):

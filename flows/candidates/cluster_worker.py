@@ -71,13 +71,14 @@ def require_same_machine(training: Training, wanted: Mapping[str, object]) -> No
     """Raises ``ConfigError`` where this machine is of another kind than the run's."""
     check_device(training.accelerator)
     here = kind_of_machine(training)
-    differing = [name for name in here if here[name] != wanted.get(name)]
+    differing = [name for name in here | dict(wanted) if here.get(name) != wanted.get(name)]
     if differing:
         raise ConfigError(
             f"all machines of a run have the same {', '.join(differing)}: this run's is "
             + ", ".join(str(wanted.get(name)) for name in differing),
-            value=", ".join(str(here[name]) for name in differing),
+            value=", ".join(str(here.get(name)) for name in differing),
             place=f"worker on {socket.gethostname()}",
             fix="install the same versions everywhere; ATEN_CPU_CAPABILITY=avx2 (or default) in the "
-            "environment of all machines makes processors alike, training.accelerator names one device",
+            "environment of all machines makes processors of one vendor alike, training.accelerator names "
+            "one device",
         )

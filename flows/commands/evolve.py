@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 
 from star_core import units
 from star_core.analysis.terminal.output import print_parts, say
@@ -11,12 +12,14 @@ from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
 from star_core.population.ledger import own_params_file
 
+from ..run.baselines import baselines_of, has_baselines, is_empty
 from ..run.budget import Clock, limited
 from ..run.context import at_work
 from ..run.display import Display
 from ..run.paths import Fork, RunPaths
 from ..run.session import Session
 from ..versions import dvc
+from ..versions.ledger import read_ledger
 from .preparation import checked_run
 from .stages import describe
 
@@ -49,6 +52,12 @@ def evolve_command(
     found = checked_run(session, fork)
     say(f"Corpus: {describe(session.data)}")
     say(f"Training: {trainer(session)}")
+    known = read_ledger(paths).runs.get(paths.run)
+    if known is not None and max(last, next_index(found) - 1) < known.last:
+        say(
+            f"Generations: up to {last} in this call. The ledger rules what `dvc repro` makes, and has them "
+            f"up to {known.last}; `star evolve{options(paths)} --generations {known.last}` makes the same."
+        )
     if is_complete(session, found, last):
         dvc.record(session, found[-1].index)
         newest = found[-1].index
@@ -57,8 +66,6 @@ def evolve_command(
             f"`star evolve{options(paths)} --generations {newest + 2}` goes on with two more."
         )
     else:
-        if display.console.is_terminal:
-            say(f"Run {paths.run}: starting the Prefect server and the candidate processes …")
         with at_work(session):
             from ..evolve import evolve, remaining_candidates
 
@@ -83,7 +90,8 @@ def evolve_command(
 def trainer(session: Session) -> str:
     """On what candidates are trained: a run that went on elsewhere can be told by it."""
     machine = machine_fingerprint(session.params.training.accelerator)
-    kind = f"{machine['device']} ({machine['instruction_set']}), torch {machine['torch']}"
+    processor = " ".join(machine[name] for name in ("vendor", "instruction_set") if name in machine)
+    kind = f"{machine['device']} ({processor}), torch {machine['torch']}"
     if session.params.runtime.runner != "local":
         return f"{session.params.runtime.runner} cluster of machines like this one: {kind}"
     return f"{kind}, {units.plural(session.workers, 'candidate')} at once"
@@ -118,11 +126,11 @@ def is_complete(session: Session, found: list[Generation], last: int) -> bool:
     if next_index(found) <= last or not found:
         return False
     paths = session.paths
-    page, newest = paths.reports / "report.html", paths.generation(found[-1].index)
-    path = comparison_path(paths.run, "baselines", paths.data)
-    if not path.exists() or not page.exists() or page.stat().st_mtime < newest.stat().st_mtime:
+    baselines = baselines_of(session)
+    if baselines is None or is_empty(baselines) or not has_baselines(session):
         return False
-    return read_comparison(path, paths.run, "baselines").parameters == session.params.identity()
+    page, newest = paths.reports / "report.html", paths.generation(found[-1].index)
+    return page.exists() and page.stat().st_mtime >= newest.stat().st_mtime
 
 
 def options(paths: RunPaths) -> str:
@@ -141,3 +149,11 @@ def show(paths: RunPaths) -> None:
     generation = stored_generations(paths.run, paths.data)[-1]
     baselines = read_comparison(comparison_path(paths.run, "baselines", paths.data), paths.run, "baselines")
     print_parts([front_table(generation, baselines), whole(f"Report: {paths.reports / 'report.html'}")])
+    if is_empty(baselines):
+        failed = Counter(entry.status.replace("_", " ") for entry in baselines.entries)
+        say(
+            "No baseline could be trained ("
+            + ", ".join(f"{count} {status}" for status, count in failed.items())
+            + "), so the run is compared with nothing. Where a limit of runtime is the cause, raise it: "
+            f"`star evolve{options(paths)}` tries them again."
+        )

@@ -26,9 +26,10 @@ from star_core.planning.plan import (
     training_bytes,
 )
 from star_core.planning.plan_table import planned
-from star_core.population.comparison import comparison_path, stored_baselines
+from star_core.population.comparison import comparison_path
 from star_core.population.generation import Generation, next_index
 
+from ..run.baselines import has_baselines
 from ..run.budget import limited
 from ..run.paths import RunPaths
 from ..run.session import Session
@@ -144,8 +145,8 @@ class Survey:
     def stages(self, retrain: bool) -> list[Stage]:
         """What is not finished, in order."""
         session, stages = self._session, []
-        paths, params = session.paths, session.params
-        if not stored_baselines(paths.run, paths.data, params.identity(), session.data.digest):
+        params = session.params
+        if not has_baselines(session):
             stages.append(self._known("baselines", self._baselines))
         if self._offspring:
             title = f"generation {self._next}" if self._newest else "founders"

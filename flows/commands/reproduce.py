@@ -10,12 +10,13 @@ import yaml
 from rich.console import RenderableType
 from rich.text import Text
 
-from star_core.analysis.run.reproduction import Agreement, Reproduction, compare
+from star_core.analysis.run.reproduction import Agreement, Reproduction, compare, machine_of
 from star_core.analysis.terminal.output import Output
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import Params, load_params
 from star_core.errors import StoreError
 from star_core.evolution.step import check_same_experiment
+from star_core.machine import machine_differences, machine_fingerprint
 from star_core.population.generation import Generation, generation_path, read_generation
 from star_core.storage.files import write_atomically
 from star_core.units import plural
@@ -89,10 +90,20 @@ def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
     return paths
 
 
+def machines_differ(generation: Generation) -> list[str]:
+    """How the machine that a generation was made on differs from this one, in words."""
+    made_on = machine_of(generation)
+    if made_on is None:
+        return ["another release of torch there, or a processor that its key does not tell"]
+    return machine_differences(made_on, machine_fingerprint(generation.params().training.accelerator))
+
+
 def verdict(generation: Generation, found: Reproduction, tolerance: float) -> Output:
     """How the two agree, and where they differ."""
     name = f"Generation {generation.index} of run {generation.run}"
     machine = "another type of machine than" if found.other_machine else "the same type of machine as"
+    unlike = machines_differ(generation) if found.other_machine else []
+    why = f": {'; '.join(unlike)}" if unlike else ""
     differing = sum(not difference.tolerated for difference in found.differences)
     said = {
         Agreement.EXACT: f"exact. Every byte is the same ({generation.digest[:12]}…).",
@@ -100,7 +111,7 @@ def verdict(generation: Generation, found: Reproduction, tolerance: float) -> Ou
         f"{tolerance:.1%}, everything else is the same.",
         Agreement.DIFFERENT: f"different in {plural(differing, 'place')}.",
     }[found.agreement]
-    parts: list[RenderableType] = [Text(f"{name}: {said} It was made on {machine} this one.")]
+    parts: list[RenderableType] = [Text(f"{name}: {said} It was made on {machine} this one{why}.")]
     if found.differences:
         ordered = sorted(found.differences, key=lambda difference: difference.tolerated)
         columns = (
@@ -118,6 +129,7 @@ def verdict(generation: Generation, found: Reproduction, tolerance: float) -> Ou
         "digest": generation.digest,
         "agreement": found.agreement,
         "other_machine": found.other_machine,
+        "machine_differences": unlike,
         "tolerance": tolerance,
         "differences": found.differences,
     }

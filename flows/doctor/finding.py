@@ -44,9 +44,9 @@ class Finding:
     fix: str = ""
 
 
-def ok(subject: str, text: str) -> Finding:
-    """All is well."""
-    return Finding(Level.OK, subject, text)
+def ok(subject: str, text: str, fix: str = "") -> Finding:
+    """All is well; ``fix``: what may be done next."""
+    return Finding(Level.OK, subject, text, fix)
 
 
 def warning(subject: str, text: str, fix: str = "") -> Finding:
@@ -64,6 +64,11 @@ def refused(subject: str, error: StarError) -> Finding:
     shown = f"{error.value!r}: " if error.value is not None else ""
     place = f"{error.place}: " if error.place else ""
     return problem(subject, shown_url(f"{place}{shown}{error.rule}"), shown_url(error.fix))
+
+
+def named(names: list[str]) -> str:
+    """A few names, and how many there are besides."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def shown_url(text: str) -> str:

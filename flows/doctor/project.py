@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -15,7 +15,8 @@ from star_core.errors import StarError
 from star_core.evolution.base import Problem
 
 from ..versions import dvc as versioning
-from .finding import Finding, Project, ok, problem, refused, shown_url, warning
+from ..versions.cache import Output, is_here, locked_outputs, objects, uncached
+from .finding import Finding, Project, named, ok, problem, refused, shown_url, warning
 
 KEPT = ("dvc.lock", "dvc.yaml", "data/ledger.yaml")
 """Files that say what a run is; git has to have them."""
@@ -86,8 +87,34 @@ def dvc(project: Project) -> Iterator[Finding]:
             yield ok("DVC", f"repository with {len(stages)} kinds of stages")
 
 
+def cache(project: Project) -> Iterator[Finding]:
+    """Whether DVC's cache, which ``dvc push`` copies, holds what is stored here; what is not here yet."""
+    paths = project.paths
+    outputs = locked_outputs(paths) if versioning.is_versioned(paths) else []
+    if not outputs:
+        return
+    lacking = uncached(paths, outputs)
+    stored = [output for output in lacking if is_here(paths, output)]
+    absent = [output for output in lacking if output not in stored]
+    if stored:
+        names = stages(stored)
+        yield warning(
+            "DVC cache", f"lacks what is stored here: {named(names)}", f"dvc commit {' '.join(names)}"
+        )
+    if absent:
+        fix = "star evolve and dvc repro make it, dvc pull --allow-missing fetches it"
+        yield ok("DVC cache", f"not here yet: {named(stages(absent))}", fix)
+    if not lacking:
+        yield ok("DVC cache", f"holds all {len(stages(outputs))} stages of dvc.lock")
+
+
+def stages(outputs: Iterable[Output]) -> list[str]:
+    """The stages of outputs, each once."""
+    return list(dict.fromkeys(output.stage for output in outputs))
+
+
 def remote(project: Project) -> Iterator[Finding]:
-    """Where ``dvc push`` keeps a second copy, and whether it answers."""
+    """Where ``dvc push`` keeps a second copy, whether it answers, and holds what the cache does."""
     if not (project.root / ".dvc").is_dir():
         return
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
@@ -102,20 +129,32 @@ def remote(project: Project) -> Iterator[Finding]:
                 "dvc remote add -d NAME s3://bucket/dvc, then dvc push",
             )
             return
+        outputs = locked_outputs(project.paths)
+        lacking = uncached(project.paths, outputs)
+        kept = {
+            output: objects(repo.cache.local, output.digest) for output in outputs if output not in lacking
+        }
         shown = f"{name}: {shown_url(str(repo.config['remote'][name].get('url')))}"
         try:
             there: Any = repo.cloud.get_remote(name)
             there.fs.ls(there.path)
+            wanted = {digest for digests in kept.values() for digest in digests}
+            by_version = there.fs.version_aware or there.worktree  # keeps files by their names
+            pushed = wanted if by_version or not wanted else set(there.odb.oids_exist(wanted))
         except FileNotFoundError as error:
             # Nothing was pushed yet; but a missing bucket, or a web server that is away, is said so as well.
             if "bucket" not in str(error).lower() and not isinstance(error.__cause__, ClientConnectionError):
-                yield ok("DVC remote", f"{shown}, nothing pushed yet")
+                yield warning("DVC remote", f"{shown}, nothing pushed yet", "dvc push")
             else:
                 yield _unreachable(shown, error)
         except Exception as error:  # each file system has exceptions of its own
             yield _unreachable(shown, error)
         else:
-            yield ok("DVC remote", shown)
+            unpushed = stages(output for output, digests in kept.items() if not pushed.issuperset(digests))
+            if unpushed:
+                yield warning("DVC remote", f"{shown}, lacks {named(unpushed)}", "dvc push")
+            else:
+                yield ok("DVC remote", shown)
 
 
 def _unreachable(shown: str, error: Exception) -> Finding:

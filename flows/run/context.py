@@ -30,13 +30,16 @@ def at_work(session: Session) -> Iterator[None]:
         if not session.params.runtime.on_cluster:
             # Torch is loaded over there while Prefect is imported and its server started here.
             threading.Thread(target=session.trainer.pool.warm_up, daemon=True).start()
-        from prefect import tags
-
-        from ..server.outages import explaining
-
         try:
-            with explaining(), served(session), display.live(), tags(socket.gethostname()):
-                yield
+            with display.live():
+                display.starting("Prefect and the candidate processes")
+                from prefect import tags
+
+                from ..server.outages import explaining
+
+                with explaining(), served(session), tags(socket.gethostname()):
+                    display.starting("the flow")
+                    yield
         finally:
             session.close()
 
@@ -50,6 +53,7 @@ def served(session: Session) -> Iterator[None]:
         StarError: The server does not start.
     """
     runtime, training = session.params.runtime, session.params.training
+    session.display.starting("the Prefect server")
     if not runtime.on_cluster:
         with server_at_hand():
             yield

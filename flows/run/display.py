@@ -62,6 +62,12 @@ class Display:
         with self._lock:
             self.expected, self.workers = candidates, workers
 
+    def starting(self, what: str) -> None:
+        """Names what starts up, as long as there is no candidate yet."""
+        with self._lock:
+            self.tally = Tally(f"starting: {what}")
+        self._say(f"starting: {what}")
+
     def begin(self, title: str, total: int, search: bool = True) -> None:
         """A generation starts with ``total`` candidates, or (not ``search``) a comparison does."""
         with self._lock:
@@ -129,6 +135,9 @@ class Display:
     def __rich__(self) -> RenderableType:
         with self._lock:
             tally, left = self.tally, self.seconds_left
+            past = [Text(f"  {line}", style="dim") for line in self.history[-8:]]
+            if not tally.total:
+                return Group(*past, Text(f"{tally.title} …  {_clock(time.monotonic() - self._started)}"))
             bar = Table.grid(padding=(0, 2))
             bar.add_row(
                 Text(tally.title, style="bold"),
@@ -151,7 +160,6 @@ class Display:
                 ("  front ", "dim"),
                 str(self.front or "–"),
             )
-            past = [Text(f"  {line}", style="dim") for line in self.history[-8:]]
             return Group(*past, bar, counts)
 
     @contextmanager

@@ -7,14 +7,12 @@ generation and one per other size it was retrained at, made from the entries of 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -25,6 +23,7 @@ from star_core.population.generation import first_index
 
 from ..run.paths import RunPaths
 from ..run.session import Session
+from .cache import locked_outputs, md5, uncached
 from .ledger import enter, enter_scaled, read_ledger, remove
 
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
@@ -122,28 +121,22 @@ def stage_of(paths: RunPaths, index: int) -> str:
 
 
 def uncommitted(paths: RunPaths, last: int) -> list[str]:
-    """Stages up to generation ``last`` whose stored file is not the one in ``dvc.lock``."""
-    locked, first = _locked(paths), first_index(paths.run, paths.data)
+    """Stages up to generation ``last`` whose stored file ``dvc.lock`` does not name, or DVC's cache lacks.
+
+    Raises:
+        StoreError: DVC cannot open the project.
+    """
+    outputs, first = locked_outputs(paths), first_index(paths.run, paths.data)
+    lacking = {output.stage for output in uncached(paths, outputs)}
+    kept = {output.stage: output.digest for output in reversed(outputs) if output.stage not in lacking}
     wanted = {f"baselines@{paths.run}": comparison_path(paths.run, "baselines", paths.data)}
     wanted |= {stage_of(paths, index): paths.generation(index) for index in range(first, last + 1)}
-    stages = [
-        stage
-        for stage, path in wanted.items()
-        if path.exists()
-        and locked.get(stage) != hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    ]
+    stages = [stage for stage, path in wanted.items() if path.exists() and kept.get(stage) != md5(path)]
     # The corpus is what founders are made from, so it is committed whenever they are.
     corpus = f"prepare@{paths.run}"
-    return [corpus, *stages] if corpus not in locked or stage_of(paths, first) in stages else stages
-
-
-def _locked(paths: RunPaths) -> dict[str, Any]:
-    """Stage → MD5 of its first output, as ``dvc.lock`` has it; a file that cannot be read has none."""
-    try:
-        lock = yaml.safe_load(paths.path("dvc.lock").read_text())
-        return {name: stage["outs"][0]["md5"] for name, stage in lock["stages"].items() if stage.get("outs")}
-    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return {}
+    if paths.tokens.exists() and (corpus not in kept or stage_of(paths, first) in stages):
+        return [corpus, *stages]
+    return stages
 
 
 def commit(paths: RunPaths, stages: Iterable[str], attempts: int = 10) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from star_core.analysis.run.reproduction import Agreement, compare
+from star_core.analysis.run.reproduction import Agreement, compare, machine_of
+from star_core.evaluation import evaluation_key
+from star_core.machine import machine_fingerprint
 from tests.analysis.runs import generation, individual
 
 
@@ -56,3 +58,15 @@ def test_what_was_measured_with_noise_may_differ_by_it(seconds, agreement):
     assert compare(timed(1e-3, 0.1), timed(1e-3, 0.1), 0.02).agreement is Agreement.EXACT
     assert compare(timed(1e-3, 0.1), timed(seconds, 0.1), 0.02).agreement is Agreement[agreement]
     assert compare(timed(1e-3, 0.1), timed(1e-3, 0.05), 0.02).agreement is Agreement.WITHIN_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"instruction_set": "avx2"}, {"vendor": "AuthenticAMD"}, {"device": "gpu"}]
+)
+def test_the_machine_that_made_a_generation_is_told_by_its_keys(changes):
+    machine = {**machine_fingerprint("cpu"), **changes}
+    params, born = generation(0, [individual()]).params(), individual(perplexity=10.0)
+    data = generation(0, [born]).data_digest
+    keyed = born.model_copy(update={"key": evaluation_key(born.digest, params, data, machine=machine)})
+    assert machine_of(generation(0, [keyed])) == machine
+    assert machine_of(generation(0, [born])) is None

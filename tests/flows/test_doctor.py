@@ -133,6 +133,8 @@ def test_the_remote_is_asked(copied, finished):
     at.run("dvc", "remote", "add", "-d", "copy", str(copied.root.parent / "copy"))
     assert only(project.remote, copied).text == f"copy: {copied.root.parent / 'copy'}, nothing pushed yet"
     (copied.root.parent / "copy").mkdir()
+    assert "copy, lacks prepare@main, baselines@main" in only(project.remote, copied).text
+    at.run("dvc", "push", "-q")
     assert only(project.remote, copied) == ok("DVC remote", f"copy: {copied.root.parent / 'copy'}")
     at.run("dvc", "remote", "modify", "copy", "url", f"http://user:{SECRET}@127.0.0.1:9/x")
     finding = only(project.remote, copied)
@@ -250,13 +252,14 @@ def test_a_finished_run_is_fine(copied):
 def test_what_a_run_lacks_is_said_with_what_to_do(copied):
     (copied.root / "data/populations/main/gen_002.json").rename(copied.root / "aside")
     (finding,) = found(runs.runs, copied)
-    assert finding.level is Level.PROBLEM
-    assert "dvc pull" in finding.fix
+    assert finding.level is Level.WARNING
+    assert "2 of 3 generations of the ledger are here yet" in finding.text
+    assert "star evolve main --generations 2 makes them, dvc pull" in finding.fix
     (copied.root / "aside").rename(copied.root / "data/populations/main/gen_002.json")
     (copied.root / "dvc.lock").unlink()
     shutil.rmtree(copied.root / "data/tokens/main")
     uncommitted, corpus = found(runs.runs, copied)
-    assert "not in DVC: prepare@main, baselines@main, founders@main and 2 more" in uncommitted.text
+    assert "not in DVC: baselines@main, founders@main, generation@main-001 and 1 more" in uncommitted.text
     assert uncommitted.fix == "star resume main --generations 2"
     assert "dvc pull prepare@main" in corpus.fix
 

@@ -7,6 +7,11 @@ import shutil
 
 import pytest
 import yaml
+from star_flows.doctor.finding import Level
+from star_flows.doctor.finding import Project as Place
+from star_flows.doctor.project import cache, remote
+from star_flows.doctor.runs import runs
+from star_flows.versions.dvc import uncommitted
 
 from tests.flows.projects import Project
 
@@ -68,3 +73,66 @@ def test_an_experiment_changes_what_it_says(retrained, tmp_path):
     founders = json.loads((clone.folder / "data/populations/main/gen_000.json").read_text())
     assert len(founders["population"]) == 3
     assert yaml.safe_load((clone.folder / "params.yaml").read_text())["evolution"]["population"] == 3
+
+
+def test_what_reproduces_the_lock_is_cached_and_pushed(retrained, tmp_path):
+    clone = clone_of(retrained, tmp_path / "clone")
+    fresh = clone.run("star", "doctor")
+    assert "not here yet: prepare@main, baselines@main" in fresh.replace("\n", " ")
+    assert "0 problems" in fresh
+    before = (clone.folder / "dvc.lock").read_text()
+    assert "generation 2" in clone.run("star", "evolve")
+    assert (clone.folder / "dvc.lock").read_text() == before
+    stages = ["prepare@main", "baselines@main", "founders@main", "generation@main-001", "generation@main-002"]
+    assert "not in cache" not in clone.run("dvc", "status", *stages)
+    clone.run("dvc", "commit", "-f", *stages)
+    assert (clone.folder / "dvc.lock").read_text() == before
+    clone.run("dvc", "remote", "add", "-d", "copy", str(tmp_path / "copy"))
+    place = Place(clone.folder, "params.yaml")
+    assert [finding.fix for finding in remote(place)] == ["dvc push"]
+    clone.run("dvc", "push", "-q", *stages)
+    assert [finding.level for finding in remote(place)] == [Level.OK]
+    other = clone_of(retrained, tmp_path / "other")
+    other.run("dvc", "remote", "add", "-d", "copy", str(tmp_path / "copy"))
+    other.run("dvc", "pull", "-q", *stages)
+    assert other.generations() == clone.generations()
+
+
+def test_a_cache_that_lost_something_is_said_and_filled_again(retrained, tmp_path):
+    project = Project(tmp_path / "project", retrained.environment)
+    shutil.copytree(retrained.folder, project.folder, symlinks=True)
+    place = Place(project.folder, "params.yaml")
+    assert [finding.level for finding in cache(place)] == [Level.OK]
+    shutil.rmtree(project.folder / ".dvc/cache")
+    (finding,) = cache(place)
+    assert finding.level is Level.WARNING
+    assert finding.fix.startswith("dvc commit prepare@main baselines@main founders@main")
+    lacking = uncommitted(place.paths, 2)
+    assert lacking == [
+        "prepare@main",
+        "baselines@main",
+        "founders@main",
+        "generation@main-001",
+        "generation@main-002",
+    ]
+    before = (project.folder / "dvc.lock").read_text()
+    project.run("star", "evolve")
+    assert uncommitted(place.paths, 2) == []
+    project.run(*[finding for (found,) in [cache(place)] for finding in found.fix.split()])
+    assert [finding.level for finding in cache(place)] == [Level.OK]
+    assert (project.folder / "dvc.lock").read_text() == before
+
+
+def test_the_ledger_rules_what_dvc_makes_and_that_is_said(retrained, tmp_path):
+    clone = clone_of(retrained, tmp_path / "clone")
+    params = clone.folder / "params.yaml"
+    params.write_text(params.read_text().replace("generations: 2", "generations: 1"))
+    said = " ".join(clone.run("star", "evolve").split())
+    assert "The ledger rules what `dvc repro` makes, and has them up to 2" in said
+    assert len(clone.generations()) == 2
+    row, missing = runs(Place(clone.folder, "params.yaml"))
+    assert (row.level, missing.level) == (Level.OK, Level.WARNING)
+    assert "star evolve stops at generation 1 (params.yaml); dvc repro makes what the ledger has" in row.text
+    assert "2 of 3 generations of the ledger are here yet" in missing.text
+    clone.run("dvc", "repro", "generation@main-002")
+    assert clone.generations() == retrained.generations()

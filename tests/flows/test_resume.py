@@ -6,8 +6,13 @@ import shutil
 
 import pytest
 import yaml
+from star_flows.commands.reproduce import verdict
 
+from star_core.analysis.run.reproduction import compare
+from star_core.evaluation import evaluation_key
+from star_core.machine import machine_fingerprint
 from star_core.population.generation import read_generation, stored_generations
+from tests.analysis.runs import generation, individual
 from tests.flows.projects import Project
 
 
@@ -114,3 +119,17 @@ def test_a_generation_that_was_not_made_like_this_is_told_apart(copied):
     assert "different in 1 place" in output
     assert f"{member.id}, objectives.perplexity" in output
     assert "1.5" in output
+
+
+def test_why_two_machines_differ_is_said():
+    here, born = machine_fingerprint("auto"), individual(perplexity=10.0)
+    there = {**here, "instruction_set": "default", "vendor": "HygonGenuine"}
+    hand = generation(0, [born])
+    params, data = hand.params(), hand.data_digest
+    key = evaluation_key(born.digest, params, data, machine=there)
+    stored = generation(0, [born.model_copy(update={"key": key})])
+    output = verdict(stored, compare(stored, hand, 0.02), 0.02)
+    (said, *_) = output.parts
+    assert "another type of machine than this one: vendor HygonGenuine there" in str(said)
+    assert "instruction set default there" in str(said)
+    assert "vendor" not in str(verdict(hand, compare(hand, hand, 0.02), 0.02).parts[0])

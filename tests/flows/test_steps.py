@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import asdict
 
@@ -166,6 +167,21 @@ def test_a_silent_display_prints_nothing_and_a_summary_is_a_line(session, capsys
     loud = Display(Console(width=80))
     loud.selected(founders)
     assert summary(founders) in capsys.readouterr().out
+
+
+def test_what_starts_up_is_named_before_there_is_anything_to_count():
+    file = io.StringIO()
+    console = Console(width=100, file=file, force_terminal=True, color_system=None)
+    display = Display(console)
+    display.plan(0, 2)
+    display.starting("the Prefect server")
+    console.print(display)
+    assert "starting: the Prefect server" in file.getvalue()
+    assert "0/0" not in file.getvalue()
+    display.plan(6, 2)
+    display.begin("founders", 4)
+    console.print(display)
+    assert "0/6 candidates" in file.getvalue()
 
 
 def test_no_task_keeps_its_result_in_prefect():

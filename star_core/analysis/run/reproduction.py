@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Any
 
 from star_core.dotted import dotted
+from star_core.evaluation import evaluation_key
+from star_core.machine import possible_fingerprints
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
 
@@ -96,6 +98,19 @@ def compare(stored: Generation, made: Generation, tolerance: float) -> Reproduct
     for name in sorted(everyone[0].keys() & everyone[1].keys()):
         found += _individuals(everyone[0][name], everyone[1][name], allowed)
     return Reproduction(tuple(found), other_machine)
+
+
+def machine_of(generation: Generation) -> dict[str, str] | None:
+    """The fingerprint of the machine that made a generation's keys; ``None`` where they do not tell.
+
+    A key is a digest, so kinds of machines are tried: those of this release of torch can be told.
+    """
+    params, data = generation.params(), generation.data_digest
+    for individual in [each for each in generation.born if each.status != "stopped"][:1]:
+        for machine in possible_fingerprints():
+            if individual.key == evaluation_key(individual.digest, params, data, machine=machine):
+                return machine
+    return None
 
 
 def _plain(value: Any) -> Any:

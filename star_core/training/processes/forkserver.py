@@ -75,7 +75,7 @@ class ForkServer:
         entry: What a child runs: ``module:function``, called with its channel.
         preload: Modules the server imports before it forks; one that cannot be imported is left to
             the child to complain about.
-        environment: Variables set for the server and so for every child.
+        environment: All variables of the server, and so of every child.
     """
 
     def __init__(self, entry: str, preload: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -171,7 +171,7 @@ class ForkServer:
             # Its own session: Ctrl-C reaches the owner alone, who decides what becomes of candidates.
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, json.dumps(arguments)],
-                env={**os.environ, **self._environment},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 pass_fds=[theirs.fileno()],

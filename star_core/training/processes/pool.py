@@ -22,6 +22,7 @@ from star_core.evaluation import Evaluation, Job
 from star_core.machine import device_of
 from star_core.storage.evaluations import EvaluationStore
 from star_core.training.processes.child import Target, is_done
+from star_core.training.processes.environment import candidate_environment
 from star_core.training.processes.forkserver import Child, ForkServer, ServerDied
 from star_core.training.processes.outcome import failed
 from star_core.training.processes.wire import decode_error, encode_job
@@ -94,12 +95,7 @@ class CandidatePool:
         self._deadline, self._memory_mib = deadline_seconds, memory_mib
         self._target = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
         # Before any of these libraries is loaded: later they do not look again.
-        environment = {
-            name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        }
-        environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-        # Asking whether there is a GPU must not initialise CUDA: no forked child could use it then.
-        environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+        environment = candidate_environment(os.environ, threads)
         self._server = ForkServer("star_core.training.processes.child:run_candidate", preload, environment)
         self._slots: queue.LifoQueue[int] = queue.LifoQueue()
         for slot in reversed(range(workers)):
