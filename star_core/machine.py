@@ -69,13 +69,16 @@ def machine_fingerprint(accelerator: str = "auto") -> dict[str, str]:
     """What of this machine can change the bits of a result; found without importing torch.
 
     With one instruction set, kernels still differ by the processor's vendor, which is named unless it is
-    the one that the first stored keys were made on.
+    the one that the first stored keys were made on. GPUs are named by their models: results of two models
+    never have one key.
     """
     found = {
         "torch": importlib.metadata.version("torch"),
         "device": _device(accelerator),
         "instruction_set": _instruction_set(),
     }
+    if found["device"] == "gpu":
+        found["gpu"] = _gpu()
     vendor = _vendor()
     return found if vendor in ("", _UNNAMED) else {**found, "vendor": vendor}
 
@@ -104,8 +107,8 @@ def possible_fingerprints() -> Iterator[dict[str, str]]:
 
 def machine_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
     """How two fingerprints differ, in words: ``vendor GenuineIntel there, AuthenticAMD here``."""
-    theirs, ours = ({"vendor": _UNNAMED, **each} for each in (theirs, ours))
-    names = ("vendor", "instruction_set", "torch", "device")
+    theirs, ours = ({"vendor": _UNNAMED, "gpu": "none", **each} for each in (theirs, ours))
+    names = ("vendor", "instruction_set", "torch", "device", "gpu")
     return [
         f"{name.replace('_', ' ')} {theirs[name]} there, {ours[name]} here"
         for name in names

@@ -55,6 +55,18 @@ def test_vendors_have_keys_of_their_own_and_the_stored_ones_still_hold(on):
     assert machine_differences(intel, amd) == ["vendor GenuineIntel there, AuthenticAMD here"]
 
 
+def test_results_of_two_models_of_gpu_never_have_one_key(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "_DRIVER", tmp_path)
+    found = []
+    for model in ("NVIDIA H100", "NVIDIA GeForce RTX 4090"):
+        (tmp_path / "0").mkdir(exist_ok=True)
+        (tmp_path / "0" / "information").write_text(f"Model: \t{model}\nIRQ: 5\n")
+        found.append(machine_fingerprint("gpu"))
+    assert [machine["gpu"] for machine in found] == ["NVIDIA H100", "NVIDIA GeForce RTX 4090"]
+    assert machine_differences(*found) == ["gpu NVIDIA H100 there, NVIDIA GeForce RTX 4090 here"]
+    assert "gpu" not in machine_fingerprint("cpu")
+
+
 def test_every_difference_of_two_machines_is_said():
     theirs = {"torch": "1", "device": "cpu", "instruction_set": "avx2", "vendor": "AuthenticAMD"}
     ours = {"torch": "2", "device": "cpu", "instruction_set": "avx512"}
