@@ -79,7 +79,7 @@ def endings(results: Results) -> dict[str, object]:
     named = []
     for individual in filter(outcomes.has_failed, everyone):
         evaluation = results.evaluations.get(individual.key)
-        why = evaluation.detail if evaluation else units.MISSING
+        why = individual.failure or (evaluation.detail if evaluation else units.MISSING)
         named.append((individual.id, _words(individual.status), why, tag("code", individual.genome)))
     return {
         "rows": rows,
