@@ -18,6 +18,7 @@ from ..run.display import Display
 from ..run.paths import RunPaths
 from ..run.session import Session
 from ..versions import dvc
+from .preparation import check_founding
 
 
 def prepare_command(paths: RunPaths) -> None:
@@ -29,7 +30,8 @@ def prepare_command(paths: RunPaths) -> None:
 def baselines_command(paths: RunPaths) -> None:
     """Trains the baselines."""
     session = Session(paths, display=Display())
-    _ = session.data
+    if not stored_generations(paths.run, paths.data):
+        check_founding(session)
     with at_work(session):
         from ..baselines import train_baselines
 
@@ -43,6 +45,8 @@ def generation_command(paths: RunPaths, index: int) -> None:
     if index:
         parent = read_generation(paths.generation(index - 1), paths.run, index - 1)
         check_same_experiment(parent, session.params, session.data.digest, paths.params_file)
+    else:
+        check_founding(session)
     _ = session.problem.seeds
     make(session, index)
 

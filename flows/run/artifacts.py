@@ -16,6 +16,7 @@ from prefect.artifacts import (
 
 from star_core.analysis.report.snapshot import data_uri, snapshots
 from star_core.analysis.report.wording import shown_name, title_of, value_of
+from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.pareto import point_of
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Entry, comparison_path, read_comparison
@@ -79,6 +80,12 @@ def page(paths: RunPaths, generation: Generation) -> str:
     lines += ["| | genome | " + " | ".join(titles) + " |", "|---|---|" + "--:|" * len(names)]
     lines += [_row(markdown(individual.id), individual, names) for individual in front[:ROWS]]
     lines += [_row(f"*{markdown(shown_name(baseline.name))}*", baseline, names) for baseline in baselines]
+    constraints = generation.params().objectives.constraints
+    near = nearest(generation)
+    lines += ["", "Nearest to the constraints, and the limits they break:", ""] if near else []
+    for individual in near:
+        over = in_words(individual, constraints)
+        lines.append(f"- {markdown(individual.id)}: {markdown(over)} (`{_genome(individual)}`)")
     for title, picture in snapshots(generation, baselines):
         lines += ["", f"![{markdown(title)}]({data_uri(picture)})"]
     lines += ["", "Ringed: the front. Pale: survivors of earlier generations."]
@@ -87,8 +94,11 @@ def page(paths: RunPaths, generation: Generation) -> str:
 
 def _row(name: str, candidate: Individual | Entry, names: tuple[str, ...]) -> str:
     values = (markdown(value_of(key, candidate.objectives.get(key))) for key in names)
-    genome = candidate.genome.replace("`", "'").replace("|", r"\|")
-    return f"| {name} | `{genome}` | " + " | ".join(values) + " |"
+    return f"| {name} | `{_genome(candidate)}` | " + " | ".join(values) + " |"
+
+
+def _genome(candidate: Individual | Entry) -> str:
+    return candidate.genome.replace("`", "'").replace("|", r"\|")
 
 
 def markdown(text: str) -> str:

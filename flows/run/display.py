@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from star_core import units
+from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.terminal.output import plain_console, printable
 from star_core.evaluation import Evaluation
 from star_core.population.generation import Generation
@@ -175,10 +175,9 @@ def summary(generation: Generation) -> str:
     line += f", front {len(generation.front)}"
     line += f", {born - stopped} of {born} to the end" if stopped else ""
     line += f", {failed} of {born} failed" if failed else ""
-    trained = [individual.violation for individual in generation.population if individual.ok]
-    if not generation.front and trained:
-        least = units.percent(min(trained))
-        line += f": none meets the constraints (at best {least} over), the nearest survive"
+    if near := nearest(generation):
+        over = in_words(near[0], generation.params().objectives.constraints)
+        line += f": none meets the constraints, the nearest survive; {near[0].id} has {over}"
     return line
 
 

@@ -37,6 +37,8 @@ class Objective:
         digits: That are printed; of a plain number, decimals.
         settings: The section of parameters it has under its name, which ``measure`` and the probe's settings
             read with ``section.settings_of(name, settings)``; ``None``: none.
+        least: ``(backbone, objectives section)`` → what every architecture has at least that begins with the
+            LIVs of this backbone, of which there may be none; ``None``: nothing is known of that.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Objective:
     noise: float = 0.0
     digits: int = 3
     settings: type[Section] | None = None
+    least: Callable[[Architecture, Objectives], float] | None = None
 
     @property
     def needs_process(self) -> bool:
@@ -57,6 +60,11 @@ class Objective:
     def text(self, value: float | None) -> str:
         """A value in its unit."""
         return units.quantity(value, self.unit, self.digits)
+
+
+def at_least(value: float) -> Callable[[Architecture, Objectives], float]:
+    """``Objective.least`` of one that is never below ``value``, whatever the architecture."""
+    return lambda architecture, section: value
 
 
 OBJECTIVES: Registry[Objective] = Objectives.plugins

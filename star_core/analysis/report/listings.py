@@ -9,6 +9,7 @@ from star_core.analysis.drawing.markup import tag
 from star_core.analysis.report.wording import shown_name, sizes, title_of, token_unit, value_of
 from star_core.analysis.run import outcomes
 from star_core.analysis.run.candidates import Candidate
+from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.results import TRANSFORMER, Results
 from star_core.objectives.perplexity import bits_per_byte
 
@@ -43,6 +44,21 @@ def _front_row(results: Results, candidate: Candidate, others: Sequence[str]) ->
         value = results.value(candidate, name)
         row += [value_of(name, value), units.change(value, results.value(results.transformer, name))]
     return row
+
+
+def nearest_listing(results: Results) -> dict[str, object] | None:
+    """Who comes nearest to the constraints, where nobody meets them."""
+    constraints = results.params.objectives.constraints
+    rows = [
+        (
+            individual.id,
+            tag("code", individual.genome),
+            *(value_of(name, individual.objectives.get(name)) for name in results.names),
+            in_words(individual, constraints),
+        )
+        for individual in nearest(results.last)
+    ]
+    return {"rows": rows, "names": [title_of(name) for name in results.names]} if rows else None
 
 
 def retraining(results: Results) -> dict[str, object] | None:
