@@ -9,7 +9,7 @@ from star_core.analysis.terminal.front_table import front_table
 from star_core.analysis.terminal.output import plain
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.population.comparison import comparison_path, read_comparison
-from tests.analysis.runs import evolve, experiment, generation, individual, store_baselines
+from tests.analysis.runs import evolve, experiment, store_baselines
 
 
 def printed(table, width=100):
@@ -49,8 +49,10 @@ def test_one_objective_shows_the_population():
 
 
 def test_an_empty_front_is_an_empty_table():
-    failed = individual(status="crashed", perplexity=None, parameters=1.0, cache_bytes=1.0)
-    assert "front of generation 0" in printed(front_table(generation(0, [failed])))
+    made = evolve(experiment(), 0)[0]
+    failed = tuple(member.model_copy(update={"status": "crashed"}) for member in made.population)
+    lost = made.model_copy(update={"population": failed})
+    assert "front of generation 0" in printed(front_table(lost))
 
 
 PETS = TerminalTable(

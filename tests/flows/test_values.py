@@ -57,9 +57,8 @@ def test_the_run_goes_on_and_says_who_failed_why(project):
     assert any(member.failure for member in everyone.values()), "or this tests nothing"
     assert last.front
     assert all(member.objectives["margin"] < 0 for member in last.front)
-    ahead = json.loads(
-        project.run("star", "plan", "--generations", "2", "--json").split("\n{", 1)[-1].join("{}")[:-1]
-    )
+    said = project.run("star", "plan", "--generations", "2", "--json")
+    ahead = json.loads(said[said.index("{") :])
     assert ahead["candidates_left"] == 8
 
 
