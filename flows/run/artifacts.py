@@ -70,7 +70,7 @@ def page(paths: RunPaths, generation: Generation) -> str:
     if path.exists():
         baselines = read_comparison(path, paths.run, "baselines").entries
     names = generation.params().objectives.selected
-    first = names[:1]
+    first = ("perplexity",) if "perplexity" in names else names[:1]
     front = sorted(
         generation.front,
         key=lambda individual: (point_of(individual.objectives, first) or (), individual.id),
