@@ -157,11 +157,11 @@ def retrain(
     width: Width = None,
     depth: Annotated[int | None, typer.Option(help="LIVs; the run's by default.", min=1)] = None,
     by: Annotated[str, typer.Option(help="How genomes get deeper: repeat or stretch.")] = "repeat",
-) -> None:
+) -> Output:
     """Trains the best of a run, and the baselines, for longer, at any size; keeps their weights."""
     from .commands.stages import retrain_command
 
-    retrain_command(_kept(run, params, changes), top, width, depth, by)
+    return retrain_command(_kept(run, params, changes), top, width, depth, by)
 
 
 def doctor(

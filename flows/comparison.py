@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import flow
 
 from star_core.architecture import Architecture
-from star_core.evaluation import Evaluation
+from star_core.evaluation import Evaluation, Status
 from star_core.objectives.base import measure
 from star_core.population.comparison import Comparison, Entry, Purpose, comparison_path
 from star_core.population.individual import Cost
@@ -83,7 +83,11 @@ def entries(
     for name, text in genomes.items():
         architecture, evaluation = architectures[name], evaluations[name]
         ok = evaluation.status == "ok"
-        objectives, _ = measure(architecture, evaluation.metrics if ok else None, params.objectives)
+        objectives, _, failure = measure(architecture, evaluation.metrics if ok else None, params.objectives)
+        status: Status = evaluation.status
+        if ok and failure is not None:
+            ok, status = False, "crashed"
+            session.display.note(f"{name}: crashed ({failure})")
         flops = architecture.training_flops(recipe.tokens, recipe.sequence_length)
         rows.append(
             Entry(
@@ -91,7 +95,7 @@ def entries(
                 genome=text,
                 digest=architecture.digest,
                 key=evaluation.key,
-                status=evaluation.status,
+                status=status,
                 objectives=objectives,
                 cost=Cost(tokens=recipe.tokens, flops=flops),
                 checkpoint=checkpoints.get(name) if ok else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from star_core.analysis.run.nearest import in_words, nearest
 from star_core.errors import StoreError
 from star_core.genome.backbone import Genome
 from star_core.genome.scaling import at_depth
@@ -23,11 +24,15 @@ def best_of(generation: Generation, top: int) -> list[Individual]:
     """
     front = list(generation.front)
     if not front:
+        limits = generation.params().objectives.constraints
         raise StoreError(
             "no individual of this generation was trained and meets the constraints",
             value=generation.index,
             place=f"run {generation.run}, generation",
-            fix="relax objectives.constraints",
+            fix="relax objectives.constraints"
+            + "".join(
+                f"; {best.id} comes nearest: {in_words(best, limits)}" for best in nearest(generation)[:1]
+            ),
         )
 
     def quality(individual: Individual) -> float:

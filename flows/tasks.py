@@ -60,10 +60,14 @@ def evaluate(
 ) -> list[Individual]:
     """Offspring with the objectives that their evaluations say; ``stopped``: name → step of a rung."""
     problem, digest = session.problem, session.data.digest
-    return [
+    assessed = [
         assess(problem, child, architectures[child.id], evaluations[child.id], digest, stopped.get(child.id))
         for child in offspring
     ]
+    for individual in assessed:
+        if individual.failure is not None:
+            session.display.note(f"{individual.id}: {individual.status} ({individual.failure})")
+    return assessed
 
 
 @uncached_task("select")

@@ -17,6 +17,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 _UNNAMED = "GenuineIntel"
 """The processor vendor of keys that name none: keys were made on it before they told vendors apart."""
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def fingerprint(accelerator: str = "auto", threads: int = 1) -> dict[str, str]:
@@ -36,6 +37,22 @@ def cores() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def free_memory_bytes() -> int:
+    """Memory that can be had now without anything being killed or swapped out for it.
+
+    A container has no more than its limit, of which what it caches of files can be given back.
+    """
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    try:
+        most, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        cached = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no container, or none with a limit
+        return free
+    return max(0, min(free, most - used + int(cached.get("inactive_file", 0))))
 
 
 def _processor() -> str:

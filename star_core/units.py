@@ -35,6 +35,8 @@ def quantity(value: float | None, unit: str, digits: int = 3) -> str:
     return _prefixed(value, 1000, tuple(f"{prefix}{unit}" for prefix in _DECIMAL[step:]), " ", digits)
 
 
+_PLAIN_DIGITS = 15
+"""Beyond so many digits a number is written with its power of ten."""
 _SMALL = ("n", "µ", "m")
 _DECIMAL = (*_SMALL, "", "k", "M", "G", "T", "P", "E")
 
@@ -67,6 +69,8 @@ def _prefixed(value: float | None, base: int, prefixes: tuple[str, ...], gap: st
 
 def _significant(value: float, digits: int) -> str:
     exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
+    if abs(exponent) > _PLAIN_DIGITS:
+        return f"{value:.{digits - 1}e}"
     return f"{value:.{min(max(digits - 1 - exponent, 0), digits)}f}"
 
 
@@ -79,6 +83,8 @@ def quality(value: float | None, digits: int = 3) -> str:
     """A perplexity or bits per byte: three decimals, fewer for large values, so that columns align."""
     if value is None:
         return MISSING
+    if 0 < abs(value) < 10**-digits:
+        return f"{value:.{digits}g}"
     return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.{digits + 1}g}"
 
 
@@ -92,6 +98,8 @@ def change(value: float | None, reference: float | None) -> str:
     if value is None or not reference:
         return MISSING
     difference = 100 * (value / reference - 1)
+    if reference < 0:
+        difference = -difference
     fine = abs(difference) < 9.95 or -99.95 < difference < -99
     text = f"{abs(difference):.1f}" if fine else f"{abs(difference):.0f}"
     if float(text) == 0:

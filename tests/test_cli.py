@@ -30,7 +30,7 @@ NAME_A_RUN = {
 READ_PARAMETERS = {*NAME_A_RUN, "inspect", "measure"} - {"reproduce", "evaluate"}
 PRINT_DATA = {
     *("genes", "inspect", "plan", "measure", "evaluate", "reproduce", "doctor", "runs", "report"),
-    *("evolve", "resume"),
+    *("evolve", "resume", "retrain"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from star_core.analysis.run.nearest import nearest
 from star_core.analysis.terminal.front_table import front_table
 from star_core.analysis.terminal.output import Output
 from star_core.population.comparison import comparison_path, read_comparison
@@ -24,11 +25,14 @@ def evolved(paths: RunPaths, ended: str) -> Output:
         compared = read_comparison(path, paths.run, "baselines") if path.exists() else None
         rows = front_table(found[-1], compared).records() if found else []
         beside = len(compared.entries) if found and compared else 0
+        shown = "nearest" if found and nearest(found[-1]) else "front"
         return {
             "run": paths.run,
             "generation": found[-1].index if found else None,
             "ended": ended or None,
-            "front": rows[: len(rows) - beside],
+            "front": [],
+            "nearest": [],
+            shown: rows[: len(rows) - beside],
             "baselines": rows[len(rows) - beside :],
             "report": paths.reports / "report.html",
         }

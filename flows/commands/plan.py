@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from rich.console import Console
 
-from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.output import Output, plain_console, printable
 from star_core.architecture import Architecture
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import offspring_of
@@ -50,12 +49,12 @@ def plan_command(
     max_seconds: float | None = None,
 ) -> Output:
     """What is ahead of the run up to generation ``generations``."""
-    console, params = Console(stderr=True), paths.read_params()
+    console, params = plain_console(stderr=True), paths.read_params()
     session = Session(paths, params, budget=limited(params.budget, max_tokens, max_seconds))
 
     def note(text: str) -> None:
         if console.is_terminal:
-            console.print(text, style="dim", highlight=False, soft_wrap=True)
+            console.print(printable(text), style="dim", soft_wrap=True)
 
     try:
         plan = plan_of(session, generations, retrain, calibrate, note)

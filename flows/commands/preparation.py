@@ -9,6 +9,7 @@ from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import DataError, StarError
 from star_core.evolution.base import Problem, algorithm
+from star_core.evolution.limits import check_limits
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.machine import check_device
@@ -29,7 +30,21 @@ def checked_run(session: Session, fork: Fork | None = None) -> list[Generation]:
         check_same_experiment(generation, session.params, None, paths.params_file)
     if found or fork is None or not _is_prepared(session):
         prepare_corpus(session, found[0].data_digest if found else None)
+    if not found:
+        check_founding(session)
     return found
+
+
+def check_founding(session: Session) -> None:
+    """Finds limits that no candidate can meet, which depend on the vocabulary of the prepared corpus.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    try:
+        check_limits(session.problem)
+    except StarError as error:
+        raise error.at(session.paths.params_file) from None
 
 
 def _is_prepared(session: Session) -> bool:

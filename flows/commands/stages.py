@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from star_core.analysis.terminal.output import say
+import os
+from pathlib import Path
+
+from star_core.analysis.report.report import write_report
+from star_core.analysis.terminal.output import Output, say
+from star_core.analysis.terminal.retrained_table import retrained_table
+from star_core.analysis.terminal.table import whole
 from star_core.config import Params
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import TokenData
@@ -11,6 +17,7 @@ from star_core.evolution.base import Problem
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.backbone import Genome
 from star_core.genome.scaling import at_depth
+from star_core.population.comparison import Comparison, read_comparison
 from star_core.population.generation import Generation, generation_path, read_generation, stored_generations
 
 from ..run.context import at_work
@@ -18,6 +25,7 @@ from ..run.display import Display
 from ..run.paths import RunPaths
 from ..run.session import Session
 from ..versions import dvc
+from .preparation import check_founding
 
 
 def prepare_command(paths: RunPaths) -> None:
@@ -29,7 +37,8 @@ def prepare_command(paths: RunPaths) -> None:
 def baselines_command(paths: RunPaths) -> None:
     """Trains the baselines."""
     session = Session(paths, display=Display())
-    _ = session.data
+    if not stored_generations(paths.run, paths.data):
+        check_founding(session)
     with at_work(session):
         from ..baselines import train_baselines
 
@@ -43,6 +52,8 @@ def generation_command(paths: RunPaths, index: int) -> None:
     if index:
         parent = read_generation(paths.generation(index - 1), paths.run, index - 1)
         check_same_experiment(parent, session.params, session.data.digest, paths.params_file)
+    else:
+        check_founding(session)
     _ = session.problem.seeds
     make(session, index)
 
@@ -68,8 +79,12 @@ def retrain_command(
     width: int | None = None,
     depth: int | None = None,
     rule: str = "repeat",
-) -> None:
-    """Trains the best of the last stored generation, and the baselines, for longer, at any size."""
+) -> Output:
+    """Trains the best of the last stored generation, and the baselines, for longer, at any size.
+
+    Returns:
+        The table, where it and the weights are, the report that tells of them, and what can be done next.
+    """
     session = Session(paths, display=Display())
     generations = stored_generations(paths.run, paths.data)
     if not generations:
@@ -90,7 +105,23 @@ def retrain_command(
     if top is None and not paths.changes:  # what DVC makes again is what the parameter file says
         size = (sized.params.model.width, sized.params.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
-    say(path)
+    comparison = read_comparison(path, paths.run, "scaled" if scaled else "retrain")
+    return _retrained(sized, comparison, path, generations[-1].vocab_size)
+
+
+def _retrained(session: Session, comparison: Comparison, path: Path, vocab_size: int) -> Output:
+    paths, table = session.paths, retrained_table(comparison, vocab_size)
+    said, page = [f"Comparison, its weights beside it: {path}"], None
+    if "DVC_STAGE" not in os.environ:  # DVC's stage of the report writes it
+        page = write_report(paths.run, paths.data, paths.reports, session.store)
+        said.append(f"Report: {page}")
+    best = next((name for name, *_, status in table.rows if status == "ok"), None)
+    size = f" --scaled {path.stem}" if comparison.purpose == "scaled" else ""
+    if best is not None:
+        said.append(f"Take the best away: `star export {paths.run}:{best} --to FOLDER{size}`")
+        said.append(f"Score them on tasks of your own: `star evaluate {paths.run} --tasks FILE{size}`")
+    data = {"run": paths.run, "comparison": path, "architectures": table.records(), "report": page}
+    return Output(data, [table, *map(whole, said)])
 
 
 def check_scale(params: Params, generation: Generation, rule: str) -> None:

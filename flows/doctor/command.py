@@ -6,10 +6,10 @@ from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
-from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.output import Output, plain_console, printable
 from star_core.analysis.terminal.table import Column, TerminalTable
 
 from .checks import examine
@@ -21,7 +21,7 @@ SUBJECT_WIDTH = 16
 
 def doctor_command(root: Path, run: str | None, params: str, changes: tuple[str, ...] = ()) -> Output:
     """What was found; the exit code is 1 if anything does not work."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with console.status("Looking …") if console.is_terminal else nullcontext():
         sections = list(examine(Project(root, params, run, changes)))
     counts = Counter(finding.level for _, findings in sections for finding in findings)
@@ -52,9 +52,9 @@ def _mark(level: Level) -> Text:
 
 
 def _said(finding: Finding) -> Text:
-    said = Text(finding.text)
+    said = Text(printable(finding.text))
     if finding.fix:
-        said.append("\n→ ", MARKS[finding.level][1]).append(finding.fix, "bold")
+        said.append("\n→ ", MARKS[finding.level][1]).append(printable(finding.fix), "bold")
     return said
 
 

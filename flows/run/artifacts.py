@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, cast
 from uuid import UUID
@@ -15,6 +16,8 @@ from prefect.artifacts import (
 
 from star_core.analysis.report.snapshot import data_uri, snapshots
 from star_core.analysis.report.wording import shown_name, title_of, value_of
+from star_core.analysis.run.nearest import in_words, nearest
+from star_core.analysis.run.pareto import point_of
 from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Entry, comparison_path, read_comparison
 from star_core.population.generation import Generation
@@ -67,22 +70,40 @@ def page(paths: RunPaths, generation: Generation) -> str:
     if path.exists():
         baselines = read_comparison(path, paths.run, "baselines").entries
     names = generation.params().objectives.selected
+    first = ("perplexity",) if "perplexity" in names else names[:1]
     front = sorted(
-        generation.front, key=lambda individual: (individual.objectives[names[0]] or 0.0, individual.id)
+        generation.front,
+        key=lambda individual: (point_of(individual.objectives, first) or (), individual.id),
     )
-    lines = [f"**{summary(generation)}**", ""]
-    lines += ["| | genome | " + " | ".join(map(title_of, names)) + " |", "|---|---|" + "--:|" * len(names)]
-    lines += [_row(individual.id, individual, names) for individual in front[:ROWS]]
-    lines += [_row(f"*{shown_name(baseline.name)}*", baseline, names) for baseline in baselines]
+    lines = [f"**{markdown(summary(generation))}**", ""]
+    titles = [markdown(title_of(name)) for name in names]
+    lines += ["| | genome | " + " | ".join(titles) + " |", "|---|---|" + "--:|" * len(names)]
+    lines += [_row(markdown(individual.id), individual, names) for individual in front[:ROWS]]
+    lines += [_row(f"*{markdown(shown_name(baseline.name))}*", baseline, names) for baseline in baselines]
+    constraints = generation.params().objectives.constraints
+    near = nearest(generation)
+    lines += ["", "Nearest to the constraints, and the limits they break:", ""] if near else []
+    for individual in near:
+        over = in_words(individual, constraints)
+        lines.append(f"- {markdown(individual.id)}: {markdown(over)} (`{_genome(individual)}`)")
     for title, picture in snapshots(generation, baselines):
-        lines += ["", f"![{title}]({data_uri(picture)})"]
+        lines += ["", f"![{markdown(title)}]({data_uri(picture)})"]
     lines += ["", "Ringed: the front. Pale: survivors of earlier generations."]
     return "\n".join(lines)
 
 
 def _row(name: str, candidate: Individual | Entry, names: tuple[str, ...]) -> str:
-    values = (value_of(key, candidate.objectives.get(key)) for key in names)
-    return f"| {name} | `{candidate.genome}` | " + " | ".join(values) + " |"
+    values = (markdown(value_of(key, candidate.objectives.get(key))) for key in names)
+    return f"| {name} | `{_genome(candidate)}` | " + " | ".join(values) + " |"
+
+
+def _genome(candidate: Individual | Entry) -> str:
+    return candidate.genome.replace("`", "'").replace("|", r"\|")
+
+
+def markdown(text: str) -> str:
+    """Text in Markdown that shows it as it is, in a line of its own or a cell of a table."""
+    return re.sub(r"[\\`*_\[\]<>|&]", r"\\\g<0>", " ".join(text.split()))
 
 
 class Progress:
@@ -106,7 +127,7 @@ class Progress:
             return
         self._at = now
         share = 100 * done / max(1, self._total)
-        text = f"{self._title}: {done} of {self._total} candidates"
+        text = f"{markdown(self._title)}: {done} of {self._total} candidates"
         with dispensable():
             if self._shown is None:
                 made = create_progress_artifact(progress=share, key=self._key, description=text)

@@ -15,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from star_core import units
+from star_core.analysis.run.nearest import in_words, nearest
+from star_core.analysis.terminal.output import plain_console, printable
 from star_core.evaluation import Evaluation
 from star_core.population.generation import Generation
 
@@ -40,7 +41,7 @@ class Display:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or plain_console()
         self.tally = Tally()
         self.expected = 0
         self.finished = 0
@@ -55,7 +56,7 @@ class Display:
     @classmethod
     def silent(cls) -> Display:
         """A display that shows nothing."""
-        return cls(Console(quiet=True))
+        return cls(plain_console(quiet=True))
 
     def plan(self, candidates: int, workers: int) -> None:
         """States how many candidates are to come in all, and how many run at once."""
@@ -130,17 +131,19 @@ class Display:
 
     def _say(self, text: str) -> None:
         if not self.console.is_terminal:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(Text(printable(text)), soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         with self._lock:
             tally, left = self.tally, self.seconds_left
-            past = [Text(f"  {line}", style="dim") for line in self.history[-8:]]
+            past = [Text(f"  {printable(line)}", style="dim") for line in self.history[-8:]]
             if not tally.total:
-                return Group(*past, Text(f"{tally.title} …  {_clock(time.monotonic() - self._started)}"))
+                return Group(
+                    *past, Text(f"{printable(tally.title)} …  {_clock(time.monotonic() - self._started)}")
+                )
             bar = Table.grid(padding=(0, 2))
             bar.add_row(
-                Text(tally.title, style="bold"),
+                Text(printable(tally.title), style="bold"),
                 ProgressBar(total=max(1, self.expected), completed=self.finished, width=30),
                 f"{self.finished}/{self.expected} candidates",
                 _clock(time.monotonic() - self._started),
@@ -182,10 +185,9 @@ def summary(generation: Generation) -> str:
     line += f", front {len(generation.front)}"
     line += f", {born - stopped} of {born} to the end" if stopped else ""
     line += f", {failed} of {born} failed" if failed else ""
-    trained = [individual.violation for individual in generation.population if individual.ok]
-    if not generation.front and trained:
-        least = units.percent(min(trained))
-        line += f": none meets the constraints (at best {least} over), the nearest survive"
+    if near := nearest(generation):
+        over = in_words(near[0], generation.params().objectives.constraints)
+        line += f": none meets the constraints, the nearest survive; {near[0].id} has {over}"
     return line
 
 

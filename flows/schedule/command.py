@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from star_core.analysis.terminal.output import plain_console
 from star_core.errors import ConfigError, StarError
 
 from ..commands.preparation import check_experiment
@@ -33,7 +34,7 @@ def deploy_command(
     Raises:
         StarError: The schedule, the experiment, the name or the pool is wrong, or no server answers.
     """
-    console = Console()
+    console = plain_console()
     if (cron is None) != once:
         raise ConfigError(
             "a run goes on by a schedule, or once now",
@@ -97,7 +98,7 @@ def api(console: Console, own: bool) -> Iterator[str]:
     elif answers(api_url()):
         yield _use(api_url())
     elif own:
-        console.print("Starting a Prefect server on this machine …", highlight=False)
+        console.print("Starting a Prefect server on this machine …")
         with prefect_server(os.environ, PORT) as environment:
             yield _use(environment["PREFECT_API_URL"])
     else:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from rich.console import Console
 
+from star_core.analysis.terminal.output import printable
 from star_core.errors import ConfigError
 
 from ..run.paths import RunPaths
@@ -123,6 +124,6 @@ def describe(wanted: Deployment, url: str, key: UUID, console: Console) -> None:
         rows["stop"] = "Ctrl-C; what is finished is kept, and the schedule pauses"
     rows["look"] = f"{url.removesuffix('/api')}/deployments/deployment/{key}"
     rows["api"] = f"PREFECT_API_URL={url} for Prefect's commands"
-    console.print(f"Deployment {wanted.full_name}", style="bold", highlight=False)
+    console.print(printable(f"Deployment {wanted.full_name}"), style="bold")
     for name, value in rows.items():
-        console.print(f"  {name:<6}{value}", highlight=False, soft_wrap=True)
+        console.print(printable(f"  {name:<6}{value}"), soft_wrap=True)

@@ -54,7 +54,7 @@ def serve(wanted: Deployment, url: str, console: Console) -> None:
     try:
         asyncio.run(runner.start())
     except KeyboardInterrupt:
-        console.print("Stopped. The schedule is paused until `star deploy` runs again.", highlight=False)
+        console.print("Stopped. The schedule is paused until `star deploy` runs again.")
 
 
 def stop_hard(key: UUID) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from star_core.analysis.terminal.output import printable
 from star_core.cli import commands
 from star_core.cli.panels import PanelGroup
 from star_core.errors import StarError
@@ -70,10 +71,10 @@ def main() -> None:
     """Runs the command line; a user's error is one message and exit code 2."""
     try:
         for broken in load_entry_points("star.commands", lambda add_commands: add_commands(app)):
-            sys.stderr.write(f"star: cannot be loaded: {broken}\n")
+            sys.stderr.write(f"star: cannot be loaded: {printable(broken)}\n")
         app()
     except StarError as error:
-        sys.stderr.write(f"star: {error}\n")
+        sys.stderr.write(f"star: {printable(error)}\n")
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as ending:
         # Typer swallows the interrupt and ends with the code that shells know it by.

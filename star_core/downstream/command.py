@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from star_core.analysis.report.wording import shown_name
-from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.output import Output, plain_console
 from star_core.datasets.byte_tokens import is_byte_corpus
 from star_core.datasets.tokens import TokenData
 from star_core.downstream.harness import go_offline, lm_eval_version, quiet, run_tasks
@@ -64,10 +63,10 @@ def evaluate_command(
     models = {entry.name: retrained.model(entry, data, device) for entry in entries}
     scores = {}
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f} texts"),
-        console=Console(file=sys.stderr),  # this very one: lm-eval gets another
+        console=plain_console(file=sys.stderr),  # this very one: lm-eval gets another
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,

@@ -2,7 +2,8 @@
 
 "Equal within the noise" is no equivalence: a ≈ b and b ≈ c do not make a ≈ c, and a ranking built on it
 would depend on the order of comparison. So values are put on a grid that is as wide as the noise, uniform
-in the logarithm because noise is relative, and anchored at 1 so that it is the same in every generation.
+in the logarithm because noise is relative, mirrored at 0, and anchored at 1 so that it is the same in every
+generation.
 Two values of one cell are equal; those of different cells are not, however near they are to its border.
 
 Shapes: N individuals, M objectives.
@@ -26,16 +27,16 @@ def equalised(values_NM: ArrayLike, noise_NM: ArrayLike) -> NDArray[np.float64]:
             is as wide as the median noise of its objective, since one grid has to hold all values.
 
     Returns:
-        Shape (N, M). Exact columns, and values that have no logarithm, are returned as they are, to the bit.
+        Shape (N, M). Exact columns, and 0 and what is not finite, are returned as they are, to the bit.
     """
     values_NM = np.array(values_NM, dtype=float)
     noise_NM = np.broadcast_to(np.asarray(noise_NM, dtype=float), values_NM.shape)
     for values_N, noise_N in zip(values_NM.T, noise_NM.T, strict=True):
         noisy_N = noise_N[np.isfinite(noise_N) & (noise_N > 0)]
-        on_grid_N = np.isfinite(values_N) & (values_N > 0)
+        on_grid_N = np.isfinite(values_N) & (values_N != 0)
         if not len(noisy_N) or not on_grid_N.any():
             continue
         width = np.log1p(np.median(noisy_N))
-        cells_N = np.floor(np.log(values_N[on_grid_N]) / width)
-        values_N[on_grid_N] = np.exp((cells_N + 0.5) * width)
+        cells_N = np.floor(np.log(abs(values_N[on_grid_N])) / width)
+        values_N[on_grid_N] = np.copysign(np.exp((cells_N + 0.5) * width), values_N[on_grid_N])
     return values_NM

@@ -1,7 +1,8 @@
 """A cheap predictor of trained objectives: ridge regression on what can be counted in a spec.
 
 It learns from tens of candidates, so its features are few: how much of each structure there is, where,
-what stands next to what, what is shared, and the logarithms of sizes. Targets are logarithms of objectives.
+what stands next to what, what is shared, and the logarithms of sizes. Targets are logarithms of objectives,
+or, of those that were not always positive, values as parts of the largest.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Array = npt.NDArray[np.float64]
 PENALTIES = tuple(float(10**power) for power in np.arange(-2.0, 4.01, 0.5))
 PARTS = 3
 """The backbone is looked at in this many parts of equal depth."""
+_MOST_EXPONENT = 709.0
+"""Of the largest number a float can be, about."""
 
 
 def features(architecture: Architecture, context: int, structures: Sequence[int]) -> Array:
@@ -67,14 +70,15 @@ def _details(layer: Layer) -> list[bool]:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fitted ridge regression of the logarithm of one objective.
+    """A fitted ridge regression of one objective.
 
     Attributes:
         center, scale: Of each feature among the candidates it learned from.
         weights: Per standardised feature.
         offset: Mean target.
         penalty: Chosen by leaving one candidate out at a time.
-        held_out: Prediction (logarithm) of each candidate by a regression that did not see it.
+        held_out: Prediction (of the target) of each candidate by a regression that did not see it.
+        unit: Of the targets: the largest absolute value; ``None``: they are logarithms.
     """
 
     center: Array
@@ -83,10 +87,15 @@ class Predictor:
     offset: float
     penalty: float
     held_out: Array
+    unit: float | None = None
 
     def predict(self, rows: Array) -> Array:
-        """Expected objectives of candidates by their features (candidates × features)."""
-        return np.exp((rows - self.center) / self.scale @ self.weights + self.offset)
+        """Expected objectives of candidates by their features (candidates × features); finite."""
+        targets = (rows - self.center) / self.scale @ self.weights + self.offset
+        if self.unit is None:
+            return np.exp(np.minimum(targets, _MOST_EXPONENT))
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(targets * self.unit)
 
 
 def fit(rows: Array, values: Sequence[float]) -> Predictor:
@@ -94,9 +103,14 @@ def fit(rows: Array, values: Sequence[float]) -> Predictor:
 
     Args:
         rows: Features (candidates × features), at least two candidates.
-        values: The objective of each, positive.
+        values: The objective of each, finite.
     """
-    targets = np.log(np.asarray(values, dtype=float))
+    targets, unit = np.asarray(values, dtype=float), None
+    if (targets > 0).all():
+        targets = np.log(targets)
+    else:
+        unit = float(abs(targets).max()) or 1.0
+        targets = targets / unit
     center, scale = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     X, offset = (rows - center) / scale, float(targets.mean())
@@ -114,6 +128,6 @@ def fit(rows: Array, values: Sequence[float]) -> Predictor:
         if error < least:
             least = error
             weights = right.T @ (singular / (singular**2 + penalty) * projected)
-            best = Predictor(center, scale, weights, offset, penalty, targets - residuals)
+            best = Predictor(center, scale, weights, offset, penalty, targets - residuals, unit)
     assert best is not None
     return best

@@ -16,7 +16,7 @@ from star_core.evolution.base import Problem, Purpose
 from star_core.evolution.predictor import features, fit
 from star_core.evolution.survival import ranked
 from star_core.genome.backbone import Genome
-from star_core.objectives.base import objective
+from star_core.objectives.base import measure, objective, violation
 from star_core.population.generation import Generation
 from star_core.population.individual import Cost, Individual, Offspring, Past, individual_id
 
@@ -101,23 +101,12 @@ def _as_individual(
     problem: Problem, child: Offspring, spec: Architecture, predicted: Mapping[str, float]
 ) -> Individual:
     section = problem.params.objectives
-    values: dict[str, float | None] = {}
-    for name in dict.fromkeys((*section.selected, *section.constraints)):
-        entry = objective(name)
-        if name in predicted:
-            values[name] = predicted[name]
-        else:
-            values[name] = None if entry.needs_process else entry.measure(spec, {}, section)
-    violation = sum(
-        max(0.0, value - limit) / max(abs(limit), 1e-12)
-        for name, limit in section.constraints.items()
-        if (value := values[name]) is not None
-    )
+    values = {**measure(spec, None, section)[0], **predicted}
     return Individual(
         **child.model_dump(),
         key=child.digest,
         status="ok",
         objectives=values,
-        violation=violation,
+        violation=violation(values, section),
         cost=Cost(tokens=0, flops=0),
     )

@@ -10,7 +10,7 @@ from star_core.architecture import Architecture
 from star_core.config import Params
 from star_core.dotted import dotted
 from star_core.errors import StarError
-from star_core.evaluation import Evaluation, evaluation_key
+from star_core.evaluation import Evaluation, Standing, evaluation_key
 from star_core.evolution.base import Problem, algorithm, founders
 from star_core.evolution.screening import archive_of, can_screen, is_screening, screened
 from star_core.genome.backbone import Genome
@@ -81,6 +81,8 @@ def assess(
 ) -> Individual:
     """An offspring with its objectives, from the evaluation of its architecture.
 
+    One with an objective that is no finite number counts as crashed.
+
     Args:
         problem: The experiment.
         offspring: The offspring to assess.
@@ -90,13 +92,14 @@ def assess(
         stop: Step at which its training was stopped for good; ``None``: it was not.
     """
     metrics = evaluation.metrics if evaluation.status == "ok" else None
-    objectives, violation = measure(architecture, metrics, problem.params.objectives)
+    objectives, violation, failure = measure(architecture, metrics, problem.params.objectives)
+    status: Standing = "stopped" if stop is not None and evaluation.status == "ok" else evaluation.status
     training = problem.params.training
     tokens = training.tokens_until(stop)
     return Individual(
         **offspring.model_dump(),
         key=evaluation_key(offspring.digest, problem.params, data_digest, stop),
-        status="stopped" if stop is not None and evaluation.status == "ok" else evaluation.status,
+        status="crashed" if failure is not None and metrics is not None else status,
         objectives=objectives,
         violation=violation,
         cost=Cost(
@@ -104,6 +107,7 @@ def assess(
             flops=architecture.training_flops(tokens, training.sequence_length),
         ),
         noise=(spreads(metrics, problem.params.objectives) or None) if metrics is not None else None,
+        failure=failure if metrics is not None else None,
     )
 
 
@@ -129,6 +133,8 @@ def select(
         for individual in assessed:
             outcomes = {**outcomes, individual.status: outcomes.get(individual.status, 0) + 1}
         counted = ", ".join(f"{count} {status}" for status, count in outcomes.items())
+        if failures := dict.fromkeys(individual.failure for individual in assessed if individual.failure):
+            counted += f" ({'; '.join(list(failures)[:3])})"
         raise StarError(
             "no founder could be trained, so there is nothing to evolve",
             value=counted,

@@ -7,7 +7,7 @@ survives only where there are too few others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,12 @@ from star_core.evolution.base import Problem, Purpose
 from star_core.evolution.noise import equalised
 from star_core.population.individual import Individual
 
+Column = npt.NDArray[np.float64]
+
 FAILED = 1e30
 """Violation of a candidate whose training failed: worse than any constraint."""
+FARTHEST = 1e150
+"""Objectives beyond it, of either sign, keep nothing but their order: differences and squares stay finite."""
 
 
 def violation(problem: Problem, individual: Individual) -> float:
@@ -45,7 +49,11 @@ def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArra
         rows.append([candidate.objectives[name] if known else FAILED for name in names])
         noise.append([(candidate.noise or {}).get(name, 0.0) if known else 0.0 for name in names])
     shape = len(rows), len(names)
-    return equalised(np.array(rows, dtype=float).reshape(shape), np.array(noise, dtype=float).reshape(shape))
+    values = np.array(rows, dtype=float).reshape(shape)
+    if (abs(values) > FARTHEST).any():
+        columns = [_in_order(column, lambda x: np.clip(x, -FARTHEST, FARTHEST)) for column in values.T]
+        values = np.column_stack(columns)
+    return equalised(values, np.array(noise, dtype=float).reshape(shape))
 
 
 def survive_by_crowding(problem: Problem, candidates: Sequence[Individual], index: int) -> list[Individual]:
@@ -68,10 +76,25 @@ def survive_by(
         np.array([not violation(problem, candidate) for candidate in candidates]),
     )
     if feasible.any():
-        low, high = values[feasible].min(axis=0), values[feasible].max(axis=0)
-        values = np.where(feasible[:, None], (values - low) / np.where(high > low, high - low, 1), FAILED)
+        known, values = values[feasible], np.full_like(values, FAILED)
+        values[feasible] = np.column_stack([_in_order(column, _from_0_to_1) for column in known.T])
     survivors = _surviving(problem, candidates, values, index, operator)
     return ranked(problem, [entry.data["individual"] for entry in survivors])
+
+
+def _from_0_to_1(values: Column) -> Column:
+    low, high = values.min(), values.max()
+    return np.asarray((values - low) / (high - low if high > low else 1))
+
+
+def _in_order(values: Column, rescaled: Callable[[Column], Column]) -> Column:
+    """The values rescaled; what was different stays different, by the least that normal numbers can be."""
+    distinct, places = np.unique(values, return_inverse=True)
+    made = rescaled(distinct)
+    for place in range(1, len(made)):
+        before = made[place - 1]
+        made[place] = max(made[place], np.nextafter(before, np.inf), before + np.finfo(float).tiny)
+    return np.asarray(made[places])
 
 
 def survive_in_order(problem: Problem, preferred: Iterable[Individual]) -> list[Individual]:

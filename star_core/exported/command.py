@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 import star_core
 from star_core import units
+from star_core.analysis.terminal.output import say
 from star_core.config import Training
 from star_core.exported.folder import check_free, export_model, sha256_of
 from star_core.exported.manifest import PROGRAM, Manifest, Origin, Program, tokens_of
@@ -77,4 +77,4 @@ def export_command(
     if made is not None:
         low, high = made.lengths
         said += f"; {PROGRAM} takes {f'{low} to {high}' if low != high else f'exactly {low}'} tokens"
-    Console().print(said, soft_wrap=True, highlight=False)
+    say(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from star_core.errors import ConfigError
+from star_core.machine import free_memory_bytes
 from star_core.measurement import memory
 
 _TORCH = {"cpu": "cpu", "gpu": "cuda"}
@@ -38,6 +39,12 @@ class Device:
         """Waits until all that was asked for is done."""
         if self.torch_device.type == "cuda":
             torch.cuda.synchronize()
+
+    def free_bytes(self) -> int:
+        """Memory that can be had now."""
+        if self.torch_device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.torch_device)[0])
+        return free_memory_bytes()
 
     def held_bytes(self) -> int:
         """Memory that is held now, after what is free was given back."""

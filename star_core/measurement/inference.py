@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from star_core import units
 from star_core.architecture import Architecture
 from star_core.measurement.device import Device
 from star_core.measurement.timing import Timing, timing
@@ -51,10 +52,14 @@ class Session:
         architecture: What is built. Its weights are random: they change no cost.
         conditions: Lengths and repeats.
         device: Device to run on.
+
+    Raises:
+        MemoryError: It cannot fit into what memory is free; nothing has been allocated then.
     """
 
     def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
         self._conditions, self._device = conditions, device
+        _check_memory(architecture, conditions, device)
         self._model = build_model(architecture).to(device.torch_device)
         self._cache = self._model.init_cache(1, conditions.longest)
         self._generator = torch.Generator(device.torch_device).manual_seed(0)
@@ -135,6 +140,21 @@ def begin(
     device.reset_peak()
     _exercise(session)
     return session, device.peak_bytes() - before
+
+
+def least_bytes(architecture: Architecture, conditions: Conditions) -> int:
+    """What a session holds at least, in float32: weights, the cache, and the logits of the prompt."""
+    logits = conditions.prompt * conditions.vocab_size
+    return 4 * (architecture.num_parameters + logits) + architecture.cache_bytes(conditions.longest)
+
+
+def _check_memory(architecture: Architecture, conditions: Conditions, device: Device) -> None:
+    needed, free = least_bytes(architecture, conditions), device.free_bytes()
+    if needed > free:
+        raise MemoryError(
+            f"{units.size(needed)} of weights, cache and logits ({conditions.prompt:,} tokens of prompt, "
+            f"{conditions.context:,} of context), {units.size(free)} are free"
+        )
 
 
 def _exercise(session: Session) -> None:

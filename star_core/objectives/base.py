@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from star_core import units
 from star_core.architecture import Architecture
 from star_core.config import Objectives, Section
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, StarError
 from star_core.objectives.probe import SPREAD, Probe
 from star_core.registry import Registry
 
 Measure = Callable[[Architecture, Mapping[str, float], Objectives], float]
+
+MOST_VIOLATION = 1e29
+"""The sum of violations is cut off here, below what a candidate that failed counts as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,16 @@ class Objective:
         unit: Of its value, as ``units.quantity`` prints it: ``B``, ``s``, ``J``, ``%`` of a share, ``count``,
             or nothing for a plain number.
         trained: Whether it needs the metrics of a training; static objectives need the spec alone.
-        measure: ``(architecture, metrics of training and probes, objectives section)`` → value.
+        measure: ``(architecture, metrics of training and probes, objectives section)`` → value, a finite
+            number of any sign; an exception, or any other value, is a failure of the candidate.
         probe: What must be measured on the candidate besides its training; ``None``: nothing.
         noise: Relative difference below which two values are the same to dominance, even where the repeats
             of a measurement spread less; 0: the value is exact.
         digits: That are printed; of a plain number, decimals.
         settings: The section of parameters it has under its name, which ``measure`` and the probe's settings
             read with ``section.settings_of(name, settings)``; ``None``: none.
+        least: ``(backbone, objectives section)`` → what every architecture has at least that begins with the
+            LIVs of this backbone, of which there may be none; ``None``: nothing is known of that.
     """
 
     name: str
@@ -43,6 +50,7 @@ class Objective:
     noise: float = 0.0
     digits: int = 3
     settings: type[Section] | None = None
+    least: Callable[[Architecture, Objectives], float] | None = None
 
     @property
     def needs_process(self) -> bool:
@@ -52,6 +60,11 @@ class Objective:
     def text(self, value: float | None) -> str:
         """A value in its unit."""
         return units.quantity(value, self.unit, self.digits)
+
+
+def at_least(value: float) -> Callable[[Architecture, Objectives], float]:
+    """``Objective.least`` of one that is never below ``value``, whatever the architecture."""
+    return lambda architecture, section: value
 
 
 OBJECTIVES: Registry[Objective] = Objectives.plugins
@@ -87,8 +100,8 @@ def described(name: str) -> Objective:
 
 def measure(
     architecture: Architecture, metrics: Mapping[str, float] | None, section: Objectives
-) -> tuple[dict[str, float | None], float]:
-    """Objective values and constraint violation of one candidate.
+) -> tuple[dict[str, float | None], float, str | None]:
+    """Objective values and constraint violation of one candidate, and why it failed if an objective did.
 
     Args:
         architecture: The spec.
@@ -96,23 +109,50 @@ def measure(
         section: Which objectives and constraints.
 
     Returns:
-        Name → value (``None`` where training failed) for objectives and constrained quantities, and
-        the sum over constraints of ``max(0, value / limit - 1)``.
+        Name → value (``None`` where training or the objective failed) for objectives and constrained
+        quantities; their ``violation``; and the first objective that is no finite number, with what it is.
+
+    Raises:
+        StarError: What an objective reports as a mistake of the experiment.
     """
     values: dict[str, float | None] = {}
+    failure = None
     for name in dict.fromkeys((*section.selected, *section.constraints)):
         entry = objective(name)
-        values[name] = (
-            None
-            if metrics is None and entry.needs_process
-            else entry.measure(architecture, metrics or {}, section)
-        )
-    violation = 0.0
+        values[name] = None
+        if metrics is None and entry.needs_process:
+            continue
+        try:
+            value = entry.measure(architecture, metrics or {}, section)
+            if math.isfinite(value):
+                values[name] = float(value)
+            else:
+                failure = failure or f"{name} is {value}"
+        except StarError:
+            raise
+        except Exception as error:
+            # Code of a plug-in, which may raise anything.
+            failure = failure or f"{name}: {type(error).__name__}: {error}"
+    return values, violation(values, section), failure
+
+
+def violation(values: Mapping[str, float | None], section: Objectives) -> float:
+    """The sum over constraints of ``excess``, at most ``MOST_VIOLATION``; unknown values add nothing."""
+    total = 0.0
     for name, limit in section.constraints.items():
         value = values[name]
         if value is not None and value > limit:
-            violation += (value - limit) / max(abs(limit), 1e-12)
-    return values, violation
+            total += excess(value, limit)
+    return min(total, MOST_VIOLATION)
+
+
+def excess(value: float, limit: float) -> float:
+    """By how much a value is beyond its limit, relative to the limit.
+
+    Nothing is relative to a limit of 0: the excess is then log(1 + value), which is less for a smaller
+    value of any magnitude and does not drown the other constraints.
+    """
+    return (value - limit) / max(abs(limit), 1e-12) if limit else math.log1p(value)
 
 
 def probes(section: Objectives) -> tuple[Probe, ...]:

@@ -14,4 +14,13 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
     return float(architecture.cache_bytes(section.cache_length))
 
 
-CACHE_BYTES = register(Objective("cache_bytes", "inference cache", "B", False, measure))
+CACHE_BYTES = register(
+    Objective(
+        "cache_bytes",
+        "inference cache",
+        "B",
+        False,
+        measure,
+        least=lambda spec, section: measure(spec, {}, section),
+    )
+)

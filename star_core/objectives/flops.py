@@ -38,5 +38,23 @@ def decode(architecture: Architecture, metrics: Mapping[str, float], section: Ob
     return float(architecture.flops_per_token(section.cache_length))
 
 
-PREFILL_FLOPS = register(Objective("prefill_flops", "prefill FLOPs", "FLOP", False, prefill))
-DECODE_FLOPS = register(Objective("decode_flops", "decode FLOPs", "FLOP", False, decode))
+PREFILL_FLOPS = register(
+    Objective(
+        "prefill_flops",
+        "prefill FLOPs",
+        "FLOP",
+        False,
+        prefill,
+        least=lambda spec, section: prefill(spec, {}, section),
+    )
+)
+DECODE_FLOPS = register(
+    Objective(
+        "decode_flops",
+        "decode FLOPs",
+        "FLOP",
+        False,
+        decode,
+        least=lambda spec, section: decode(spec, {}, section),
+    )
+)

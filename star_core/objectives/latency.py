@@ -7,7 +7,7 @@ from typing import Any
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives, Params
-from star_core.objectives.base import Objective, register
+from star_core.objectives.base import Objective, at_least, register
 from star_core.objectives.probe import Probe, probed
 
 REPEATS = 15
@@ -43,8 +43,12 @@ def decode(architecture: Architecture, metrics: Mapping[str, float], section: Ob
 
 
 PREFILL_SECONDS = register(
-    Objective("prefill_seconds", "time to first token", "s", False, prefill, DEVICE, NOISE)
+    Objective(
+        "prefill_seconds", "time to first token", "s", False, prefill, DEVICE, NOISE, least=at_least(0.0)
+    )
 )
 DECODE_SECONDS = register(
-    Objective("decode_seconds_per_token", "time per token", "s", False, decode, DEVICE, NOISE)
+    Objective(
+        "decode_seconds_per_token", "time per token", "s", False, decode, DEVICE, NOISE, least=at_least(0.0)
+    )
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives, Params
-from star_core.objectives.base import Objective, register
+from star_core.objectives.base import Objective, at_least, register
 from star_core.objectives.probe import Probe, probed
 
 BATCH_SIZE = 16
@@ -31,4 +31,4 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
     return 1 - probed(metrics, "mad_accuracy")
 
 
-MAD_ERROR = register(Objective("mad_error", "MAD error", "", False, measure, TASKS))
+MAD_ERROR = register(Objective("mad_error", "MAD error", "", False, measure, TASKS, least=at_least(0.0)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives
-from star_core.objectives.base import Objective, register
+from star_core.objectives.base import Objective, at_least, register
 from star_core.objectives.latency import DEVICE
 from star_core.objectives.probe import probed
 
@@ -19,4 +19,6 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
     return probed(metrics, "peak_memory_bytes")
 
 
-PEAK_MEMORY = register(Objective("peak_memory_bytes", "peak memory", "B", False, measure, DEVICE, NOISE))
+PEAK_MEMORY = register(
+    Objective("peak_memory_bytes", "peak memory", "B", False, measure, DEVICE, NOISE, least=at_least(0.0))
+)

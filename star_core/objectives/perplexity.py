@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives
-from star_core.objectives.base import Objective, register
+from star_core.objectives.base import Objective, at_least, register
 
 
 def measure(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
@@ -20,4 +20,4 @@ def bits_per_byte(perplexity: float) -> float:
     return math.log2(perplexity)
 
 
-PERPLEXITY = register(Objective("perplexity", "perplexity", "", True, measure))
+PERPLEXITY = register(Objective("perplexity", "perplexity", "", True, measure, least=at_least(1.0)))

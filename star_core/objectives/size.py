@@ -14,4 +14,13 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
     return float(architecture.num_parameters)
 
 
-PARAMETERS = register(Objective("parameters", "parameters", "count", False, measure))
+PARAMETERS = register(
+    Objective(
+        "parameters",
+        "parameters",
+        "count",
+        False,
+        measure,
+        least=lambda spec, section: measure(spec, {}, section),
+    )
+)

@@ -92,6 +92,7 @@ class Individual(Offspring):
             if it did not survive.
         cost: Tokens and FLOPs of its training.
         noise: Name → relative noise of the objectives that were measured with some; ``None`` if none was.
+        failure: Which objective was no finite number, and what it was; ``None``: none failed.
     """
 
     key: Digest
@@ -102,6 +103,7 @@ class Individual(Offspring):
     crowding: float | None = Field(default=None, ge=0)
     cost: Cost
     noise: dict[str, float] | None = Field(default=None, exclude_if=lambda value: value is None)
+    failure: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
     def ok(self) -> bool:

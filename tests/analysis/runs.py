@@ -116,7 +116,7 @@ def store_comparison(
     for name, (genome, loss) in losses.items():
         spec = problem.compile(genome)
         metrics = None if loss is None else {"validation_loss": loss}
-        objectives, _ = measure(spec, metrics, problem.params.objectives)
+        objectives, _, _ = measure(spec, metrics, problem.params.objectives)
         entries.append(
             Entry(
                 name=name,

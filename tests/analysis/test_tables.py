@@ -1,15 +1,18 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.text import Text
 
 from star_core.analysis.terminal.front_table import front_table
 from star_core.analysis.terminal.output import plain
+from star_core.analysis.terminal.retrained_table import retrained_table
 from star_core.analysis.terminal.table import Column, TerminalTable
+from star_core.genome.baselines import baseline
 from star_core.population.comparison import comparison_path, read_comparison
-from tests.analysis.runs import evolve, experiment, store_baselines
+from tests.analysis.runs import evolve, experiment, store_baselines, store_comparison
 
 
 def printed(table, width=100):
@@ -49,8 +52,10 @@ def test_one_objective_shows_the_population():
 
 
 def test_an_empty_front_is_an_empty_table():
-    problem = experiment(objectives={"constraints": {"parameters": 1.0}})
-    assert "front of generation 0" in printed(front_table(evolve(problem, 0)[0]))
+    made = evolve(experiment(), 0)[0]
+    failed = tuple(member.model_copy(update={"status": "crashed"}) for member in made.population)
+    lost = made.model_copy(update={"population": failed})
+    assert "front of generation 0" in printed(front_table(lost))
 
 
 PETS = TerminalTable(
@@ -105,3 +110,21 @@ def test_styles_of_cells_are_kept():
     console = Console(width=20, file=io.StringIO(), force_terminal=True, color_system="standard")
     console.print(table)
     assert "\x1b[1mx" in console.file.getvalue()
+
+
+def test_a_retraining_is_listed_best_first_with_what_failed_at_the_end(tmp_path):
+    problem, rng = experiment(), np.random.default_rng(0)
+    losses = {
+        "transformer++": (baseline("transformer++", 8), 1.5),
+        "g001-01": (problem.space.sample(rng), 1.9),
+        "g001-02": (problem.space.sample(rng), None),
+        "g001-03": (problem.space.sample(rng), 1.2),
+    }
+    store_comparison(tmp_path, "test", problem, "retrain", losses)
+    comparison = read_comparison(comparison_path("test", "retrain", tmp_path), "test", "retrain")
+    table = retrained_table(comparison, 256)
+    assert [row["name"] for row in table.records()] == ["g001-03", "transformer++", "g001-01", "g001-02"]
+    assert table.records()[-1]["status"] == "diverged"
+    text = printed(table)
+    assert text.index("g001-03") < text.index("Transformer++") < text.index("g001-01") < text.index("g001-02")
+    assert "4 architectures retrained, best first" in text

@@ -19,6 +19,8 @@ from star_core.population.individual import Cost, Individual, Origin, individual
 from tests.evolution.experiments import evolve, experiment
 
 FOUR = ["a", "b", "c", "d"]
+NUMBERS = (0, 1, 2, 1e-9, 1e7, -1, -2, -1e-9, -1e7, 1e100, -1e100, 2.3e-308, -2.3e-308)
+"""Values of every sign and scale, with many ties."""
 
 PROGRAM = """
 import json, sys
@@ -74,7 +76,7 @@ def candidates(draw):
         born = 1 if slot and draw(st.booleans()) else 0
         parents = (draw(st.sampled_from([member.id for member in made])),) if born else ()
         failed = draw(st.integers(0, 4)) == 0
-        values = None if failed else [draw(st.sampled_from((0, 1, 2, 1e-9, 1e7))) for _ in names]
+        values = None if failed else [draw(st.sampled_from(NUMBERS)) for _ in names]
         violation = draw(st.sampled_from((0.0, 0.0, 0.0, 0.5, 2.0)))
         made.append(individual(slot, values, names, born, violation, parents))
     return names, made

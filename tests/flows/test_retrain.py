@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from star_core.genome import Genome
@@ -18,7 +19,12 @@ def test_the_front_at_another_width_and_depth(finished, tmp_path):
     output = project.run("star", "retrain", "main", "--width", "33", code=2)
     assert "width: 33" in output
     assert "Traceback" not in output
-    project.run("star", "retrain", "main", "--width", "24", "--depth", "6", "--by", "stretch")
+    said = project.run("star", "retrain", "main", "--width", "24", "--depth", "6", "--by", "stretch")
+    assert "3 architectures retrained, best first" in said
+    assert "star evaluate main --tasks FILE --scaled width-24-depth-6" in said
+    page = project.folder / "data/reports/main/report.html"
+    assert str(page) in said
+    assert "Trained longer" not in page.read_text()
     path = comparison_path("main", "scaled", project.folder / "data", "width-24-depth-6")
     found = read_comparison(path, "main", "scaled")
     assert (found.parameters["model"]["width"], found.parameters["space"]["depth"]) == (24, 6)
@@ -37,7 +43,13 @@ def test_the_front_at_another_width_and_depth(finished, tmp_path):
     path.unlink()
     project.run("dvc", "checkout", "-q", "scaled@main-width-24-depth-6")
     assert (path.read_bytes(), (path.parent / best.checkpoint).read_bytes()) == before
-    project.run("star", "retrain", "main")
+    told = project.run("star", "retrain", "main", "--json")
+    told = json.loads(told[told.index("{\n") :])
+    assert "Trained longer" in page.read_text(), "the report tells of it at once"
+    listed = [row["perplexity"] for row in told["architectures"]]
+    assert listed == sorted(listed)
+    assert len(listed) == 3
+    assert told["report"] == str(page)
     assert "retrain@main" not in project.run("dvc", "status")
     project.run("dvc", "repro", "-q", "--single-item", "--force", "scaled@main-width-24-depth-6")
     assert (path.read_bytes(), (path.parent / best.checkpoint).read_bytes()) == before

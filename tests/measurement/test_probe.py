@@ -9,6 +9,7 @@ from star_core.config import Model, Objectives, Params, Training
 from star_core.errors import ConfigError
 from star_core.evaluation import Job
 from star_core.measurement.device import Device
+from star_core.measurement.inference import Conditions, Session, least_bytes
 from star_core.objectives.latency import DEVICE
 from star_core.storage.evaluations import EvaluationStore
 from star_core.training import CandidatePool
@@ -79,6 +80,60 @@ def test_memory_is_that_of_reading_the_prompt_too(pool, tmp_path):
     long, _ = held(pool, tmp_path, "91111", 4096, 256)
     logits = 4 * 256 * (4096 - 64)
     assert logits < long - short < 10 * logits
+
+
+@pytest.mark.parametrize(("prompt", "context"), [(64, 1 << 32), (1 << 32, 256)])
+def test_what_no_memory_holds_is_out_of_memory_before_anything_is_allocated(pool, tmp_path, prompt, context):
+    """The kernel would kill it, three times, and perhaps something else with it."""
+    section = Objectives(prompt_length=prompt, cache_length=context)
+    job, _ = measuring("11111-91111", tmp_path, PARAMS.model_copy(update={"objectives": section}))
+    begun = []
+    found = pool.run(job, begun.append)
+    assert found.status == "out_of_memory"
+    assert "TiB of weights, cache and logits" in found.detail
+    assert len(begun) == 1
+    assert found.limits == {"memory_mib": 2048}
+
+
+def test_what_is_more_than_is_free_is_refused_by_what_it_holds_at_least():
+    spec = compile_genome(Genome.parse("11111"), SearchSpace.preset(), 64)
+    conditions = Conditions(256, 64, 4096, 1)
+    needed = least_bytes(spec, conditions)
+    assert needed == 4 * spec.num_parameters + 4 * 64 * 256 + spec.cache_bytes(4096 + 16)
+    device = Device("cpu")
+    device.free_bytes = lambda: needed - 1
+    with pytest.raises(MemoryError, match="4,096 of context"):
+        Session(spec, conditions, device)
+    device.free_bytes = lambda: needed
+    Session(spec, conditions, device)
+
+
+def test_a_probe_may_take_no_more_than_is_free_whatever_the_limit(tmp_path, monkeypatch):
+    from star_core.training.processes import child
+
+    monkeypatch.setattr(child, "free_memory_bytes", lambda: 64 * MIB)
+    job, _ = measuring("11111", tmp_path)
+
+    def hungry(_job):
+        return bytearray(128 * MIB)
+
+    found = child._attempt(hungry, job, 1 << 20)
+    assert found.status == "out_of_memory"
+    assert found.detail.startswith("more than 64 MiB (all that is free): MemoryError")
+
+
+def test_a_container_has_no_more_free_than_its_limit(tmp_path, monkeypatch):
+    from star_core import machine
+
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    whole = machine.free_memory_bytes()
+    assert whole > 64 * MIB
+    (tmp_path / "memory.max").write_text(f"{48 * MIB}\n")
+    (tmp_path / "memory.current").write_text(f"{40 * MIB}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {8 * MIB}\n")
+    assert machine.free_memory_bytes() == 16 * MIB
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.free_memory_bytes() > 64 * MIB
 
 
 def test_a_job_that_cannot_be_measured_is_refused(pool, tmp_path):

@@ -92,7 +92,7 @@ def test_a_prompt_costs_the_mean_of_its_tokens(length):
 def test_objectives_are_taken_at_the_lengths_of_the_parameters():
     section = Objectives(names=["prefill_flops", "decode_flops"], prompt_length=10, cache_length=300)
     arch = of_class("SA-1", 2)
-    values, _ = measure(arch, None, section)
+    values, _, _ = measure(arch, None, section)
     assert values == {
         "prefill_flops": prefill_flops(arch, 10),
         "decode_flops": arch.flops_per_token(300),

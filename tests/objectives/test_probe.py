@@ -45,7 +45,7 @@ def job(params=None, probe=DEVICE, vocab_size=256, **changes):
 
 
 def test_values_come_from_the_metrics_of_training_and_probes():
-    values, violation = measure(
+    values, violation, _ = measure(
         ARCH, METRICS, section("perplexity", *MEASURED, "mad_error", constraints={"prefill_seconds": 0.4})
     )
     assert values == {

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from star_core.analysis.drawing.markup import tag
+from star_core.analysis.span import share
 
 Label = Callable[[float], str]
+
+FARTHEST = 1e150
+"""Values beyond it, of either sign, are drawn at it; differences below its inverse are none."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,7 @@ class Axis:
     def __call__(self, value: float) -> float:
         """The pixel of a value; values beyond the ends stay at the ends."""
         value = min(max(value, self.low), self.high)
-        if self.logarithmic:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
+        return self.start + share(value, self.low, self.high, self.logarithmic) * (self.end - self.start)
 
 
 def axis(
@@ -56,16 +56,18 @@ def axis(
         base: 2 for quantities counted in powers of two, else 10.
         zero: Whether the axis is linear and begins at 0.
     """
-    known = list(values)
+    known = [min(max(value, -FARTHEST), FARTHEST) for value in values]
     low, high = min(known), max(known)
-    logarithmic = not zero and low > 0 and high / low > 2.5
+    logarithmic = not zero and low > 1 / FARTHEST and high / low > 2.5
     if zero:
         low, high = 0.0, max(high * 1.06, 1e-9)
     elif logarithmic:
         room = (high / low) ** 0.06
         low, high = low / room, high * room
     else:
-        room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
+        size = max(abs(low), abs(high))
+        least = max(1e-12 * size, 1 / FARTHEST)
+        room = next(room for room in (0.06 * (high - low), 0.1 * size, 1.0) if room > least)
         low, high = low - room, high + room
     find = log_ticks if logarithmic else linear_ticks
     return Axis(low, high, start, end, logarithmic, find(low, high, base), label)
@@ -84,7 +86,7 @@ def linear_ticks(low: float, high: float, base: int = 10, most: int = 6) -> tupl
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999999)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return tuple(round(k * step, 12) for k in range(first, last + 1))
+    return tuple(float(f"{k * step:.15g}") for k in range(first, last + 1))
 
 
 def log_ticks(low: float, high: float, base: int = 10, most: int = 7) -> tuple[float, ...]:

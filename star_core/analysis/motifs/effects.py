@@ -18,6 +18,8 @@ ENOUGH = 5
 GENES = ("class", "link")
 SEED = 12
 """Seed of the resampling."""
+HUGE = 1e150
+"""Values beyond it are compared as parts of the largest, so that their sums stay finite."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +32,7 @@ class Effect:
         gene: A LIV class, or a kind of sharing.
         objective: Name.
         holders, others: Candidates with it and without.
-        difference: Mean with less mean without, as a share of the mean of all.
+        difference: Mean with less mean without, as a share of the mean size of all.
         low, high: Percentile interval of resampled candidates.
     """
 
@@ -68,7 +70,10 @@ def effects(results: Results) -> dict[str, list[Effect]]:
     found: dict[str, list[Effect]] = {}
     for name in results.names:
         values = np.array([individual.objectives[name] for individual in known], dtype=float)
-        whole = float(np.mean(values))
+        largest = float(abs(values).max())
+        if largest > HUGE:
+            values = values / largest
+        whole = float(np.mean(abs(values)))
         if not whole:
             continue
         differences = _differences(has, values, born, weights) / whole

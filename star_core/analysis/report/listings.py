@@ -9,6 +9,7 @@ from star_core.analysis.drawing.markup import tag
 from star_core.analysis.report.wording import shown_name, sizes, title_of, token_unit, value_of
 from star_core.analysis.run import outcomes
 from star_core.analysis.run.candidates import Candidate
+from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.results import TRANSFORMER, Results
 from star_core.objectives.perplexity import bits_per_byte
 
@@ -45,6 +46,21 @@ def _front_row(results: Results, candidate: Candidate, others: Sequence[str]) ->
     return row
 
 
+def nearest_listing(results: Results) -> dict[str, object] | None:
+    """Who comes nearest to the constraints, where nobody meets them."""
+    constraints = results.params.objectives.constraints
+    rows = [
+        (
+            individual.id,
+            tag("code", individual.genome),
+            *(value_of(name, individual.objectives.get(name)) for name in results.names),
+            in_words(individual, constraints),
+        )
+        for individual in nearest(results.last)
+    ]
+    return {"rows": rows, "names": [title_of(name) for name in results.names]} if rows else None
+
+
 def retraining(results: Results) -> dict[str, object] | None:
     """The best trained longer, beside the baselines."""
     if not results.retrained:
@@ -79,7 +95,7 @@ def endings(results: Results) -> dict[str, object]:
     named = []
     for individual in filter(outcomes.has_failed, everyone):
         evaluation = results.evaluations.get(individual.key)
-        why = evaluation.detail if evaluation else units.MISSING
+        why = individual.failure or (evaluation.detail if evaluation else units.MISSING)
         named.append((individual.id, _words(individual.status), why, tag("code", individual.genome)))
     return {
         "rows": rows,

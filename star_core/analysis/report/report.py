@@ -58,6 +58,7 @@ def html(results: Results, studies: Sequence[transfer.Study]) -> str:
         head=head(results),
         fronts=figures.fronts(results),
         front=listings.front_listing(results),
+        nearest=listings.nearest_listing(results),
         genomes=figures.genomes(results),
         hypervolume=figures.hypervolume(results),
         motifs=motif_sections.motifs(results),

@@ -54,7 +54,7 @@ def headline(results: Results) -> str:
     rivals = [
         (baseline, reached)
         for baseline in results.baselines
-        if (reached := results.value(baseline, results.quality))
+        if (reached := results.value(baseline, results.quality)) is not None
     ]
     start = _stage(results)
     if not rivals:

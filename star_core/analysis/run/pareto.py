@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from pymoo.indicators.hv import Hypervolume
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from star_core.analysis.run.outcomes import STOPPED, has_failed
+from star_core.analysis.span import share
 from star_core.errors import StarError
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
@@ -68,11 +70,10 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """The normalised value, at least ``BEST``."""
-        if not self.logarithmic:
-            return max(BEST, (value - self.low) / (self.high - self.low))
-        if value <= 0:
+        if self.logarithmic and value <= 0:
             return BEST
-        return max(BEST, math.log(value / self.low) / math.log(self.high / self.low))
+        # Beyond the reference point nothing counts, so that what no float holds may be cut off there.
+        return max(BEST, min(share(value, self.low, self.high, self.logarithmic), sys.float_info.max))
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ def _scale(values: Iterable[float | None]) -> Scale:
     logarithmic = low > 0
     if high == low:
         high = 2 * low if logarithmic else low + max(1.0, abs(low))
+    if math.isinf(high):
+        low, high = low / 2, low
     return Scale(low, high, logarithmic)
 
 

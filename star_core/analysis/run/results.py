@@ -157,7 +157,11 @@ class Results:
         found = [self.candidates[individual.id] for individual in individuals]
         return tuple(
             sorted(
-                found, key=lambda candidate: (self.value(candidate, self.quality) or math.inf, candidate.name)
+                found,
+                key=lambda candidate: (
+                    math.inf if (value := self.value(candidate, self.quality)) is None else value,
+                    candidate.name,
+                ),
             )
         )
 

@@ -12,6 +12,7 @@ from star_core.analysis.motifs.motifs import short_name
 from star_core.analysis.report.wording import shown_name
 from star_core.analysis.run import pareto
 from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
+from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.results import BYTES
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.objectives.base import described
@@ -28,7 +29,8 @@ HEADINGS = {"parameters": "params", "cache_bytes": "cache"}
 def front_table(generation: Generation, baselines: Comparison | None = None) -> TerminalTable:
     """The front of a generation, lowest perplexity first, and the baselines below a rule.
 
-    With one objective, where the front is one individual, the whole feasible population is shown.
+    With one objective, where the front is one individual, the whole feasible population is shown; where
+    nobody meets the constraints, those that come nearest are, nearest first, with the limits they break.
 
     Raises:
         StoreError: The generation's digests belong to another version of the compiler.
@@ -43,44 +45,45 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
             for individual in generation.population
             if pareto.values_of(individual, names) is not None
         )
-    shown = [candidate_of(individual, params, vocab_size) for individual in members]
-    shown.sort(key=lambda candidate: (_key(candidate, names[0], length), candidate.name))
+    near = nearest(generation)
+    over = {individual.id: in_words(individual, params.objectives.constraints) for individual in near}
+    shown = [candidate_of(individual, params, vocab_size) for individual in members or near]
+    if members:
+        shown.sort(key=lambda candidate: (standing(candidate, names[0], length), candidate.name))
     compared = candidates_of(baselines, params, vocab_size) if baselines is not None else ()
     everyone, columns = [*shown, *compared], columns_of(names)
-    least = {
-        name: min(
-            (v for candidate in everyone if (v := _value(candidate, name, length)) is not None), default=None
-        )
-        for name in columns
-    }
+    least = least_of(everyone, columns, length)
     short = {
         layer.liv_class.name: short_name(layer.liv_class)
         for candidate in everyone
         for layer in candidate.architecture.layers
     }
-    subject = "population" if single else "front"
+    subject = "nearest to the constraints" if near else "population" if single else "front"
+    note = f"cache and times at {length:,} tokens" + (", smallest of each column in bold" if shown else "")
     return TerminalTable(
         title=f"{generation.run}: {subject} of generation {generation.index}",
         columns=(
             Column("name", shown=shown_name),
             Column("genome", gives_way=2, below=True),
-            *(_measured(name, least[name], "byte" if vocab_size == BYTES else "token") for name in columns),
+            *(measured(name, least[name], "byte" if vocab_size == BYTES else "token") for name in columns),
             Column(
                 "classes",
                 shown=lambda classes: " ".join(f"{short[name]:<3}" for name in classes),
                 gives_way=1,
             ),
+            *([Column("over the limits", below=True, prose=True, gives_way=3)] if near else []),
         ),
         rows=[
             (
                 candidate.name,
                 str(candidate.architecture.genome),
-                *(_value(candidate, name, length) for name in columns),
+                *(value_at(candidate, name, length) for name in columns),
                 [layer.liv_class.name for layer in candidate.architecture.layers],
+                *([over.get(candidate.name, "")] if near else []),
             )
             for candidate in everyone
         ],
-        note=f"cache and times at {length:,} tokens" + (", smallest of each column in bold" if shown else ""),
+        note=f"{note}; none meets the constraints" if near else note,
         styles=dict.fromkeys(range(len(shown), len(everyone)), "dim"),
         rules=frozenset({len(shown)} if shown and compared else ()),
     )
@@ -96,20 +99,31 @@ def heading_of(name: str) -> str:
     return HEADINGS.get(name) or described(name).title.replace(" ", "\n")
 
 
-def _key(candidate: Candidate, first: str, length: int) -> float:
+def least_of(candidates: Sequence[Candidate], columns: Sequence[str], length: int) -> dict[str, float | None]:
+    """The least value of each column; ``None`` where none is known."""
+    known = {name: [value_at(candidate, name, length) for candidate in candidates] for name in columns}
+    return {
+        name: min((value for value in values if value is not None), default=None)
+        for name, values in known.items()
+    }
+
+
+def standing(candidate: Candidate, first: str, length: int) -> float:
+    """What candidates are listed by: perplexity, or the first objective where that is not known."""
     value = candidate.value("perplexity", length)
     value = candidate.value(first, length) if value is None else value
     return math.inf if value is None else value
 
 
-def _value(candidate: Candidate, name: str, length: int) -> float | None:
+def value_at(candidate: Candidate, name: str, length: int) -> float | None:
+    """What stands in a column, its cache at ``length`` tokens."""
     if name != BITS:
         return candidate.value(name, length)
     perplexity = candidate.value("perplexity", length)
     return None if perplexity is None else bits_per_byte(perplexity)
 
 
-def _measured(name: str, least: float | None, token: str) -> Column:
+def measured(name: str, least: float | None, token: str) -> Column:
     """The column of an objective, its smallest value in bold."""
     if name == BITS:
         return Column(f"bits/\n{token}", f"bits_per_{token}", units.quality, right=True, gives_way=3)

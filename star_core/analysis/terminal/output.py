@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -42,21 +43,38 @@ def print_parts(parts: Iterable[RenderableType]) -> None:
     for part in parts:
         if before is not None and (isinstance(part, TerminalTable) or isinstance(before, TerminalTable)):
             console.print()
-        console.print(part, crop=False, highlight=False)
+        console.print(part, crop=False)
         before = part
 
 
 def people_console() -> Console:
     """Standard output as wide as the terminal, or without one as wide as need be."""
+    console = plain_console()
+    return console if console.is_terminal else plain_console(width=_UNLIMITED)
+
+
+def plain_console(**options: Any) -> Console:
+    """A console to which text is text: neither markup nor names of emoji are read in it.
+
+    Args:
+        options: As of ``rich.console.Console``.
+    """
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=_UNLIMITED)
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def printable(text: object) -> str:
+    """The text without what moves a terminal's cursor or cannot be encoded: one mark in its place."""
+    return "".join(
+        "\ufffd" if category(letter) in ("Cc", "Cs") and letter not in "\n\t" else letter
+        for letter in str(text)
+    )
 
 
 def say(text: object) -> None:
-    """Prints a line for people: wrapped between words by a terminal, never elsewhere; no markup is read."""
-    people_console().print(str(text), highlight=False, markup=False)
+    """Prints a line for people: wrapped between words by a terminal, never elsewhere."""
+    people_console().print(printable(text))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from star_core import units
+from star_core.analysis.terminal.output import printable
 
 _GAP = 2
 _PROSE = 24
@@ -25,7 +26,7 @@ _NOTHING = ("", units.MISSING)
 
 def whole(text: object, style: str = "") -> Text:
     """Text that is never wrapped or cut, however narrow the terminal."""
-    return Text(str(text), style, no_wrap=True, overflow="ignore")
+    return Text(printable(text), style, no_wrap=True, overflow="ignore")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Column:
     def cell(self, value: object) -> Text:
         """A value as it is shown; nothing known is a dash."""
         shown = units.MISSING if value is None else self.shown(value)
-        return shown.copy() if isinstance(shown, Text) else Text(shown)
+        return shown.copy() if isinstance(shown, Text) else Text(printable(shown))
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class TerminalTable:
         """The table as wide as it needs to be, at most as wide as the terminal."""
         drawing = _Drawing(self, console, options.max_width)
         if self.title:
-            yield Text(self.title, "bold")
+            yield Text(printable(self.title), "bold")
         yield from drawing.stacked() if drawing.widths is None else drawing.aligned()
         if drawing.dropped:
             names = ", ".join(self.columns[index].heading for index in sorted(drawing.dropped))

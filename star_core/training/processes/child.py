@@ -20,7 +20,7 @@ from typing import Any
 
 from star_core.errors import StarError, StorageAway, StoreError
 from star_core.evaluation import Evaluation, Job, Status
-from star_core.machine import machine_fingerprint
+from star_core.machine import free_memory_bytes, machine_fingerprint
 from star_core.storage.evaluation_file import from_bytes, to_bytes
 from star_core.storage.evaluations import EvaluationStore
 from star_core.storage.weights import checkpoint_key
@@ -119,8 +119,12 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
     limits: dict[str, float] = {}
     device = machine_fingerprint(job.training.accelerator)["device"]
     _require(device, job)
+    room = memory_mib
+    if job.probe is not None and device != "gpu":
+        # What is measured may have any length: beyond what is free, the kernel would kill the process.
+        room = min(memory_mib, free_memory_bytes() >> 20)
     try:
-        with _memory_limit(memory_mib, device):
+        with _memory_limit(room, device):
             return _checked(target(job))
     except StarError:
         raise
@@ -139,7 +143,8 @@ def _attempt(target: Target, job: Job, memory_mib: int) -> Evaluation:
         detail = f"{type(error).__name__}: {error}"
         if status == "out_of_memory":
             limits = {"memory_mib": memory_mib}
-            detail = f"more than {memory_mib} MiB (runtime.memory_mib): {detail}"
+            bound = "runtime.memory_mib" if room == memory_mib else "all that is free"
+            detail = f"more than {room} MiB ({bound}): {detail}"
     return failed(job, status, detail, time.perf_counter() - started, limits=limits)
 
 

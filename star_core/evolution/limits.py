@@ -1,0 +1,47 @@
+"""Constraints that nobody can meet, found before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from star_core.architecture import Architecture
+from star_core.errors import ConfigError
+from star_core.evolution.base import Problem
+from star_core.genome.backbone import LIV, Genome
+from star_core.genome.baselines import PATTERNS, baseline
+from star_core.objectives.base import objective
+
+
+def check_limits(problem: Problem) -> None:
+    """Finds limits below what every architecture of the search space has.
+
+    The bound is a true one: the first LIV of a genome takes nothing from another, and those behind it only
+    add. Limits above it may still be out of reach, since later LIVs count as nothing.
+
+    Raises:
+        ConfigError: A limit that cannot be met.
+    """
+    section = problem.params.objectives
+    for name, limit in section.constraints.items():
+        entry, place = objective(name), f"objectives.constraints.{name}"
+        if entry.least is None:
+            continue
+        least = min(entry.least(beginning, section) for beginning in _beginnings(problem))
+        if limit < least:
+            raise ConfigError(
+                f"no architecture of this search space has less than {entry.text(least)}",
+                value=limit,
+                place=place,
+                fix=f"use a limit well above {least:g}, or leave it out",
+            )
+
+
+def _beginnings(problem: Problem) -> Iterator[Architecture]:
+    """Backbones of one LIV, of each class that a genome may begin with; of none, where classes evolve."""
+    space = problem.space
+    if space.own_classes:
+        yield replace(problem.compile(baseline(next(iter(PATTERNS)), space.depth)), layers=())
+        return
+    for liv_class in space.classes:
+        yield problem.compile(Genome((LIV(liv_class, 1, 1, 1, 1),)))
