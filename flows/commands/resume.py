@@ -145,9 +145,8 @@ def take_corpus(paths: RunPaths, source: Generation) -> None:
     if data.meta.get("data") != stated or data.digest != source.data_digest:
         return
     data.verify()
-    work = paths.path(".star")
-    work.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work, prefix="tokens-") as folder:
+    # Beside the corpora, which may be linked to another disk.
+    with tempfile.TemporaryDirectory(dir=theirs.parent, prefix=f".{paths.run}.", suffix=".tmp") as folder:
         made = Path(folder, "tokens")
         shutil.copytree(theirs, made)
         made.replace(paths.tokens)

@@ -125,8 +125,10 @@ def _file(paths: RunPaths, index: int) -> str:
 
 
 def _source(paths: RunPaths, source: object) -> str:
-    local = isinstance(source, str) and source != "kjv" and paths.path(source).exists()
-    return str(source) if local else NO_SOURCE
+    """What DVC watches for it: a local path, but none that the corpus itself lies below."""
+    if not isinstance(source, str) or source == "kjv" or not paths.path(source).exists():
+        return NO_SOURCE
+    return NO_SOURCE if paths.path(source).resolve() in paths.tokens.resolve().parents else source
 
 
 def remove(paths: RunPaths) -> list[str]:
