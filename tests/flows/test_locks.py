@@ -12,7 +12,7 @@ from star_flows.commands.resume import fork_run
 from star_flows.doctor.runs import worker
 from star_flows.run.locks import Busy, exclusive, lock_file
 from star_flows.run.paths import RunPaths
-from star_flows.versions.ledger import remove
+from star_flows.versions.ledger import NO_SOURCE, _source, remove
 
 from star_core.errors import StoreError
 from tests.strategies import AMBIGUOUS_NAMES, INTERNAL_NAMES
@@ -52,6 +52,14 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be written"):
         lock_file(tmp_path / "file" / "main.lock")
+
+
+@pytest.mark.parametrize("source", [".", "..", "data", "data/tokens"])
+def test_dvc_watches_no_source_that_holds_the_corpus_it_makes(tmp_path, source):
+    (tmp_path / "data/tokens").mkdir(parents=True)
+    (tmp_path / "run [1]").mkdir()
+    assert _source(RunPaths(str(tmp_path), "main"), source) == NO_SOURCE
+    assert _source(RunPaths(str(tmp_path), "main"), "run [1]") == "run [1]"
 
 
 @pytest.mark.parametrize("name", INTERNAL_NAMES)
