@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from star_core.config import load_params
 from star_core.config.changes import with_changes
 from star_core.config.plain_yaml import ParamsLoader, PlainLoader, is_text, to_yaml
-from tests.strategies import AMBIGUOUS_NAMES, plain_values, positive_numbers, run_names, spellings
+from star_core.errors import ConfigError
+from tests.strategies import AMBIGUOUS_NAMES, encodings, plain_values, positive_numbers, run_names, spellings
 
 
 def read_by_dvc(text):
@@ -81,3 +82,16 @@ def test_a_name_is_text_to_all_readers_or_to_none_that_matter(name):
 @pytest.mark.parametrize("name", AMBIGUOUS_NAMES)
 def test_names_that_are_none_in_some_dialect_are_known(name):
     assert not is_text(name)
+
+
+@given(encodings, st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=5))
+def test_a_file_of_any_encoding_says_what_it_says_or_is_refused(tmp_path_factory, encoding, name):
+    path = tmp_path_factory.mktemp("p") / "params.yaml"
+    path.write_bytes(f"data: {{source: 'x{name}'}}\n".encode(encoding, "ignore"))
+    try:
+        source = load_params(path).data.source
+    except ConfigError as error:
+        assert str(path) in str(error)
+        assert not encoding.startswith("utf")
+    else:
+        assert encoding == "latin-1" or source == f"x{name}".encode(encoding, "ignore").decode(encoding)

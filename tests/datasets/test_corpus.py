@@ -6,11 +6,12 @@ import fsspec
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from star_core.config import Data
 from star_core.datasets.corpus import load_corpus, load_shards, load_text_documents
 from star_core.errors import DataError
-from tests.strategies import ODD_FOLDERS, folder_names
+from tests.strategies import ODD_FOLDERS, encodings, folder_names
 
 
 def texts_of(corpus):
@@ -252,3 +253,16 @@ def test_shards_are_held_out_by_their_names(tmp_path):
     (tmp_path / "values.bin").write_bytes(b"\0\0")
     with pytest.raises(DataError, match=r"values.bin.*Fix: rename it"):
         load_corpus(Data(source=str(tmp_path)))
+
+
+@given(encodings, st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
+def test_a_text_of_any_encoding_is_read_as_it_is_or_named(tmp_path_factory, encoding, text):
+    path = tmp_path_factory.mktemp("texts") / "a.txt"
+    path.write_bytes(f"x{text}".encode(encoding, "ignore"))
+    try:
+        found = texts_of(load_corpus(Data(source=str(path))))
+    except DataError as error:
+        assert str(path) in str(error)
+        assert encoding in ("latin-1", "utf-16")
+    else:
+        assert encoding == "latin-1" or found == [f"x{text}".encode(encoding, "ignore").decode(encoding)]
