@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from star_core.analysis.terminal.output import Output
-from star_core.cli.options import Changes, ParamsFile, Run, Width, stored_names
+from star_core.cli.options import Changes, ParamsFile, Run, Width, expanded, stored_names
 from star_core.cli.panels import AFTER, LOOK, OPERATE, SEARCH, STAGES, add, printed
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ def resume(
     name: Annotated[str | None, typer.Option("--as", help="Name of the fork.")] = None,
     params: Annotated[
         str | None,
-        typer.Option("--params", help="Parameter file of the fork; a copy of the run's by default."),
+        typer.Option(
+            "--params", help="Parameter file of the fork; a copy of the run's by default.", callback=expanded
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,

@@ -52,6 +52,18 @@ def test_a_run_is_named_first_and_is_main_if_it_is_not_named():
     assert named == NAME_A_RUN
 
 
+@pytest.mark.parametrize("option", ["--params", "--to", "--tasks"])
+def test_a_path_may_begin_with_the_home_folder(option, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = [(name, parameters(name)[option]) for name in APPLICATION.commands if option in parameters(name)]
+    assert found
+    for name, entry in found:
+        context = typer.Context(APPLICATION.commands[name])
+        assert str(entry.process_value(context, "~/x")) == f"{tmp_path}/x", name
+        assert str(entry.process_value(context, "x/~")) == "x/~"
+        assert entry.required or entry.process_value(context, None) is None
+
+
 def test_options_that_several_commands_have_are_the_same_everywhere():
     for name in READ_PARAMETERS:
         assert parameters(name)["--params"].default is None

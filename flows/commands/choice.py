@@ -10,16 +10,26 @@ import yaml
 
 from star_core.config import load_params, params_from
 from star_core.config.changes import in_identity, with_changes
+from star_core.config.plain_yaml import ParamsLoader, to_yaml
 from star_core.errors import ConfigError
-from star_core.population.generation import first_index, generation_path
-from star_core.population.ledger import own_params_file
+from star_core.population.generation import (
+    check_new_run_name,
+    first_index,
+    generation_path,
+)
+from star_core.population.ledger import own_params_file, read_ledger
 from star_core.storage.files import write_atomically
 
 from ..run.paths import RunPaths
 
 
 def chosen(root: Path, run: str, params: str | None, changes: Sequence[str]) -> RunPaths:
-    """A run under its parameters, some of which are changed for this call."""
+    """A run under its parameters, some of which are changed for this call.
+
+    Raises:
+        StoreError: A run that is not stored cannot have this name.
+    """
+    check_name(root, run)
     return RunPaths(str(root), run, params or own_params_file(root, run), changes=tuple(changes))
 
 
@@ -52,7 +62,7 @@ def begun(root: Path, run: str, params: str | None, changes: Sequence[str]) -> R
         before = load_params(file)
         if load_params(file, lasting).identity() == before.identity():
             return paths
-        values = yaml.safe_load(file.read_text()) or {}
+        values = yaml.load(file.read_bytes(), ParamsLoader) or {}
     changed = with_changes(values, lasting)
     params_from(changed, paths.params_file)
     if generation_path(run, first_index(run, paths.data), paths.data).exists():
@@ -68,8 +78,19 @@ def begun(root: Path, run: str, params: str | None, changes: Sequence[str]) -> R
             place="--set",
             fix="edit it instead",
         )
-    write_atomically(paths.path(own), (header + yaml.safe_dump(changed, sort_keys=False)).encode())
+    write_atomically(paths.path(own), (header + to_yaml(changed)).encode())
     return RunPaths(paths.root, run, own, changes=paths.changes)
+
+
+def check_name(root: Path, run: str) -> None:
+    """Finds out before anything is started whether a run may have its name.
+
+    Raises:
+        StoreError: It may not, and is not one of the stored runs.
+    """
+    data = root / "data"
+    if not generation_path(run, 0, data).parent.exists() and run not in read_ledger(data).runs:
+        check_new_run_name(run)
 
 
 def _belongs(paths: RunPaths, change: str) -> ConfigError:

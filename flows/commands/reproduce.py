@@ -6,7 +6,6 @@ import shutil
 from dataclasses import astuple
 from pathlib import Path
 
-import yaml
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from star_core.analysis.run.reproduction import Agreement, Reproduction, compare
 from star_core.analysis.terminal.output import Output
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import Params, load_params
+from star_core.config.plain_yaml import to_yaml
 from star_core.errors import StoreError
 from star_core.evolution.step import check_same_experiment
 from star_core.machine import machine_differences, machine_fingerprint
@@ -86,7 +86,7 @@ def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
     runtime = load_params(root / params_of(root, run)).runtime.model_dump(mode="json")
     values = {**identity, "runtime": {**runtime, "storage": "evaluations"}}
     Params.model_validate(values)
-    write_atomically(paths.path(paths.params_file), yaml.safe_dump(values, sort_keys=False).encode())
+    write_atomically(paths.path(paths.params_file), to_yaml(values).encode())
     return paths
 
 

@@ -12,15 +12,17 @@ import yaml
 
 from star_core.config import load_params, params_from
 from star_core.config.changes import in_identity, with_changes
+from star_core.config.plain_yaml import ParamsLoader, to_yaml
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
 from star_core.evolution.step import adopted
-from star_core.population.generation import Generation, check_run_name, stored_generations
+from star_core.population.generation import Generation, stored_generations
 from star_core.storage.files import write_atomically
 
 from ..run.paths import Fork, RunPaths
 from ..versions.stored_runs import numbered, params_of, stored
+from .choice import check_name
 from .evolve import evolve_command
 
 
@@ -72,7 +74,7 @@ def fork_run(
         ConfigError: The name is taken by another run, or a parameter is wrong.
         StoreError: The generation is not stored here.
     """
-    check_run_name(name)
+    check_name(root, name)
     found = stored(root, run)
     begun = stored_generations(name, root / "data")
     if start is None:
@@ -97,7 +99,7 @@ def fork_run(
             fix=f"ask for {start + 2}, say: --generations {start + 2}",
         )
     if changed is not None:
-        text = f"# Run {name}, forked from run {run}.\n" + yaml.safe_dump(changed, sort_keys=False)
+        text = f"# Run {name}, forked from run {run}.\n" + to_yaml(changed)
         write_atomically(root / own, text.encode())
     paths = RunPaths(str(root), name, own)
     take_corpus(paths, source)
@@ -126,7 +128,7 @@ def parameter_file(
     if (root / own).exists() and not changes:
         return own, None
     base = own if (root / own).exists() else params_of(root, run)
-    values = yaml.safe_load((root / base).read_text()) or {}
+    values = yaml.load((root / base).read_bytes(), ParamsLoader) or {}
     return own, with_changes(values, changes)
 
 
@@ -143,9 +145,8 @@ def take_corpus(paths: RunPaths, source: Generation) -> None:
     if data.meta.get("data") != stated or data.digest != source.data_digest:
         return
     data.verify()
-    work = paths.path(".star")
-    work.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work, prefix="tokens-") as folder:
+    # Beside the corpora, which may be linked to another disk.
+    with tempfile.TemporaryDirectory(dir=theirs.parent, prefix=f".{paths.run}.", suffix=".tmp") as folder:
         made = Path(folder, "tokens")
         shutil.copytree(theirs, made)
         made.replace(paths.tokens)

@@ -11,6 +11,7 @@ from star_core.analysis.terminal.retrained_table import retrained_table
 from star_core.analysis.terminal.table import whole
 from star_core.config import Params
 from star_core.datasets.prepare import prepare
+from star_core.datasets.split_by_name import HELD_OUT
 from star_core.datasets.tokens import TokenData
 from star_core.errors import StarError, StoreError
 from star_core.evolution.base import Problem
@@ -137,7 +138,9 @@ def check_scale(params: Params, generation: Generation, rule: str) -> None:
 def describe(data: TokenData) -> str:
     """A prepared corpus in one line."""
     documents = {name: split["documents"] for name, split in data.meta["splits"].items()}
+    _, mark, names = data.meta["sources"].partition(HELD_OUT)
     return (
         f"{data.name}: {len(data.train):,} tokens of {documents['train']} documents to train on, "
         f"{len(data.validation):,} of {documents['validation']} held out"
+        f"{mark}{names}"
     )

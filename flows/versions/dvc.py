@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from star_core.config.plain_yaml import ParamsLoader
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
@@ -53,7 +54,7 @@ def check(paths: RunPaths) -> None:
             place="--params",
             fix="copy it there under a plain name",
         )
-    stated = yaml.safe_load(paths.path(paths.params_file).read_text()) or {}
+    stated = yaml.load(paths.path(paths.params_file).read_bytes(), ParamsLoader) or {}
     for section in SECTIONS:
         if section not in stated:
             raise ConfigError(

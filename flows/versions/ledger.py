@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
+from star_core.config.plain_yaml import to_yaml
 from star_core.population.generation import first_index, generation_path, read_generation
 from star_core.population.ledger import Entry, Forked, Founders, Ledger, Run, Scaled, ledger_path
 from star_core.population.ledger import read_ledger as stored_ledger
@@ -107,13 +106,13 @@ def enter_scaled(paths: RunPaths, width: int, depth: int, by: str, out: str, wei
 @contextmanager
 def _locked(paths: RunPaths) -> Iterator[Ledger]:
     """The ledger while nobody else writes it: another run of the project may enter its own just now."""
-    with lock_file(paths.path(".star", "locks", "ledger.lock")):
+    with lock_file(paths.path(".star", "ledger.lock")):
         yield read_ledger(paths)
 
 
 def _write(paths: RunPaths, before: Ledger, after: Ledger) -> None:
     if after != before:
-        text = HEADER + yaml.safe_dump({"ledger": after.model_dump()}, sort_keys=False)
+        text = HEADER + to_yaml({"ledger": after.model_dump()})
         write_atomically(ledger_path(paths.data), text.encode())
 
 
@@ -126,8 +125,10 @@ def _file(paths: RunPaths, index: int) -> str:
 
 
 def _source(paths: RunPaths, source: object) -> str:
-    local = isinstance(source, str) and source != "kjv" and paths.path(source).exists()
-    return str(source) if local else NO_SOURCE
+    """What DVC watches for it: a local path, but none that the corpus itself lies below."""
+    if not isinstance(source, str) or source == "kjv" or not paths.path(source).exists():
+        return NO_SOURCE
+    return NO_SOURCE if paths.path(source).resolve() in paths.tokens.resolve().parents else source
 
 
 def remove(paths: RunPaths) -> list[str]:

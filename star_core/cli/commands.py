@@ -18,6 +18,7 @@ from star_core.cli.options import (
     Run,
     Scaled,
     Width,
+    expanded,
 )
 from star_core.cli.panels import AFTER, LOOK, add, deprecated
 
@@ -129,7 +130,9 @@ def measure(
 def evaluate(
     run: Run = "main",
     *,
-    tasks: Annotated[Path, typer.Option(help="A task file of lm-eval, or a folder of them.")],
+    tasks: Annotated[
+        Path, typer.Option(help="A task file of lm-eval, or a folder of them.", callback=expanded)
+    ],
     name: Annotated[
         list[str] | None, typer.Option(help="An individual or a baseline; repeatable. All by default.")
     ] = None,
@@ -150,7 +153,9 @@ def export(
     individual: Individual,
     name: Annotated[str | None, typer.Argument(hidden=True)] = None,
     *,
-    to: Annotated[Path, typer.Option(help="Folder that is made; it must be empty or not be there.")],
+    to: Annotated[
+        Path, typer.Option(help="Folder that is made; it must be empty or not be there.", callback=expanded)
+    ],
     scaled: Scaled = None,
     program: Annotated[
         bool, typer.Option("--program", help="And the forward pass as a torch.export program.")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from star_core.paths import local_path
 
 DATA = Path("data")
 """The folder of everything DVC tracks."""
@@ -13,7 +15,13 @@ DATA = Path("data")
 
 def stored_names(incomplete: str) -> list[str]:
     """Runs whose generations are here, for the shell to complete."""
-    return sorted(path.name for path in (DATA / "populations").glob(f"{incomplete}*") if path.is_dir())
+    paths = (DATA / "populations").glob("*")
+    return sorted(path.name for path in paths if path.name.startswith(incomplete) and path.is_dir())
+
+
+def expanded(path: Any) -> Any:
+    """A path from the command line, of which a shell has not replaced the ``~``."""
+    return path if path is None else type(path)(local_path(str(path)))
 
 
 Run = Annotated[str, typer.Argument(metavar="[RUN]", help="Name of the run.", autocompletion=stored_names)]
@@ -24,7 +32,11 @@ Individual = Annotated[
 GENOME_HELP = "A genome, a baseline's name, or RUN:INDIVIDUAL."
 ParamsFile = Annotated[
     str | None,
-    typer.Option("--params", help="Parameter file; the run's own by default, params.yaml for a new run."),
+    typer.Option(
+        "--params",
+        help="Parameter file; the run's own by default, params.yaml for a new run.",
+        callback=expanded,
+    ),
 ]
 Changes = Annotated[
     list[str] | None,

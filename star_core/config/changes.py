@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from star_core.config.plain_yaml import PlainLoader
+from star_core.config.plain_yaml import ParamsLoader
 from star_core.errors import ConfigError
 
 OUTSIDE_IDENTITY = frozenset({"generations", "retrain", "budget", "runtime"})
@@ -47,7 +47,7 @@ def _change(values: dict[str, Any], change: str) -> None:
             fix="e.g. evolution.population=16",
         )
     try:
-        value = yaml.load(text, Loader=PlainLoader)
+        value = yaml.load(text, Loader=ParamsLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError("the value is no YAML", value=text, place=f"--set {key}", fix="quote it") from None
     target = values

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from star_core.config.changes import with_changes
 from star_core.config.params import Params
-from star_core.config.plain_yaml import PlainLoader
+from star_core.config.plain_yaml import ParamsLoader
 from star_core.config.section import refusal
 from star_core.errors import ConfigError, StarError
 
@@ -40,7 +40,7 @@ def load_params(path: str | Path, changes: Sequence[str] = ()) -> Params:
             "a parameter file is at most 1 MiB", value=len(raw), place=str(path), fix="shorten it"
         )
     try:
-        values = yaml.load(raw, Loader=PlainLoader)
+        values = yaml.load(raw, Loader=ParamsLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"not YAML: {reason}", place=str(path), fix="correct that line") from error

@@ -14,6 +14,7 @@ import numpy as np
 
 from star_core.config import Data
 from star_core.datasets.base import Corpus, Tokens
+from star_core.datasets.byte_tokens import is_byte_corpus
 from star_core.datasets.corpus import load_corpus
 from star_core.datasets.tokens import (
     FORMAT,
@@ -78,8 +79,8 @@ def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
 
     Documents are taken in the order of their content's hash, so neither file names nor the order
     of files matter, and one is held out when that brings the held-out share nearer to
-    ``fraction`` of all tokens. A lone document is cut once: its end is held out. A source that
-    has held out documents by its own choice keeps that choice.
+    ``fraction`` of all tokens. Texts that are equal up to white space are one document. A lone document
+    is cut once: its end is held out. A source that has held out documents keeps its choice.
 
     Raises:
         DataError: Too short to be split.
@@ -92,6 +93,8 @@ def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
             key = hashlib.sha256(content).digest()
             # A document on both sides stays on the side that must not be learnt from.
             unique[key] = (document, held or unique.get(key, (document, False))[1])
+    if is_byte_corpus(corpus.vocab_size, corpus.separator):
+        unique = _without_spaced(unique)
     total = sum(len(document) for document, _ in unique.values())
     if total < MIN_TOKENS:
         raise DataError(
@@ -109,6 +112,18 @@ def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
         held_out = _choose([len(document) for document in documents], fraction * total)
     train = [document for document, held in zip(documents, held_out, strict=True) if not held]
     return train, [document for document, held in zip(documents, held_out, strict=True) if held]
+
+
+def _without_spaced(unique: dict[bytes, tuple[Tokens, bool]]) -> dict[bytes, tuple[Tokens, bool]]:
+    """One of those texts that differ in white space only: the first, held out if one of them is."""
+    first: dict[bytes, bytes] = {}
+    kept: dict[bytes, tuple[Tokens, bool]] = {}
+    for key in sorted(unique):
+        document, held = unique[key]
+        words = " ".join(np.asarray(document, np.uint8).tobytes().decode("utf-8", "surrogateescape").split())
+        chosen = first.setdefault(hashlib.sha256(words.encode("utf-8", "surrogateescape")).digest(), key)
+        kept[chosen] = (kept.get(chosen, (document, held))[0], held or kept.get(chosen, (document, held))[1])
+    return kept
 
 
 def _choose(sizes: Sequence[int], target: float) -> list[bool]:

@@ -25,6 +25,7 @@ from star_core.config import Runtime
 from star_core.datasets.tokens import META, SPLITS, TokenData, check_meta, load_tokens, token_type
 from star_core.errors import DataError
 from star_core.evaluation import Job
+from star_core.paths import local_path
 from star_core.storage.contract import Storage
 from star_core.storage.files import parse_json
 from star_core.storage.folder import Folder
@@ -88,7 +89,7 @@ def at_hand(job: Job, runtime: Runtime) -> Job:
 
 def machine_cache() -> Path:
     """Where this machine keeps what it fetched for several runs."""
-    return Path(os.environ.get("STAR_CACHE") or Path.home() / ".cache" / "star")
+    return Path(local_path(os.environ.get("STAR_CACHE") or "~/.cache/star"))
 
 
 def _fetch(job: Job, storage: Storage, patiently: Patience, folder: Path) -> None:

@@ -53,13 +53,17 @@ class Adapter(TemplateLM):
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """For (context, continuation): the log-probability of the latter, and whether it is greedy."""
-        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-        return found
+        encoded = []
+        for before, after in (request.args for request in requests):
+            # Of a context of white space lm-eval leaves nothing, as it moves that to the continuation.
+            tokens = self._encode_pair(before, after) if before else ([], encode(after))
+            encoded.append(((before, after), *tokens))
+        return self._loglikelihood_tokens(encoded)
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **_: Any
     ) -> list[tuple[float, bool]]:
-        pairs = [(before, after) for _, before, after in requests]
+        pairs = [(before or [DOCUMENT_END], after) for _, before, after in requests]
         return [
             (found.log, found.greedy) for found in likelihoods(self.model, pairs, self.max_length, self._done)
         ]

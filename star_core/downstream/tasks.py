@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Mapping
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from dataclasses import fields
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ BUILDERS = ("json", "csv", "parquet", "arrow", "text")
 """What ``dataset_path`` may be: how files are read. Others download, or unpickle."""
 _BESIDE = {"class", "include", "tag", "group", "task_list"}
 """Keys of a task file that are no settings of the task."""
+_REPLACED = ("$", "::")
 _SHAPE = "dataset_path: json, dataset_kwargs: {data_files: {test: items.jsonl}}"
 
 
@@ -126,6 +127,14 @@ def _check_data(path: Path, task: Mapping[str, Any]) -> None:
     place = f"{place}, dataset_kwargs.data_files"
     if not files:
         raise DataError("names the files of the data", value=options, place=place, fix=f"write e.g. {_SHAPE}")
+    folder = str(path.parent.resolve())
+    if any(sign in folder for sign in _REPLACED):
+        raise DataError(
+            f"lm-eval's reader of data replaces {' and '.join(_REPLACED)} in the path of a folder",
+            value=folder,
+            place=str(path),
+            fix="rename the folder",
+        )
     for file in files:
         if not isinstance(file, str) or "://" in file:
             raise DataError(
@@ -134,7 +143,7 @@ def _check_data(path: Path, task: Mapping[str, Any]) -> None:
                 place=place,
                 fix="download it once and name the file",
             )
-        if not (any(path.parent.glob(file)) if _is_pattern(file) else (path.parent / file).is_file()):
+        if not ((path.parent / file).is_file() or (_is_pattern(file) and any(path.parent.glob(file)))):
             raise DataError(
                 "no such file; paths are seen from the task file",
                 value=file,
@@ -151,7 +160,7 @@ def _lists(named: object) -> Iterator[list[Any]]:
 
 
 def _is_pattern(file: str) -> bool:
-    return has_magic(file) and not Path(file).is_absolute()
+    return glob.has_magic(file) and not Path(file).is_absolute()
 
 
 def load_tasks(paths: list[Path]) -> dict[str, Any]:
@@ -165,7 +174,7 @@ def load_tasks(paths: list[Path]) -> dict[str, Any]:
     manager, tasks = TaskManager(include_defaults=False), {}
     for path in paths:
         try:
-            with chdir(path.parent):  # where paths of data are seen from
+            with chdir(path.parent), _literal_paths():  # where paths of data are seen from
                 loaded = manager.load([str(path)])["tasks"]
         except Exception as error:
             raise DataError(
@@ -178,6 +187,26 @@ def load_tasks(paths: list[Path]) -> dict[str, Any]:
                 raise DataError("two tasks have this name", value=name, place=str(path), fix="rename one")
             tasks[name] = task
     return tasks
+
+
+@contextmanager
+def _literal_paths() -> Iterator[None]:
+    """Makes a file that exists no pattern for ``datasets``, nor the folder that patterns are seen from."""
+    from datasets import data_files
+
+    resolve = data_files.resolve_pattern
+
+    def resolve_literally(pattern: str, base_path: str, *options: Any, **named: Any) -> Any:
+        path = Path(base_path, pattern)
+        literal = glob.escape(str(path if path.is_file() else base_path))
+        pattern = literal if path.is_file() else f"{literal}/{pattern}"
+        return resolve(pattern, base_path, *options, **named)
+
+    data_files.resolve_pattern = resolve_literally
+    try:
+        yield
+    finally:
+        data_files.resolve_pattern = resolve
 
 
 def _reason(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from star_core import semantics
 from star_core.config import Params, params_from
+from star_core.config.plain_yaml import is_text
 from star_core.errors import StarError, StoreError
 from star_core.genome.backbone import Genome
 from star_core.population.individual import Digest, Individual, IndividualId, Past, Record
@@ -106,14 +107,34 @@ def check_run_name(name: str) -> str:
         StoreError: Other characters than letters, digits, ``_`` and ``-``, or more than 64.
     """
     if not RUN_NAME.fullmatch(name):
-        fixed = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:64] or "main"
         raise StoreError(
             "a run's name is up to 64 letters, digits, '_' and '-', a letter or digit first",
             value=name,
             place="run",
-            fix=f"use {fixed!r}",
+            fix=f"use {_fitting(name)!r}",
         )
     return name
+
+
+def check_new_run_name(name: str) -> str:
+    """Returns a name that a run may be given; runs that are stored may have others, of old versions.
+
+    Raises:
+        StoreError: As ``check_run_name``; or YAML, of which DVC makes its stages, reads it as no text.
+    """
+    if not is_text(check_run_name(name)):
+        raise StoreError(
+            "a run's name is none that YAML may read as a number, a boolean or null",
+            value=name,
+            place="run",
+            fix=f"use {_fitting(name)!r}",
+        )
+    return name
+
+
+def _fitting(name: str) -> str:
+    fixed = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "main"
+    return (fixed if is_text(fixed) else f"run-{fixed}")[:64]
 
 
 def generation_path(run: str, index: int, root: str | Path = "data") -> Path:

@@ -73,7 +73,8 @@ class Filesystem(ObjectStorage):
                 return False
             if self._has(name, tag):
                 with self._asking("moved", name) as files:
-                    files.mv(self._path(name), self._path(target))
+                    files.cp_file(self._path(name), self._path(target))  # mv takes paths for patterns
+                    files.rm_file(self._path(name))
             return True
 
     def create(self, name: str, content: bytes) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from star_core.errors import StoreError
+from star_core.paths import local_path
 from star_core.storage.contract import PLACE, Storage
 from star_core.storage.folder import Folder
 
@@ -25,7 +26,7 @@ def open_storage(location: str, endpoint: str | None = None) -> Storage:
     """
     scheme, separator, rest = location.partition("://")
     if not separator:
-        return Folder(location)
+        return Folder(local_path(location))
     _refuse_credentials(location, PLACE)
     if scheme in _LOCAL:
         return Folder(rest)

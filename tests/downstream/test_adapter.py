@@ -30,6 +30,7 @@ def model():
 
 def test_a_continuation_is_judged_behind_its_context(model):
     pairs = [("In the", " end"), ("", "Beginning"), ("a" * 40, " b"), ("x", "é" * 15), ("Space ", "moves")]
+    pairs += [(" ", "x"), (" \n\t", ""), ("", ""), ("\u2003", "é")]
     found = Adapter(model, CONTEXT).loglikelihood(requests("loglikelihood", *pairs))
     for (before, after), (log, greedy) in zip(pairs, found, strict=True):
         moved = len(before) - len(before.rstrip())  # lm-eval counts these to the continuation

@@ -8,6 +8,7 @@ pytest.importorskip("lm_eval", reason="needs the extra: pip install 'star-open[e
 
 from star_core.downstream.tasks import load_tasks, read_task, task_files
 from star_core.errors import DataError
+from tests.strategies import ODD_FOLDERS
 
 GOOD = {
     "task": "mine",
@@ -39,6 +40,22 @@ def test_data_is_found_beside_the_task_wherever_one_works(tmp_path, monkeypatch)
     found = load_tasks(task_files(tmp_path))
     assert sorted(found) == ["mine", "other"]
     assert [doc["text"] for doc in found["mine"].eval_docs] == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+@pytest.mark.parametrize("files", ["items.jsonl", "*.jsonl", "[1].jsonl"])
+def test_data_that_exists_is_no_pattern(tmp_path, name, files):
+    for folder in ("run 1", "x", name):
+        path = task_at(tmp_path / folder, dataset_kwargs={"data_files": {"test": files}})
+        (path.parent / "items.jsonl").unlink()
+        if files == "[1].jsonl":
+            (path.parent / "1.jsonl").write_text('{"text": "theirs"}\n')
+        (path.parent / files.replace("*", "some")).write_text(json.dumps({"text": folder}))
+    if name in ("$HOME", "a::b"):
+        with pytest.raises(DataError, match=r"replaces \$ and ::.*Fix: rename the folder"):
+            task_files(path)
+        return
+    assert [doc["text"] for doc in load_tasks(task_files(path))["mine"].eval_docs] == [name]
 
 
 def test_tasks_include_others_and_name_functions(tmp_path):

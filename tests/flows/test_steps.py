@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import pickle
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from rich.console import Console
+from star_flows.commands.resume import take_corpus
 from star_flows.generation import parent_of
 from star_flows.halving import promote
 from star_flows.retrain import best_of
@@ -20,8 +24,9 @@ from star_flows.run.session import Session
 from star_flows.run.uncached_task import uncached_task
 from star_flows.tasks import adopt, compile_candidates, evaluate, recombine_and_mutate, sample, survive
 
-from star_core.config import Budget, params_from
+from star_core.config import Budget, Data, params_from
 from star_core.datasets.prepare import prepare
+from star_core.datasets.tokens import load_tokens
 from star_core.errors import DataError, StoreError
 from star_core.population.generation import read_generation
 from tests.evolution.experiments import pretended
@@ -192,3 +197,18 @@ def test_no_task_keeps_its_result_in_prefect():
     assert made.persist_result is False
     for step in (sample, recombine_and_mutate, adopt, compile_candidates, evaluate, survive, promote):
         assert step.cache_policy is NO_CACHE
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs another disk")
+def test_a_fork_takes_its_corpus_where_the_data_is_linked_to_another_disk(tmp_path):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (tmp_path / "data").symlink_to(elsewhere)
+        (tmp_path / "params.yaml").write_text("data: {source: gone.txt}")
+        (tmp_path / "text.txt").write_text("In the beginning " * 20)
+        data = prepare(Data(source=str(tmp_path / "text.txt")), tmp_path / "data/tokens/main")
+        meta = tmp_path / "data/tokens/main/meta.json"
+        meta.write_text(meta.read_text().replace(str(tmp_path / "text.txt"), "gone.txt"))
+        paths = RunPaths(str(tmp_path), "fork")
+        take_corpus(paths, SimpleNamespace(run="main", data_digest=data.digest))
+        assert load_tokens(paths.tokens).digest == data.digest
+        assert sorted(path.name for path in paths.tokens.parent.iterdir()) == ["fork", "main"]

@@ -11,6 +11,7 @@ from star_core.errors import StarError, StoreError
 from star_core.evaluation import Evaluation, is_final
 from star_core.population.generation import (
     check_lineage,
+    check_new_run_name,
     check_run_name,
     generation_path,
     read_generation,
@@ -20,6 +21,7 @@ from star_core.storage.evaluation_file import VERSION, from_bytes, to_bytes
 from star_core.storage.files import parse_json, write_atomically
 from tests.evolution.experiments import evolve, experiment
 from tests.storage.evaluations import EVALUATION
+from tests.strategies import run_names
 
 GENERATIONS = evolve(experiment(), 2)
 json_values = st.recursive(
@@ -112,6 +114,14 @@ def test_a_child_of_another_parent_is_refused(stored):
 def test_run_names_cannot_leave_their_folder(name):
     with pytest.raises(StoreError, match="Fix: use"):
         check_run_name(name)
+
+
+@given(run_names)
+def test_a_name_is_accepted_or_another_is_proposed_that_is(name):
+    try:
+        check_new_run_name(name)
+    except StoreError as error:
+        assert check_new_run_name(error.fix.removeprefix("use ").strip("'")) != name
 
 
 def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
