@@ -67,7 +67,6 @@ class Display:
         """Names what starts up, as long as there is no candidate yet."""
         with self._lock:
             self.tally = Tally(f"starting: {what}")
-        self._say(f"starting: {what}")
 
     def begin(self, title: str, total: int, search: bool = True) -> None:
         """A generation starts with ``total`` candidates, or (not ``search``) a comparison does."""
