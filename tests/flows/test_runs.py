@@ -107,7 +107,7 @@ def test_changes_apply_to_a_call_or_begin_a_run(finished, copied):
     written = yaml.safe_load((root / "params-new.yaml").read_text())
     stated = yaml.safe_load((root / "params.yaml").read_text())
     assert written == {**stated, "evolution": {**stated["evolution"], "mutation_rate": 0.7}}
-    assert begun(root, "new", None, []).params == "params-new.yaml"
+    assert begun(root, "new", None, []).params_file == "params-new.yaml"
     (root / "params-new.yaml").write_text("# mine\n" + yaml.safe_dump(written))
     with pytest.raises(ConfigError, match="would lose its comments"):
         begun(root, "new", None, ["evolution.mutation_rate=0.8"])
