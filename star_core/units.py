@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 MISSING = "–"
@@ -68,6 +69,8 @@ def _prefixed(value: float | None, base: int, prefixes: tuple[str, ...], gap: st
 
 
 def _significant(value: float, digits: int) -> str:
+    if math.isinf(value):  # of a finite number in another unit
+        return "∞" if value > 0 else f"{MINUS}∞"
     exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
     if abs(exponent) > _PLAIN_DIGITS:
         return f"{value:.{digits - 1}e}"

@@ -61,7 +61,8 @@ def test_a_hypervolume_of_any_finite_numbers(founders, value):
     frame = Normalisation.of_founders([individual(own=v) for v in founders], ["own"])
     volume = frame.hypervolume([[value]])
     assert 0 <= volume <= frame.largest * (1 + 1e-12)
-    assert frame.hypervolume([[min(founders)]]) == pytest.approx(1.1)
+    if math.isfinite(2 * min(founders)):  # else a single founder has no number above it
+        assert frame.hypervolume([[min(founders)]]) == pytest.approx(1.1)
 
 
 @given(st.lists(finite, min_size=1, max_size=6), st.sampled_from((2, 10)))

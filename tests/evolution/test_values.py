@@ -9,7 +9,7 @@ from star_core.errors import StarError
 from star_core.evolution.base import ALGORITHMS
 from star_core.evolution.noise import equalised
 from star_core.evolution.predictor import fit
-from star_core.evolution.survival import survive
+from star_core.evolution.survival import survive_by_crowding
 from star_core.objectives.base import MOST_VIOLATION, excess, violation
 from star_core.population.generation import read_generation
 from tests.evolution.contract import individual, problem_of
@@ -113,7 +113,7 @@ def test_a_limit_of_0_has_a_scale():
 def test_one_far_beyond_its_limit_still_leads_those_that_failed():
     names = ["a"]
     made = [individual(0, None, names), individual(1, [1], names, violation=MOST_VIOLATION)]
-    assert [m.id for m in survive(problem_of("nsga2", names, population=2), made, 0)] == [
+    assert [m.id for m in survive_by_crowding(problem_of("nsga2", names, population=2), made, 0)] == [
         "g000-01",
         "g000-00",
     ]

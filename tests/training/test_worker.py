@@ -350,7 +350,8 @@ assert "torch" not in sys.modules
 pool = CandidatePool(2, 600, 512, preload=["tests.training.faults"], target="tests.training.faults:act")
 jobs = [decode_job(job) for job in json.loads(sys.argv[1])]
 for job in jobs:
-    threading.Thread(target=pool.run, args=(job, lambda pid: print(pid, flush=True))).start()
+    # In one piece: two threads may say theirs at once.
+    threading.Thread(target=pool.run, args=(job, lambda pid: os.write(1, f"{pid}\\n".encode()))).start()
 """
 
 
@@ -368,16 +369,19 @@ def test_nothing_outlives_a_killed_owner(fault, number):
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, json.dumps(jobs)], env=environment, stdout=subprocess.PIPE, text=True
     ) as owner:
-        pids = [int(owner.stdout.readline()) for _ in jobs]
-        pids.append(parent_of(pids[0]))
-        note = Path(jobs[0]["data"])
-        wait_until(lambda: note.exists() and note.read_text())
-        pids.append(int(note.read_text()))
-        assert all(alive(pid) for pid in pids)
-        owner.send_signal(number)
-        owner.wait(10)
-        for pid in pids:
-            wait_until(lambda pid=pid: not alive(pid))
+        try:
+            pids = [int(owner.stdout.readline()) for _ in jobs]
+            pids.append(parent_of(pids[0]))
+            note = Path(jobs[0]["data"])
+            wait_until(lambda: note.exists() and note.read_text())
+            pids.append(int(note.read_text()))
+            assert all(alive(pid) for pid in pids)
+            owner.send_signal(number)
+            owner.wait(10)
+            for pid in pids:
+                wait_until(lambda pid=pid: not alive(pid))
+        finally:
+            owner.kill()
 
 
 def test_interrupted_run_ends_its_candidate(fault):
