@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
 
 from star_core import machine
-from star_core.machine import machine_differences, machine_fingerprint
+from star_core.config import Training
+from star_core.machine import default_workers, machine_differences, machine_fingerprint
 from star_core.training.processes.environment import candidate_environment
 from star_core.training.processes.pool import CandidatePool
 from tests.training import faults
@@ -98,3 +100,20 @@ def test_what_chooses_kernels_does_not_reach_a_candidate(monkeypatch, tmp_path):
 def test_the_instruction_set_that_is_part_of_the_key_is_handed_on():
     found = candidate_environment({"ATEN_CPU_CAPABILITY": "avx2"}, threads=3)
     assert (found["ATEN_CPU_CAPABILITY"], found["OMP_NUM_THREADS"]) == ("avx2", "3")
+
+
+def test_default_workers_follow_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert default_workers("cpu", 1) == 8
+    assert default_workers("cpu", 3) == 2
+    assert default_workers("cpu", 64) == 1
+
+
+def test_every_place_gets_its_gpu(monkeypatch):
+    monkeypatch.setattr(machine, "machine_fingerprint", lambda _: {"device": "gpu"})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    recipe = Training()
+    assert default_workers(recipe.accelerator, recipe.threads) == 2
+    assert [machine.device_of(slot, recipe.accelerator) for slot in range(3)] == ["4", "6", "4"]
+    monkeypatch.setattr(machine, "machine_fingerprint", lambda _: {"device": "cpu"})
+    assert machine.device_of(0, recipe.accelerator) is None
