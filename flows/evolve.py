@@ -13,11 +13,11 @@ from star_core.population.generation import next_index, stored_generations
 
 from .baselines import train_baselines
 from .generation import make_generation
-from .run.baselines import baselines_of, has_baselines
 from .run.budget import BudgetSpent
 from .run.paths import Fork
 from .run.session import Session
 from .run.stale_runs import end_stale_runs
+from .run.stored_baselines import baselines_of, has_baselines
 from .run.uncached_task import uncached_task
 from .versions import dvc
 

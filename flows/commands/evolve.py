@@ -12,12 +12,12 @@ from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, next_index, stored_generations
 from star_core.population.ledger import own_params_file
 
-from ..run.baselines import baselines_of, has_baselines, is_empty
 from ..run.budget import Clock, limited
 from ..run.context import at_work
 from ..run.display import Display
 from ..run.paths import Fork, RunPaths
 from ..run.session import Session
+from ..run.stored_baselines import baselines_of, has_baselines, is_empty
 from ..versions import dvc
 from ..versions.ledger import read_ledger
 from .preparation import checked_run

@@ -28,10 +28,10 @@ from star_core.planning.plan_table import planned
 from star_core.population.comparison import comparison_path
 from star_core.population.generation import Generation, next_index
 
-from ..run.baselines import has_baselines
 from ..run.budget import limited
 from ..run.paths import RunPaths
 from ..run.session import Session
+from ..run.stored_baselines import has_baselines
 from .calibration import calibrated_pace, stored_pace
 from .preparation import checked_run
 
