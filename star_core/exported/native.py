@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from star_core.architecture import Architecture, FeatureGroup, Layer
+from star_core.architecture import Architecture, Layer
 from star_core.structures.diagonal import DIAGONAL
 from star_core.structures.low_rank import LOW_RANK
 from star_core.structures.registered import structure_of
+from star_core.structures.shapes import FeatureShape
 from star_core.structures.toeplitz import TOEPLITZ
-from star_core.vocabulary.tables import FILTERED, UNMIXED, ChannelMixing, Nonlinearity, Sparsity
+from star_core.vocabulary.tables import UNMIXED, ChannelMixing, Nonlinearity, Sparsity
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +89,12 @@ def native(architecture: Architecture) -> Native:
     attention = [
         layer for layer, kind in zip(architecture.layers, kinds, strict=True) if kind.endswith("attention")
     ]
-    heads, key_heads, head_dim = _heads(attention) if attention else (1, 1, architecture.dims.head_dim)
+    heads, key_heads, head_dim = _heads(attention) if attention else (1, 1, architecture.width)
+    if lfm2 and heads * head_dim != architecture.width:
+        raise Unmapped(
+            f"LIV {attention[0].index + 1} ({attention[0].liv_class.name}) has {heads} heads of {head_dim} channels, "
+            f"and those of an LFM2 are as wide as the model ({architecture.width}); use expansion factors of 1"
+        )
     units = [_shape(layer, "V").size for layer, kind in zip(architecture.layers, kinds, strict=True) if kind == "unit"]
     taps = [
         _shape(layer, "K").channels
@@ -144,7 +150,7 @@ def _heads(layers: list[Layer]) -> tuple[int, int, int]:
     return next(iter(found))
 
 
-def _shape(layer: Layer, role: str):  # type: ignore[no-untyped-def]
+def _shape(layer: Layer, role: str) -> FeatureShape:
     return next(group.shape for group in layer.groups if group.role == role)
 
 

@@ -137,12 +137,12 @@ class _LIV(_Weights):
             )
             for _ in range(self.spec["branches"])
         )
-        self.mix = {
-            "diagonal": self.diagonal,
-            "low-rank": self.low_rank,
-            "toeplitz": self.toeplitz,
-            "semi-separable": self.semi_separable,
-        }[self.spec["structure"]]
+        self.reused = {
+            role
+            for other in config.layers[index + 1 :]
+            for role, group in other["groups"].items()
+            if group["computed_by"] == index
+        }
 
     def forward(self, x_BLD: torch.Tensor, layers: nn.ModuleList, run: _Pass) -> torch.Tensor:
         h_BLD = run.only_real(rms_norm(x_BLD, self.norm, self.config.norm_eps))
@@ -160,14 +160,15 @@ class _LIV(_Weights):
             key = (group["computed_by"], branch, role)
             if group["computed_by"] == self.index:
                 weights = layers[group["weights_of"]].featurizers[branch][role]
-                run.features[key] = self.feature(role, group, weights, h_BLD, branch, run)
-            features[role] = run.features[key]
-        heads = {
-            role: x if self.spec["groups"][role]["kind"] == "filter" else self.repeated(role, x)
-            for role, x in features.items()
-        }
+                x = self.feature(role, group, weights, h_BLD, branch, run)
+                if role in self.reused:
+                    run.features[key] = x
+            else:
+                x = run.features[key]
+            features[role] = x if group["kind"] == "filter" else self.repeated(role, x)
         owner = {name: (index, branch, name) for name, index in self.spec["states"].items()}
-        y_BLE, new = self.mix(heads, {name: run.old(key) for name, key in owner.items()}, run)
+        mix = getattr(self, self.spec["structure"].replace("-", "_"))
+        y_BLE, new = mix(features, {name: run.old(key) for name, key in owner.items()}, run)
         for name, state in new.items():
             if owner[name][0] == self.index:
                 run.updates[owner[name]] = state
@@ -184,8 +185,9 @@ class _LIV(_Weights):
         if group["kind"] == "filter":
             if group["sparsity"] == BANDED:
                 return weights.filter
-            poles = torch.complex(-functional.softplus(weights.decay.float()), weights.frequency.float())
-            return torch.stack([torch.complex(weights.real.float(), weights.imaginary.float()), poles])
+            parts = (weights.real, weights.imaginary, -functional.softplus(weights.decay), weights.frequency)
+            real, imaginary, decay, frequency = map(precise, parts)
+            return torch.stack([torch.complex(real, imaginary), torch.complex(decay, frequency)])
         if group["channel_mixing"] == DIAGONAL:
             x_BLS = (h_BLD.unsqueeze(-2) * weights.scale).flatten(-2)
         else:
@@ -200,7 +202,7 @@ class _LIV(_Weights):
         if group["nonlinearity"] == NORM:
             x_BLHE = rms_norm(x_BLHE, weights.norm, self.config.norm_eps)
         x_BLHE = run.only_real(x_BLHE)
-        x_BLHE = x_BLHE.to(torch.promote_types(x_BLHE.dtype, torch.float32))  # sums over many tokens follow
+        x_BLHE = precise(x_BLHE)  # sums over many tokens follow
         if self.spec["structure"] == "low-rank" and role != "V":
             x_BLHE = rotate(x_BLHE, run.start, self.config.rope_theta)
         if role in self.spec["histories"]:
@@ -285,8 +287,13 @@ class _LIV(_Weights):
         return torch.cat(made, 2).transpose(1, 2).flatten(2), {"state": state_BHNP}
 
 
+def precise(x: torch.Tensor) -> torch.Tensor:
+    """In float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def rms_norm(x_D: torch.Tensor, weight_D: torch.Tensor, epsilon: float) -> torch.Tensor:
-    x = x_D.to(torch.promote_types(x_D.dtype, torch.float32))
+    x = precise(x_D)
     return (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)).to(x_D.dtype) * weight_D
 
 
