@@ -1,7 +1,8 @@
 """Which operator genomes and feature groups the preset ``full`` admits, by asking the structures' rules.
 
 Valid is what those say (``star_core/structures``). Expansion and repeat factors, which the rules leave open,
-are bounded: the former by each structure, the latter for all.
+are bounded: the former by each structure, the latter for all. A norm of features is younger than stored runs
+of ``full``, which would sample otherwise: it is in none of its classes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from star_core.structures.feature_groups import Role, check_feature_group
 from star_core.structures.registered import structure_of
 from star_core.vocabulary.featurizer import FeatureGroupGenome, FeaturizerGenome
 from star_core.vocabulary.operator import OperatorGenome
-from star_core.vocabulary.tables import FEATURIZER_GENES
+from star_core.vocabulary.tables import FEATURIZER_GENES, Nonlinearity
 
 REPEATS = (1, 2, 4)
 """Repeat factors of the space: those that divide four heads, which every default head size leaves."""
@@ -132,7 +133,8 @@ def _feature_genes(role: Role) -> tuple[Alleles, ...]:
     return tuple(
         genes
         for genes in product(*ranges)
-        if _holds(check_feature_group, role, FeatureGroupGenome.of((*genes, 1, 1)))
+        if genes[2] != Nonlinearity.NORM
+        and _holds(check_feature_group, role, FeatureGroupGenome.of((*genes, 1, 1)))
     )
 
 

@@ -29,6 +29,7 @@ PRESETS: Mapping[str, tuple[str, tuple[int, ...]]] = {
         tuple(range(1, 26)),
     ),
     "lfm2": ("short gated convolution, grouped-query attention, gated unit (arXiv 2511.23404)", (3, 7, 9)),
+    "lfm2-norm": ("those with the norm of queries and keys that LFM2 has", (26, 7, 9)),
     "attention": ("attention in all variants and gated units", (1, 2, 3, 4, 9, 10, 11, 12, 13)),
     "full": ("all three levels evolve: a genome brings its own classes", tuple(range(1, 26))),
 }

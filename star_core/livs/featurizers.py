@@ -2,7 +2,7 @@
 
 What each kind of group is of a layer's input is said in ``star_core/structures/feature_groups.py``.
 
-Legend: B batch, L length, D channels of the input, S channels of the feature group, W window.
+Legend: B batch, L length, D channels of the input, S channels of the feature group (H heads of E), W window.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from star_core.architecture import FeatureGroup
 from star_core.livs.channel_map import channel_map, spread
 from star_core.livs.long_filter import modal_filter
 from star_core.livs.nonlinearity import nonlinearity
+from star_core.livs.norm import rms_norm
 from star_core.livs.short_filter import short_filter, short_filter_step
 from star_core.structures.feature_groups import Kind
-from star_core.vocabulary.tables import FILTERED, ChannelMixing, Sparsity
+from star_core.vocabulary.tables import FILTERED, ChannelMixing, Nonlinearity, Sparsity
 
 
 class Featurizer(nn.Module):
@@ -32,6 +33,7 @@ class Featurizer(nn.Module):
     projection: nn.Parameter
     scale: nn.Parameter
     short_filter: nn.Parameter
+    norm: nn.Parameter
     step_bias: nn.Parameter
     log_rate: nn.Parameter
     filter: nn.Parameter
@@ -92,4 +94,8 @@ class Featurizer(nn.Module):
         x_BLS = nonlinearity(self.genome.nonlinearity, x_BLS)
         if self.kind is Kind.RATE:
             x_BLS = functional.softplus(x_BLS + self.step_bias) * self.log_rate.exp()
-        return x_BLS.reshape(*x_BLS.shape[:-1], self.shape.heads, self.shape.channels), new_window
+        x_BLHE = x_BLS.reshape(*x_BLS.shape[:-1], self.shape.heads, self.shape.channels)
+        if self.genome.nonlinearity is Nonlinearity.NORM:
+            precise = torch.promote_types(x_BLHE.dtype, torch.float32)
+            x_BLHE = rms_norm(x_BLHE.to(precise), self.norm.to(precise)).to(x_BLHE.dtype)
+        return x_BLHE, new_window

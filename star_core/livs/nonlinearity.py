@@ -9,7 +9,7 @@ from star_core.vocabulary.tables import Nonlinearity
 
 
 def nonlinearity(allele: Nonlinearity, x: torch.Tensor) -> torch.Tensor:
-    """Applies none, ReLU or swish, elementwise; softmax is part of low-rank mixing, not pointwise."""
+    """Applies none, ReLU or swish, elementwise; softmax and norms are not pointwise, and no part of it."""
     if allele is Nonlinearity.RELU:
         return functional.relu(x)
     if allele is Nonlinearity.SWISH:

@@ -18,8 +18,9 @@ SHORT_FILTER = 4
 class Kind(Enum):
     """How a feature group is made of the layer's input h.
 
-    ``FEATURE``: nonlinearity(short filter(projection(h))). ``RATE``: softplus(that + bias) · exp(log rate), a
-    positive number per token. ``FILTER``: weights alone, whatever the input.
+    ``FEATURE``: nonlinearity(short filter(projection(h))), or a norm of each head's channels in its place.
+    ``RATE``: softplus(that + bias) · exp(log rate), a positive number per token. ``FILTER``: weights alone,
+    whatever the input.
     """
 
     FEATURE = "feature"
@@ -56,6 +57,13 @@ def check_feature_group(role: Role, group: FeatureGroupGenome) -> None:
             value=int(group.nonlinearity),
             place=place,
             fix="use 1, 3 or 4",
+        )
+    if group.nonlinearity is Nonlinearity.NORM and role.kind is not Kind.FEATURE:
+        raise GenomeError(
+            "a norm over the channels of a head (5) is of features, not of rates or filters",
+            value=int(group.nonlinearity),
+            place=place,
+            fix="use 1",
         )
     if role.kind is Kind.FILTER:
         made = (group.token_mixing, group.nonlinearity, group.channel_mixing, group.repeat)
@@ -100,6 +108,8 @@ def feature_weights(
     if kind is Kind.RATE:
         weights.append(Weight("step_bias", (shape.size,), Start.STEP_BIAS))
         weights.append(Weight("log_rate", (shape.size,), Start.LOG_RATE))
+    if group.nonlinearity is Nonlinearity.NORM:
+        weights.append(Weight("norm", (shape.channels,), Start.ONES))
     return tuple(weights)
 
 

@@ -89,6 +89,13 @@ def _check(structure: Structure, owner: str) -> None:
             sorted(structure.strategies),
             "drop some",
         )
+    for gene, admitted in zip(
+        OPERATOR_GENES[2:],
+        (structure.sparsities, structure.nonlinearities, structure.channel_mixings),
+        strict=True,
+    ):
+        if max(admitted) > gene.high:
+            raise refuse(f"{gene.name} of an operator is {gene.low} to {gene.high}", max(admitted), "drop it")
     for known in _BY_ALLELE.values():
         for role in structure.features:
             if known.role.get(role.letter, role) != role:

@@ -32,17 +32,18 @@ class Sparsity(IntEnum):
 
 
 class Nonlinearity(IntEnum):
-    """Pointwise or row-wise function applied to a structure."""
+    """Pointwise or row-wise function applied to a structure; softmax is of operators only, the norm of features."""
 
     NONE = 1
     SOFTMAX = 2
     RELU = 3
     SWISH = 4
+    NORM = 5
 
     @property
     def words(self) -> str:
         """For people."""
-        return {1: "none", 2: "softmax", 3: "ReLU", 4: "swish"}[self]
+        return {1: "none", 2: "softmax", 3: "ReLU", 4: "swish", 5: "RMS norm"}[self]
 
 
 class ChannelMixing(IntEnum):
@@ -97,7 +98,10 @@ class Gene:
 
 
 _SPARSITY = {1: "none", 2: "banded"}
-_NONLINEARITY = {allele.value: allele.words for allele in Nonlinearity}
+_OPERATOR_NONLINEARITY, _FEATURE_NONLINEARITY = (
+    {allele.value: allele.words for allele in Nonlinearity if allele is not excluded}
+    for excluded in (Nonlinearity.NORM, Nonlinearity.SOFTMAX)
+)
 _CHANNEL_MIXING = {1: "diagonal", 2: "dense", 3: "grouped (heads)"}
 
 MAX_FEATURE_GROUPS = 8
@@ -147,7 +151,7 @@ OPERATOR_GENES: tuple[Gene, ...] = (
     Gene("featurizer", 1, MAX_ALLELE, "featurizer class: how x becomes the operator's feature groups"),
     Gene("token_mixing", 1, MAX_ALLELE, "structure of T over tokens"),
     Gene("sparsity", 1, 2, "sparsity of T over tokens", _SPARSITY),
-    Gene("nonlinearity", 1, 4, "nonlinearity on the token-mixing structure", _NONLINEARITY),
+    Gene("nonlinearity", 1, 4, "nonlinearity on the token-mixing structure", _OPERATOR_NONLINEARITY),
     Gene("channel_mixing", 1, 3, "structure of T over channels", _CHANNEL_MIXING),
 )
 """The operator genome: five integers per LIV class. Which alleles the first two have, the structures say."""
@@ -167,7 +171,7 @@ FEATURIZER_GENES: tuple[Gene, ...] = (
         "banded: a short explicit causal filter; none: the structure in full length",
         _SPARSITY,
     ),
-    Gene("nonlinearity", 1, 4, "applied to the features", _NONLINEARITY),
+    Gene("nonlinearity", 1, 5, "applied to the features; a norm, to each head's", _FEATURE_NONLINEARITY),
     Gene("channel_mixing", 1, 3, "how the featurizer mixes channels", _CHANNEL_MIXING),
     Gene(
         "expansion",

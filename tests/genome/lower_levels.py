@@ -27,7 +27,7 @@ def operators():
 
 def feature_groups(largest=3):
     """All genomes of one feature group with expansion and repeat factors up to ``largest``."""
-    ranges = [range(gene.low, min(gene.high, 4) + 1) for gene in FEATURIZER_GENES[:4]]
+    ranges = [range(gene.low, min(gene.high, 5) + 1) for gene in FEATURIZER_GENES[:4]]
     for alleles in product(*ranges, range(1, largest + 1), range(1, largest + 1)):
         yield FeatureGroupGenome.parse("".join(map(str, alleles)))
 

@@ -12,7 +12,7 @@ def should_be_valid(operator):
     if token == 1:
         return roles == "C V" and sparsity == 1 and nonlinearity != 2
     if token == 2:
-        repeated = featurizer in (3, 4)
+        repeated = featurizer in (3, 4, 11)
         return roles == "C B V" and (channel == 3 or (channel == 2 and not repeated))
     if token == 3:
         implicit = featurizer == 8
@@ -37,7 +37,7 @@ def test_every_operator_genome_is_valid_or_refused_with_rule_place_and_fix():
             assert error.rule
             assert str(operator) in error.place
             assert error.fix
-    assert valid == 9 + 3 * 16 + 2 * 8 + 4 + 2
+    assert valid == 9 + 3 * 16 + 3 * 8 + 4 + 2
 
 
 def test_feature_groups_of_every_role_are_valid_or_refused_with_the_rule():
@@ -54,7 +54,7 @@ def test_feature_groups_of_every_role_are_valid_or_refused_with_the_rule():
 def should_fit(operator, role, group, base):
     token, sparsity, nonlinearity, channel, expansion, repeat = (int(c, 36) for c in str(group))
     operator_token, operator_channel = int(str(operator)[1]), int(str(operator)[4])
-    if nonlinearity == 2:
+    if nonlinearity == 2 or (nonlinearity == 5 and role == "A"):
         return False
     if role == "K":
         made_so = (token, nonlinearity, channel, repeat) == (3, 1, 1, 1)

@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     from transformers.models.diffllama.configuration_diffllama import DiffLlamaConfig
     from transformers.models.diffllama.modeling_diffllama import DiffLlamaAttention
     from transformers.models.lfm2.configuration_lfm2 import Lfm2Config
-    from transformers.models.lfm2.modeling_lfm2 import Lfm2ForCausalLM, Lfm2ShortConv
+    from transformers.models.lfm2.modeling_lfm2 import Lfm2Attention, Lfm2ForCausalLM, Lfm2ShortConv
     from transformers.models.llama.configuration_llama import LlamaConfig
     from transformers.models.llama.modeling_llama import (
         LlamaAttention,
@@ -44,7 +44,7 @@ with warnings.catch_warnings():
     from transformers.models.recurrent_gemma.configuration_recurrent_gemma import RecurrentGemmaConfig
     from transformers.models.recurrent_gemma.modeling_recurrent_gemma import RecurrentGemmaRglru
 
-from tests.oracles.comparison import BASE, HEAD_DIM, WIDTH, by_branch, pairs_of, weights_of
+from tests.oracles.comparison import BASE, EPSILON, HEAD_DIM, WIDTH, by_branch, pairs_of, weights_of
 
 __all__ = [
     "ROPE",
@@ -60,6 +60,8 @@ __all__ = [
     "causal_conv1d_update",
     "diffllama_attention",
     "in_llama_s_order",
+    "lfm2_attention",
+    "lfm2_attention_weights",
     "lfm2_convolution",
     "llama_attention",
     "llama_gated_unit",
@@ -246,6 +248,35 @@ def lfm2_convolution(weights, cached):
         "out_proj.weight": weights["output"],
     }
     return lambda h_BLD, start: functional_call(convolution, tensors, (h_BLD, cache), strict=True)
+
+
+@by_branch
+def lfm2_attention(weights, cached):
+    """The grouped-query attention of LFM2 (arXiv 2511.23404), whose queries and keys are normed by head."""
+    config = Lfm2Config(
+        hidden_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=weights["C.projection"].shape[0] // HEAD_DIM,
+        num_key_value_heads=weights["B.projection"].shape[0] // HEAD_DIM,
+        norm_eps=EPSILON,
+        rope_parameters=ROPE,
+        layer_types=["full_attention"],
+        attn_implementation="eager",
+    )
+    tensors = {f"{name}.weight": tensor for name, tensor in lfm2_attention_weights(weights).items()}
+    return attends(Lfm2Attention(config, 0).eval(), tensors, config, cached)
+
+
+def lfm2_attention_weights(weights):
+    """The weights of LFM2's attention by their names there."""
+    return {
+        "q_proj": in_llama_s_order(weights["C.projection"], HEAD_DIM),
+        "k_proj": in_llama_s_order(weights["B.projection"], HEAD_DIM),
+        "v_proj": weights["V.projection"],
+        "out_proj": weights["output"],
+        "q_layernorm": in_llama_s_order(weights["C.norm"], HEAD_DIM),
+        "k_layernorm": in_llama_s_order(weights["B.norm"], HEAD_DIM),
+    }
 
 
 @by_branch

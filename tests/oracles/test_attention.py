@@ -1,4 +1,4 @@
-"""Softmax attention against transformers: Llama's, of all tokens or the last few, and DiffLlama's."""
+"""Softmax attention against transformers: Llama's, of all tokens or the last few, LFM2's and DiffLlama's."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.livs.layers import liv_class
 from tests.oracles.comparison import BANDED_LENGTH, FORMS, WINDOW, assert_same_model, model_of
-from tests.oracles.peers import diffllama_attention, llama_attention
+from tests.oracles.peers import diffllama_attention, lfm2_attention, llama_attention
 
 DIFFERENTIAL = [
     liv_class("differential", "12123", "111211-111211-111221", differential=True),
@@ -14,11 +14,19 @@ DIFFERENTIAL = [
 ]
 """Differential attention as published has values of two heads' size."""
 
+NORMED = liv_class("normed differential", "12123", "115211-115212-111212", differential=True)
+
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["SA-1", "SA-2", "SA-3", "SA-4", "SA-2-Diff", "SA-3-Diff"])
 def test_attention_is_that_of_llama(name, form):
     assert_same_model(model_of(name), llama_attention, form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("liv", ["SA-3-Norm", NORMED], ids=["SA-3-Norm", "differential"])
+def test_attention_of_normed_queries_and_keys_is_that_of_lfm2(liv, form):
+    assert_same_model(model_of(liv), lfm2_attention, form)
 
 
 @pytest.mark.parametrize("form", FORMS)

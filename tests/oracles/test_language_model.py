@@ -1,4 +1,4 @@
-"""Whole models against transformers: Llama, and LFM2 of convolutions only."""
+"""Whole models against transformers: Llama and LFM2."""
 
 import pytest
 import torch
@@ -27,6 +27,7 @@ from tests.oracles.peers import (
     LlamaForCausalLM,
     LlamaRMSNorm,
     in_llama_s_order,
+    lfm2_attention_weights,
 )
 
 
@@ -72,32 +73,40 @@ def test_attention_and_gated_units_in_turn_are_llama(form):
     assert_same_language_model(model, LlamaForCausalLM(config), tensors, form)
 
 
-@pytest.mark.parametrize("form", ["reference", "parallel"])  # its cache needs a layer of attention
-def test_short_convolutions_and_gated_units_in_turn_are_lfm2(form):
-    model = model_of("GConv-1", "GMemless", "GConv-1", "GMemless")
+@pytest.mark.parametrize("form", FORMS)
+def test_short_convolutions_normed_attention_and_gated_units_in_turn_are_lfm2(form):
+    model = model_of("GConv-1", "GMemless", "SA-3-Norm", "GMemless")
     config = Lfm2Config(
         vocab_size=model.arch.vocab_size,
         hidden_size=WIDTH,
         intermediate_size=3 * WIDTH,
         block_auto_adjust_ff_dim=False,
         num_hidden_layers=2,
-        num_attention_heads=1,
+        num_attention_heads=WIDTH // HEAD_DIM,
         num_key_value_heads=1,
         norm_eps=EPSILON,
+        rope_parameters=ROPE,
         conv_L_cache=3,
         conv_bias=False,
-        layer_types=["conv", "conv"],
+        layer_types=["conv", "full_attention"],
         tie_word_embeddings=True,
         pad_token_id=None,
     )
-    tensors = {"model.embedding_norm": model.get_parameter("backbone.norm")}
-    for depth in range(2):
-        convolution, unit = (weights_of(model, 2 * depth + i)[0] for i in range(2))
-        theirs = {
+    convolution, attention = (weights_of(model, depth)[0] for depth in (0, 2))
+    mixers = (
+        {
             "operator_norm": convolution["norm"],
             "conv.in_proj": torch.cat([convolution[f"{role}.projection"] for role in "BCV"]),
             "conv.conv": convolution["K.filter"].flip(-1),
             "conv.out_proj": convolution["output"],
+        },
+        {"operator_norm": attention["norm"]}
+        | {f"self_attn.{name}": tensor for name, tensor in lfm2_attention_weights(attention).items()},
+    )
+    tensors = {"model.embedding_norm": model.get_parameter("backbone.norm")}
+    for depth, mixer in enumerate(mixers):
+        unit = weights_of(model, 2 * depth + 1)[0]
+        theirs = mixer | {
             "ffn_norm": unit["norm"],
             "feed_forward.w1": unit["C.projection"],
             "feed_forward.w3": unit["V.projection"],

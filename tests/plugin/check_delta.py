@@ -182,7 +182,7 @@ def test_what_is_taken_is_refused_with_both_owners():
         assert caught.value.place == __name__
         assert "Fix: use" in str(caught.value)
     rows = {"featurizers": {1: DELTA.featurizers[35]}, "classes": {}}
-    with pytest.raises(ConfigError, match=r"1: this number of a featurizer class is that of .*Fix: use 11"):
+    with pytest.raises(ConfigError, match=r"1: this number of a featurizer class is that of .*Fix: use 12"):
         register(replace(DELTA, shape=_shape, allele=34, name="mine", stems={"Mine": "M"}, **rows))
 
 
