@@ -95,7 +95,11 @@ def native(architecture: Architecture) -> Native:
             f"LIV {attention[0].index + 1} ({attention[0].liv_class.name}) has {heads} heads of {head_dim} channels, "
             f"and those of an LFM2 are as wide as the model ({architecture.width}); use expansion factors of 1"
         )
-    units = [_shape(layer, "V").size for layer, kind in zip(architecture.layers, kinds, strict=True) if kind == "unit"]
+    units = [
+        _shape(layer, "V").size
+        for layer, kind in zip(architecture.layers, kinds, strict=True)
+        if kind == "unit"
+    ]
     taps = [
         _shape(layer, "K").channels
         for layer, kind in zip(architecture.layers, kinds, strict=True)
@@ -191,7 +195,9 @@ def _operator(layer: Layer) -> str | None:
     dense = {role for role, how in made.items() if how == _PLAIN}
     if structure is DIAGONAL:
         swish = operator.nonlinearity is Nonlinearity.SWISH
-        return "unit" if swish and operator.channel_mixing is ChannelMixing.DENSE and dense == {*"CV"} else None
+        return (
+            "unit" if swish and operator.channel_mixing is ChannelMixing.DENSE and dense == {*"CV"} else None
+        )
     if structure is TOEPLITZ:
         short = groups["K"].sparsity is Sparsity.BANDED and operator.channel_mixing is ChannelMixing.DIAGONAL
         return "convolution" if short and dense == {*"CBV"} else None
@@ -208,7 +214,9 @@ def _operator(layer: Layer) -> str | None:
     return "normed attention" if dense == {"V"} and made["C"] == made["B"] == _NORMED else None
 
 
-def native_weights(model: LanguageModel, found: Native, halves: bool) -> Iterator[tuple[int, str, torch.Tensor]]:
+def native_weights(
+    model: LanguageModel, found: Native, halves: bool
+) -> Iterator[tuple[int, str, torch.Tensor]]:
     """Block, name and tensor of every weight of the blocks, in float32.
 
     Args:
@@ -222,7 +230,11 @@ def native_weights(model: LanguageModel, found: Native, halves: bool) -> Iterato
         else:
             layer = model.arch.layers[block.mixer]
             mixer = _attention(model, layer, found, halves) if attends else _convolution(model, layer, found)
-        unit = _no_unit(model, found) if block.unit is None else _unit(model, model.arch.layers[block.unit], found)
+        unit = (
+            _no_unit(model, found)
+            if block.unit is None
+            else _unit(model, model.arch.layers[block.unit], found)
+        )
         for name, tensor in (mixer | unit).items():
             yield depth, name, tensor.detach().contiguous()
 
@@ -267,7 +279,9 @@ def _unit(model: LanguageModel, layer: Layer, found: Native) -> Tensors:
     from torch.nn import functional
 
     missing = found.hidden - _shape(layer, "V").size
-    gate, up = (functional.pad(_feature(model, layer, role, "projection"), (0, 0, 0, missing)) for role in "CV")
+    gate, up = (
+        functional.pad(_feature(model, layer, role, "projection"), (0, 0, 0, missing)) for role in "CV"
+    )
     down = functional.pad(_own(model, layer, "output"), (0, missing))
     return {"unit_norm": _own(model, layer, "norm"), "gate": gate, "up": up, "down": down}
 

@@ -63,9 +63,7 @@ def assert_same(loaded, model, batch=2, tolerance=1e-9):
         torch.testing.assert_close(loaded(input_ids=tokens_BL).logits, wanted_BLV, **close)
         cache, parts, start = None, [], 0
         for size in (3, 1, PROMPT - 4, 1, 1, 7, 1, LENGTH - PROMPT - 10):
-            seen = loaded(
-                input_ids=tokens_BL[:, start : start + size], past_key_values=cache, use_cache=True
-            )
+            seen = loaded(input_ids=tokens_BL[:, start : start + size], past_key_values=cache, use_cache=True)
             cache, start = seen.past_key_values, start + size
             parts.append(seen.logits)
         torch.testing.assert_close(torch.cat(parts, 1), wanted_BLV, **close)

@@ -155,7 +155,9 @@ def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:
         f"model.{last}.weight": model.get_parameter("backbone.norm").detach(),
     }
     for depth, name, tensor in native_weights(model, found, halves=True):
-        tensors[f"model.layers.{depth}.{names[name]}.weight"] = tensor.unsqueeze(1) if name == "taps" else tensor
+        tensors[f"model.layers.{depth}.{names[name]}.weight"] = (
+            tensor.unsqueeze(1) if name == "taps" else tensor
+        )
     return tensors
 
 

@@ -28,7 +28,9 @@ def compare(folder: Path, model: LanguageModel, found: Native | None) -> None:
         StoreError: They differ.
     """
     loaded = load(folder, found)
-    tokens_BL = torch.randint(0, model.arch.vocab_size, (2, LENGTH), generator=torch.Generator().manual_seed(0))
+    tokens_BL = torch.randint(
+        0, model.arch.vocab_size, (2, LENGTH), generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         wanted_BLV = model(tokens_BL)
         whole_BLV = loaded(input_ids=tokens_BL, use_cache=False).logits

@@ -263,7 +263,7 @@ class _LIV(_Weights):
         return (y_BLHP if kind == SOFTMAX else y_BLHP / counts_BL[..., None, None]).flatten(2), new
 
     def toeplitz(self, features: dict, states: dict, run: _Pass) -> tuple[torch.Tensor, dict]:
-        """y = C (K ∗ (B V)), with K of a few taps or a sum of modes."""
+        """Y = C (K ∗ (B V)), with K of a few taps or a sum of modes."""
         C_BLD, B_BLD, V_BLD = (features[role].flatten(2) for role in "CBV")
         u_BLD, K = B_BLD * V_BLD, features["K"]
         if "window" in states:
