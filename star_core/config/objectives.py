@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class Objectives(ExtensibleSection):
         names: Objectives by name, instead of a preset.
         cache_length: Tokens held when the inference cache, or the time per token, is measured.
         prompt_length: Tokens of the prompt when the time to the first token is measured.
+        weights: In what a device stores the matrices of a model: ``f32``, ``int8`` or ``int4``.
         mad_steps: Optimiser steps on each of the synthetic tasks of ``mad_error``.
         constraints: Objective name → largest admissible value (need not be an objective of the run).
     """
@@ -40,6 +41,7 @@ class Objectives(ExtensibleSection):
     names: list[str] | None = None
     cache_length: int = Field(default=4096, ge=1)
     prompt_length: int = Field(default=512, ge=1)
+    weights: Literal["f32", "int8", "int4"] = "f32"
     mad_steps: int = Field(default=200, ge=1)
     constraints: dict[str, float] = Field(default_factory=dict)
 

@@ -28,6 +28,7 @@ LATER: tuple[tuple[str, str], ...] = (
     ("objectives", "mad_steps"),
     ("evolution", "screening"),
     ("space", "structures"),
+    ("objectives", "weights"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
