@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from star_core import Genome, SearchSpace, build_model, compile_genome
-from star_core.config import Objectives
+from star_core.config import Objectives, Params
 from star_core.genome.space import PRESETS
 from star_core.objectives.base import objective
 from star_core.objectives.stored import BITS, stored_bytes
@@ -39,11 +39,8 @@ def test_it_is_an_objective_whose_precision_is_a_setting():
     assert found[0] == 4 * spec.num_parameters == entry.measure(spec, {}, Objectives())
     assert found == sorted(found, reverse=True)
     # Blocks of 32 with a scale: 9 bits a weight, and 5; all matrices of this width are whole blocks.
-    dense = sum(
-        size
-        for name, size in stored_bytes(spec, "f32").items()
-        if "norm" not in name and "filter" not in name
-    )
+    matrices = ("embedding", "projection", "output")
+    dense = sum(size for name, size in stored_bytes(spec, "f32").items() if name.endswith(matrices))
     assert found[0] - found[1] == dense * 23 / 32
     assert found[0] - found[2] == dense * 27 / 32
     assert entry.text(found[2]).endswith("KiB")
@@ -51,8 +48,6 @@ def test_it_is_an_objective_whose_precision_is_a_setting():
 
 
 def test_the_default_precision_is_no_part_of_an_identity():
-    from star_core.config import Params
-
     plain = Params()
     assert "weights" not in plain.identity()["objectives"]
     assert Params(objectives={"weights": "int4"}).digest != plain.digest
