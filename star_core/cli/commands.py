@@ -79,9 +79,11 @@ def inspect(
 ) -> Output:
     """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token, own classes."""
     from star_core.analysis.terminal.explain import explained, find_architecture
+    from star_core.exported.leaving import with_formats
 
     settings = parameters(_run_of(genome), params, changes)
-    return explained(find_architecture(genome, DATA, settings, width))
+    architecture = find_architecture(genome, DATA, settings, width)
+    return with_formats(explained(architecture), architecture)
 
 
 def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None) -> Output:
@@ -156,12 +158,22 @@ def export(
     to: Annotated[
         Path, typer.Option(help="Folder that is made; it must be empty or not be there.", callback=expanded)
     ],
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="torch (the default), hf, gguf, onnx; repeatable, or with commas."),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="f32 (the default), int8 or int4, for formats that have them; repeatable, or with commas."
+        ),
+    ] = None,
     scaled: Scaled = None,
     program: Annotated[
         bool, typer.Option("--program", help="And the forward pass as a torch.export program.")
     ] = False,
 ) -> None:
-    """Writes a trained model as a folder that is of use without its run: genome, weights, how to load it."""
+    """Writes a trained model as a folder that is of use without its run, for one or several runtimes."""
     from star_core.errors import ConfigError
     from star_core.exported.command import export_command
 
@@ -171,4 +183,9 @@ def export(
     run, _, wanted = individual.partition(":")
     if not wanted:
         raise ConfigError("what is exported reads RUN:NAME", value=individual, fix=f"use main:{individual}")
-    export_command(run, wanted, DATA, to, scaled, program)
+    export_command(run, wanted, DATA, to, scaled, program, _listed(formats, "torch"), _listed(weights, "f32"))
+
+
+def _listed(texts: Sequence[str] | None, default: str) -> list[str]:
+    """The names in an option that is repeated, or has several names with commas between them."""
+    return [name.strip() for text in texts or [default] for name in text.split(",")]

@@ -51,12 +51,14 @@ class Dataset:
         load: Reads or makes the corpus, from the data section of the parameters.
         settings: The section of parameters it has under its name, which ``load`` reads with
             ``data.settings_of(name, settings)``; ``None``: none.
+        licence: Of the data, for the card of a model; ``None``: not known.
     """
 
     name: str
     title: str
     load: Callable[[Data], Corpus]
     settings: type[Section] | None = None
+    licence: str | None = None
 
 
 def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
@@ -115,3 +117,8 @@ def dataset(name: str) -> Dataset:
         DataError: There is none.
     """
     return DATASETS[name]
+
+
+def licence_of(source: str) -> str | None:
+    """The licence of a corpus that ``data.source`` names, as its dataset states it; ``None``: not stated."""
+    return DATASETS[source].licence if source in dataset_names() else None

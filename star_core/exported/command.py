@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +12,10 @@ import star_core
 from star_core import units
 from star_core.analysis.terminal.output import say
 from star_core.config import Training
+from star_core.datasets.base import licence_of
+from star_core.errors import ConfigError, nearest
 from star_core.exported.folder import check_free, export_model, sha256_of
+from star_core.exported.format import EXPORT_FORMATS, PRECISIONS, ExportFormat, Trained
 from star_core.exported.manifest import PROGRAM, Manifest, Origin, Program, tokens_of
 from star_core.exported.program import MAX_BATCH, export_program
 from star_core.semantics import MODEL
@@ -19,7 +23,14 @@ from star_core.training.retrained import Retrained
 
 
 def export_command(
-    run: str, name: str, root: Path, folder: Path, scaled: str | None = None, program: bool = False
+    run: str,
+    name: str,
+    root: Path,
+    folder: Path,
+    scaled: str | None = None,
+    program: bool = False,
+    formats: Sequence[str] = ("torch",),
+    precisions: Sequence[str] = ("f32",),
 ) -> None:
     """Writes the folder, and says what is in it.
 
@@ -30,17 +41,26 @@ def export_command(
         folder: Where the model goes; it must be empty or not be there.
         scaled: Name of a retraining at another size; ``None``: the run's.
         program: Whether the forward pass is exported too.
+        formats: Names of formats.
+        precisions: Of the weights, for the formats that have them.
 
     Raises:
-        ConfigError: Something is in the folder, the name is unknown, or torch cannot export the pass.
+        ConfigError: Something is in the folder, a name is unknown, or a format does not take the genome.
         StoreError: Weights are missing or damaged, or the folder cannot be written.
     """
     check_free(folder)
+    chosen = [EXPORT_FORMATS[text] for text in dict.fromkeys(formats)]
+    _check_precisions(chosen, precisions)
     retrained = Retrained.read(run, root, scaled)
     (entry,) = retrained.entries([name])
     data, weights = retrained.corpus(root), retrained.weights(entry)
     sha256 = sha256_of(weights) if weights.exists() else ""
-    model, metadata = retrained.model(entry, data), retrained.load(entry).metadata
+    loaded = retrained.load(entry)
+    tokens, metadata = tokens_of(data.vocab_size, data.meta["separator"]), loaded.metadata
+    for wanted in chosen:
+        if reason := wanted.refusal(loaded.architecture, tokens):
+            raise ConfigError(reason, value=wanted.name, place="--format", fix=_OTHERS)
+    model = retrained.model(entry, data)
     recipe = Training.model_validate(retrained.comparison.parameters["training"])
     content = made = None
     if program:
@@ -60,7 +80,7 @@ def export_command(
         head_dim=model.arch.dims.head_dim,
         vocab_size=model.arch.vocab_size,
         architecture=model.arch.digest,
-        tokens=tokens_of(data.vocab_size, data.meta["separator"]),
+        tokens=tokens,
         origin=Origin(
             run=run,
             name=name,
@@ -68,13 +88,36 @@ def export_command(
             tokens=entry.cost.tokens,
             sequence_length=recipe.sequence_length,
             validation_loss=float(metadata["validation_loss"]),
+            data=data.meta["sources"],
+            licence=licence_of(data.name),
         ),
         weights=sha256,
         program=made,
     )
-    export_model(folder, manifest, weights, content)
-    said = f"{folder}: {units.count(model.arch.num_parameters)} parameters"
+    unchecked = export_model(folder, Trained(model, manifest, weights), chosen, precisions, content)
+    kinds = [(entry.name, entry.kind(model.arch)) for entry in chosen]
+    written = ", ".join(f"{name} ({kind})" if kind else name for name, kind in kinds)
+    said = f"{folder}: {units.count(model.arch.num_parameters)} parameters; {written}"
     if made is not None:
         low, high = made.lengths
         said += f"; {PROGRAM} takes {f'{low} to {high}' if low != high else f'exactly {low}'} tokens"
     say(said)
+    for sentence in unchecked:
+        say(sentence)
+
+
+def _check_precisions(formats: Sequence[ExportFormat], precisions: Sequence[str]) -> None:
+    """Raises ``ConfigError`` for a precision that is none, or that no chosen format has."""
+    for precision in precisions:
+        if not any(precision in entry.precisions for entry in formats):
+            having = [name for name in EXPORT_FORMATS.names() if precision in EXPORT_FORMATS[name].precisions]
+            known = f"no format that is asked for stores weights so ({', '.join(having)} can)"
+            raise ConfigError(
+                known if having else "no such precision",
+                value=precision,
+                place="--weights",
+                fix=f"add --format {having[0]}" if having else nearest(precision, PRECISIONS),
+            )
+
+
+_OTHERS = "leave it out; star inspect says which formats a genome leaves in"

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import torch
 from star_core.datasets.base import DOCUMENT_END
 from star_core.datasets.byte_tokens import decode, encode
 from star_core.errors import ConfigError, DataError, StoreError
-from star_core.exported.guide import guide
+from star_core.exported.card import card
+from star_core.exported.format import ExportFormat, Trained, precisions_of
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
     GENOME,
@@ -74,18 +76,28 @@ class Exported:
         return decode(written[: written.index(DOCUMENT_END)] if DOCUMENT_END in written else written)
 
 
-def export_model(folder: Path, manifest: Manifest, weights: Path, program: bytes | None = None) -> None:
+def export_model(
+    folder: Path,
+    trained: Trained,
+    formats: Sequence[ExportFormat],
+    precisions: Sequence[str] = ("f32",),
+    program: bytes | None = None,
+) -> list[str]:
     """Makes the folder of a model: whole, or not at all.
 
     Args:
         folder: It must be empty or not be there.
-        manifest: Description of the model, stored in the folder.
-        weights: File of the weights, which is copied.
-        program: Content of the exported program; the manifest describes it.
+        trained: The model, and a description that lacks only the digests of what is written here.
+        formats: Those it is written in; none of them refuses it.
+        precisions: Of the weights, in formats that have them.
+        program: Content of the exported program; the description says what it is.
+
+    Returns:
+        What could not be checked because something is not installed, for each format a sentence.
 
     Raises:
-        ConfigError: The folder is not empty, or is not a folder.
-        StoreError: It cannot be written, or the weights are not the manifest's.
+        ConfigError: The folder is not empty, or is not a folder, or a precision does not suit the model.
+        StoreError: It cannot be written, or a format computes something else than the model.
     """
     folder = Path(os.path.abspath(folder))
     check_free(folder)
@@ -94,15 +106,20 @@ def export_model(folder: Path, manifest: Manifest, weights: Path, program: bytes
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
         try:
             temporary.chmod(0o755)
-            shutil.copyfile(weights, temporary / WEIGHTS)
-            (temporary / GENOME).write_bytes(manifest.to_bytes())
-            (temporary / GUIDE).write_text(guide(manifest), encoding="utf-8")
+            unchecked = []
+            for entry in formats:
+                own = temporary if entry.at_top else temporary / entry.name
+                own.mkdir(exist_ok=True)
+                entry.write(own, trained, precisions_of(entry, precisions))
+                if missing := entry.check(own, trained):
+                    unchecked.append(f"{entry.name}: {missing}")
             if program is not None:
                 (temporary / PROGRAM).write_bytes(program)
-            for file in temporary.iterdir():
+            _describe(temporary, trained.manifest, formats)
+            for file in _files(temporary):
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
-            load_exported(temporary)  # what cannot be read is not handed out
+            check_files(temporary, Manifest.read(temporary / GENOME, EXPORT_AGAIN))
             temporary.rename(folder)  # the system refuses a folder that was filled meanwhile
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -112,6 +129,36 @@ def export_model(folder: Path, manifest: Manifest, weights: Path, program: bytes
             place=str(folder),
             fix="free disk space, or name a folder that may be written",
         ) from error
+    return unchecked
+
+
+def _describe(folder: Path, manifest: Manifest, formats: Sequence[ExportFormat]) -> None:
+    """Writes the cards and ``genome.json``, which has the digests of all the rest."""
+    for entry in formats:
+        if not entry.at_top:
+            alone = card(manifest.model_copy(update={"program": None}), [(entry, ".")])
+            (folder / entry.name / GUIDE).write_text(alone, encoding="utf-8")
+    files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
+    manifest = manifest.model_copy(update={"files": files})
+    (folder / GENOME).write_bytes(manifest.to_bytes())
+    sections = [(entry, "." if entry.at_top else entry.name) for entry in formats]
+    (folder / GUIDE).write_text(card(manifest, sections), encoding="utf-8")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raises ``StoreError`` if a file was changed; formats that are left out are not missed."""
+    stated = manifest.files
+    if stated is None:
+        stated = {WEIGHTS: manifest.weights}
+        if manifest.program is not None:
+            stated[PROGRAM] = manifest.program.sha256
+    for name, digest in stated.items():
+        if name == WEIGHTS or (folder / name).exists():
+            require_content(folder / name, digest)
 
 
 def check_free(folder: Path) -> None:
@@ -143,9 +190,14 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
     manifest = Manifest.read(folder / GENOME, EXPORT_AGAIN)
     architecture = check_compiled(manifest, str(folder / GENOME))
     path = folder / WEIGHTS
-    require_content(path, manifest.weights)
-    if manifest.program is not None and (folder / PROGRAM).exists():
-        require_content(folder / PROGRAM, manifest.program.sha256)
+    if manifest.files is not None and WEIGHTS not in manifest.files:
+        raise StoreError(
+            "this model was exported in other formats only",
+            value=sorted({name.partition("/")[0] for name in manifest.files}),
+            place=str(path),
+            fix="star export RUN:NAME --to FOLDER --format torch, or see its README",
+        )
+    check_files(folder, manifest)
     checkpoint = load_checkpoint(path)
     if checkpoint.architecture.digest != architecture.digest:
         raise StoreError(

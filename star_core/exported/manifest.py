@@ -17,7 +17,7 @@ from star_core.population.sealed import Sealed
 from star_core.semantics import MODEL
 
 GENOME, WEIGHTS, PROGRAM, GUIDE = "genome.json", "weights.safetensors", "program.pt2", "README.md"
-EXPORT_AGAIN = "export it again: star export RUN NAME --to FOLDER"
+EXPORT_AGAIN = "export it again: star export RUN:NAME --to FOLDER"
 
 
 class Tokens(Record):
@@ -41,6 +41,7 @@ class Origin(Record):
         tokens: Trained on.
         sequence_length: Tokens of a training sequence.
         validation_loss: Nats per token after the training.
+        data, licence: Of the corpus, as stated; ``None``: not stated.
     """
 
     run: str
@@ -49,6 +50,8 @@ class Origin(Record):
     tokens: int = Field(ge=1)
     sequence_length: int = Field(ge=1)
     validation_loss: float
+    data: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    licence: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Program(Record):
@@ -77,12 +80,15 @@ class Manifest(Sealed):
         preset: Search space that says what its integers mean.
         width, head_dim, vocab_size: Size.
         architecture: Digest of the compiled genome.
-        weights: SHA-256 of the weights' file.
+        weights: SHA-256 of the checkpoint.
         program: The forward pass, if it was exported too.
+        files: SHA-256 of every file of every format, by its path in the folder; ``None``: of an older export,
+            which had ``weights`` and ``program`` only.
     """
 
     FORMAT = "star-model"
     VERSION = 1
+    LATER = frozenset({"files"})
 
     format: Literal["star-model"] = "star-model"
     version: Literal[1] = 1
@@ -98,6 +104,7 @@ class Manifest(Sealed):
     origin: Origin
     weights: Digest
     program: Program | None = None
+    files: dict[str, Digest] | None = None
 
     def compile(self) -> Architecture:
         """The architecture.

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-EPSILON = 1e-5
+from star_core.structures.shapes import NORM_EPSILON
 
 
 def rms_norm(x_D: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
@@ -55,4 +55,4 @@ def _rate(x_D: torch.Tensor) -> torch.Tensor:
     """1 / sqrt(mean(x²) + ε), at least in float32: squares of half-precision numbers overflow or vanish."""
     precise = torch.promote_types(x_D.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x_D, dim=-1, keepdim=True, dtype=precise)
-    return torch.rsqrt(norm.square() / x_D.shape[-1] + EPSILON)
+    return torch.rsqrt(norm.square() / x_D.shape[-1] + NORM_EPSILON)

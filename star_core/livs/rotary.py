@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-BASE = 10_000.0
+from star_core.structures.low_rank import ROTARY_BASE
 
 
 class Positions:
@@ -50,6 +50,6 @@ class Positions:
     def _compute(self, pairs_BLHF2: torch.Tensor) -> torch.Tensor:
         device, dtype, pairs = pairs_BLHF2.device, pairs_BLHF2.dtype, pairs_BLHF2.shape[-2]
         steps = torch.arange(self.start, self.start + self.length, device=device, dtype=dtype)
-        rates = BASE ** (-torch.arange(pairs, device=device, dtype=dtype) / pairs)
+        rates = ROTARY_BASE ** (-torch.arange(pairs, device=device, dtype=dtype) / pairs)
         angles_LF = torch.outer(steps, rates)
         return torch.complex(angles_LF.cos(), angles_LF.sin()).unsqueeze(1)

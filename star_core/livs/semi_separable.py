@@ -20,13 +20,10 @@ import torch
 from star_core.livs.chunks import carry, chunks, decays, unchunk
 from star_core.livs.mixer import Features, Mixer, States, register
 from star_core.livs.rotary import Positions
-from star_core.structures.semi_separable import SEMI_SEPARABLE
+from star_core.structures.semi_separable import FORGOTTEN, SEMI_SEPARABLE
 
 CHUNK = 32
 """Tokens Q of a chunk: work is O(L · Q) inside chunks and O(L / Q) between them."""
-
-FORGOTTEN = 16.0
-"""Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
 
 
 @register(SEMI_SEPARABLE)

@@ -17,6 +17,9 @@ from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
 from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity
 
+ROTARY_BASE = 10_000.0
+"""Queries and keys are turned by angles of base^(-f/F) for each token (arXiv 2104.09864)."""
+
 WINDOW = 64
 """Tokens that a banded row reads, its own included."""
 

@@ -11,6 +11,9 @@ from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
 from star_core.vocabulary.tables import ChannelMixing, Nonlinearity, Sparsity
 
+FORGOTTEN = 16.0
+"""Largest -log a of one token: e^-16 is the rounding error of float32. Keeps sums of logs exact."""
+
 DECAY = Role("A", "how the state decays", Kind.RATE)
 
 

@@ -9,6 +9,9 @@ from enum import Enum
 
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 
+NORM_EPSILON = 1e-5
+"""Added to the mean of squares that a norm divides by the root of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:

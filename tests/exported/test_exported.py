@@ -116,7 +116,7 @@ def test_one_flipped_bit_is_found(copy, name):
 
 def test_another_model_s_weights_are_refused_though_their_digest_is_stated(root, copy):
     shutil.copy(root / "retrain/main/transformer++.safetensors", copy / "weights.safetensors")
-    rewrite(copy, weights=exported_folder.sha256_of(copy / "weights.safetensors"))
+    rewrite(copy, weights=exported_folder.sha256_of(copy / "weights.safetensors"), files=None)
     with pytest.raises(StoreError, match="not those of the architecture"):
         load_exported(copy)
 
@@ -176,7 +176,7 @@ def test_a_folder_that_is_filled_meanwhile_is_left_alone(root, tmp_path, monkeyp
 
 def test_a_failure_leaves_nothing(root, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        exported_folder, "guide", lambda _: (_ for _ in ()).throw(OSError(28, "No space left"))
+        exported_folder, "card", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
     with pytest.raises(StoreError, match="No space left"):
         export_command("main", "g000-00", root, tmp_path / "model")

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from star_core.livs.norm import EPSILON, rms_norm
+from star_core.livs.norm import rms_norm
+from star_core.structures.shapes import NORM_EPSILON as EPSILON
 
 SHAPES = [(8,), (5, 8), (2, 3, 8), (1, 1, 8), (2, 3, 4, 1)]
 

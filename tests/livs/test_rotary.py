@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from star_core.livs.rotary import BASE, Positions
+from star_core.livs.rotary import Positions
+from star_core.structures.low_rank import ROTARY_BASE as BASE
 
 
 def random(generator, *shape):

@@ -1,0 +1,164 @@
+"""A folder for Hugging Face's transformers: a native Llama or LFM2, or a modelling file of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from star_core.architecture import Architecture
+from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
+from star_core.exported.hf.config import MODELING, generation_config, native_config, own_config
+from star_core.exported.hf.tokenizer import tokenizer_files
+from star_core.exported.manifest import Manifest, Tokens
+from star_core.exported.native import NAMES, Native, Unmapped, native
+from star_core.structures.base import PAPER_STRUCTURES
+
+_NAMES = {
+    "llama": {
+        "mixer_norm": "input_layernorm",
+        "q": "self_attn.q_proj",
+        "k": "self_attn.k_proj",
+        "v": "self_attn.v_proj",
+        "o": "self_attn.o_proj",
+        "unit_norm": "post_attention_layernorm",
+        "gate": "mlp.gate_proj",
+        "up": "mlp.up_proj",
+        "down": "mlp.down_proj",
+    },
+    "lfm2": {
+        "mixer_norm": "operator_norm",
+        "q": "self_attn.q_proj",
+        "k": "self_attn.k_proj",
+        "v": "self_attn.v_proj",
+        "o": "self_attn.out_proj",
+        "q_norm": "self_attn.q_layernorm",
+        "k_norm": "self_attn.k_layernorm",
+        "in": "conv.in_proj",
+        "taps": "conv.conv",
+        "out": "conv.out_proj",
+        "unit_norm": "ffn_norm",
+        "gate": "feed_forward.w1",
+        "up": "feed_forward.w3",
+        "down": "feed_forward.w2",
+    },
+}
+_GUIDE = """\
+Needs `pip install torch transformers` (transformers 5 or newer), nothing of STAR{code}.
+
+```python
+from transformers import AutoModelForCausalLM{and_tokenizer}
+
+model = AutoModelForCausalLM.from_pretrained("{folder}"{trust})
+{use}
+```
+"""
+_TEXT = """\
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+prompt = tokenizer("In the beginning", return_tensors="pt")
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=200)[0]))"""
+_IDS = "tokens = model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=200)  # import torch"
+
+
+class HuggingFace(ExportFormat):
+    """Everything that ``from_pretrained`` reads: no file of it needs transformers to be written."""
+
+    name = "hf"
+    title = "Hugging Face transformers"
+    needs = "torch and transformers"
+
+    def refusal(self, architecture: Architecture, tokens: Tokens) -> str | None:
+        """Another package's structures are not in the modelling file."""
+        for layer in architecture.layers:
+            if layer.liv_class.operator.token_mixing not in PAPER_STRUCTURES:
+                return (
+                    f"LIV {layer.index + 1} ({layer.liv_class.name}) is of a structure that another package brings, "
+                    "which the modelling file does not have; genomes of every preset without it can be written"
+                )
+        return None
+
+    def kind(self, architecture: Architecture) -> str:
+        """Native, or with a file of its own."""
+        found = _native(architecture)
+        return f"native {found.title}" if found else "its own modelling file"
+
+    def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
+        """Configuration, weights, tokenizer, and the modelling file where one is needed."""
+        import safetensors.torch
+
+        from star_core.exported import hf
+        from star_core.training.checkpoint import owned_tensors
+
+        manifest, model = trained.manifest, trained.model
+        found = _native(model.arch)
+        if found is None:
+            source = Path(hf.__path__[0]) / f"{MODELING}.py"
+            shutil.copyfile(source, folder / source.name)
+            config, tensors = own_config(manifest, model.arch), owned_tensors(model)
+        else:
+            config, tensors = native_config(manifest, found), _native_tensors(trained, found)
+        files = {"config.json": config, "generation_config.json": generation_config(manifest)}
+        if manifest.tokens.kind == "bytes":
+            files |= tokenizer_files(manifest.origin.sequence_length)
+        for name, content in files.items():
+            text = json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
+        (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
+
+    def check(self, folder: Path, trained: Trained) -> str | None:
+        """Logits of whole sequences, and token by token from a cache."""
+        try:
+            import transformers  # noqa: F401
+        except ImportError:
+            return "not compared with the model, because transformers is not installed (pip install transformers)"
+        from star_core.exported.hf.comparison import compare
+
+        compare(folder, trained.model, _native(trained.model.arch))
+        return None
+
+    def guide(self, manifest: Manifest, folder: str) -> str:
+        """Loading it, and a first text."""
+        found = _native(manifest.compile())
+        text = manifest.tokens.kind == "bytes"
+        return _GUIDE.format(
+            code=(
+                f": it is a {NAMES[found.family]}"
+                if found
+                else f". `{MODELING}.py` is run, which is why `trust_remote_code` is asked for"
+            ),
+            and_tokenizer=", AutoTokenizer" if text else "",
+            folder=folder,
+            trust="" if found else ", trust_remote_code=True",
+            use=_TEXT.format(folder=folder) if text else _IDS,
+        )
+
+
+def _native(architecture: Architecture) -> Native | None:
+    """The Llama or LFM2 that a genome is, if transformers can run it."""
+    try:
+        found = native(architecture)
+    except Unmapped:
+        return None
+    # The cache of transformers' LFM2 counts its tokens in a layer of attention.
+    return found if found.family == "llama" or any(found.attends) else None
+
+
+def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:
+    from star_core.exported.native import native_weights
+
+    names, model = _NAMES[found.family], trained.model
+    last = "norm" if found.family == "llama" else "embedding_norm"
+    tensors = {
+        "model.embed_tokens.weight": model.embedding.detach(),
+        f"model.{last}.weight": model.get_parameter("backbone.norm").detach(),
+    }
+    for depth, name, tensor in native_weights(model, found, halves=True):
+        tensors[f"model.layers.{depth}.{names[name]}.weight"] = (
+            tensor.unsqueeze(1) if name == "taps" else tensor
+        )
+    return tensors
+
+
+EXPORT_FORMATS.add(HuggingFace.name, HuggingFace())
