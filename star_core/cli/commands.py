@@ -183,9 +183,7 @@ def export(
     run, _, wanted = individual.partition(":")
     if not wanted:
         raise ConfigError("what is exported reads RUN:NAME", value=individual, fix=f"use main:{individual}")
-    export_command(
-        run, wanted, DATA, to, scaled, program, _listed(formats, "torch"), _listed(weights, "f32")
-    )
+    export_command(run, wanted, DATA, to, scaled, program, _listed(formats, "torch"), _listed(weights, "f32"))
 
 
 def _listed(texts: Sequence[str] | None, default: str) -> list[str]:
