@@ -77,8 +77,9 @@ def native(architecture: Architecture) -> Native:
     of_lfm2 = [layer for layer, kind in zip(layers, kinds, strict=True) if kind not in ("attention", "unit")]
     attention = [layer for layer, kind in zip(layers, kinds, strict=True) if kind.endswith("attention")]
     if of_lfm2 and "attention" in kinds:
+        plain = layers[kinds.index("attention")]
         raise Unmapped(
-            f"{_name(layers[kinds.index('attention')])} has no norm of queries and keys, as LFM2 has, and Llama "
+            f"{_name(plain)} has no norm of queries and keys, as LFM2 has, and Llama "
             f"has nothing like {_name(of_lfm2[0])}; use the class SA-3-Norm, as the preset lfm2-norm does"
         )
     heads, key_heads, head_dim = _heads(attention) if attention else (1, 1, architecture.width)
