@@ -134,7 +134,7 @@ def rewrite(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"semantics": semantics.MODEL + 1}, r"meant something else.*install star-open 0"),
+        ({"semantics": semantics.MODEL + 1}, r"meant something else.*install version 0"),
         ({"width": 32}, "compiles to another architecture"),
         ({"genome": "91111"}, "compiles to another architecture"),
         ({"genome": "no genome"}, "genome.json"),
