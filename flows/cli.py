@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from star_core.analysis.terminal.output import Output
-from star_core.cli.options import Changes, ParamsFile, Run, Width, expanded, stored_names
+from star_core.cli.options import (
+    Changes,
+    Formats,
+    ParamsFile,
+    Precisions,
+    Run,
+    Width,
+    expanded,
+    names_in,
+    stored_names,
+)
 from star_core.cli.panels import AFTER, LOOK, OPERATE, SEARCH, STAGES, add, printed
 
 if TYPE_CHECKING:
@@ -176,15 +186,18 @@ def pick(
             callback=expanded,
         ),
     ] = None,
+    formats: Formats = None,
+    weights: Precisions = None,
 ) -> Output:
     """Picks the best candidate within limits, and says what each limit costs.
 
     Sizes and FLOPs are counted from the spec; [bold]--set[/bold] of objectives says under which conditions,
     e.g. objectives.weights=int4. Exit code 1: nobody is within the limits, and the nearest are shown.
     """
-    from .commands.pick import pick_command
+    from .commands.pick import Export, pick_command
 
-    return pick_command(Path.cwd(), run, params, changes or (), limits or (), best, retrained, folder)
+    export = None if folder is None else Export(folder, names_in(formats, "torch"), names_in(weights, "f32"))
+    return pick_command(Path.cwd(), run, params, changes or (), limits or (), best, retrained, export)
 
 
 def retrain(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from rich.console import RenderableType
 
-from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
+from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, compiled, vocab_size_of
 from star_core.analysis.run.lineage import individuals
 from star_core.analysis.run.pick import Contender, check_known, contenders_of, pick, read_limits
 from star_core.analysis.terminal.output import Output
@@ -17,6 +19,9 @@ from star_core.config import Params, params_from
 from star_core.config.changes import in_identity, with_changes
 from star_core.errors import ConfigError, StoreError
 from star_core.evolution.step import check_same_experiment
+from star_core.exported.format import ExportFormat, check_taken, formats_of
+from star_core.exported.manifest import tokens_of
+from star_core.genome.backbone import Genome
 from star_core.objectives.base import objective
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation
@@ -29,6 +34,21 @@ from ..versions.stored_runs import stored
 from .choice import kept
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A folder to take away.
+
+    Attributes:
+        folder: It must be empty or not be there.
+        formats: Names of formats.
+        precisions: Of the weights, for the formats that have them.
+    """
+
+    folder: Path
+    formats: Sequence[str] = ("torch",)
+    precisions: Sequence[str] = ("f32",)
+
+
 def pick_command(
     root: Path,
     run: str,
@@ -37,7 +57,7 @@ def pick_command(
     limits: Sequence[str],
     best: str,
     retrained: bool = False,
-    folder: Path | None = None,
+    export: Export | None = None,
 ) -> Output:
     """Picks from all candidates of a run, or from those that were retrained.
 
@@ -50,10 +70,11 @@ def pick_command(
         limits: ``NAME=VALUE`` each.
         best: The objective that counts.
         retrained: Whether only what was retrained is picked from, by what retraining made of it.
-        folder: Where the choice is exported to, trained longer first unless it was; ``None``: nowhere.
+        export: Where the choice is exported to, trained longer first unless it was; ``None``: nowhere.
 
     Raises:
-        ConfigError: A limit, name or change is wrong; an objective was not measured; the folder is in use.
+        ConfigError: A limit, name or change is wrong; an objective was not measured; the folder is in use; a
+            format does not take the choice.
         StoreError: The run, or its retraining, is not stored here.
     """
     asked = [change for change in changes if in_identity(change)]
@@ -72,19 +93,26 @@ def pick_command(
     names = tuple(dict.fromkeys((best, *(bounds or made.objectives.selected))))
     wanted = params_from(with_changes(made.identity(), asked), "--set")
     check_known(names, run, made, wanted, generations[-1].vocab_size)
-    if folder is not None:
+    formats: Sequence[ExportFormat] = ()
+    if export is not None:
         from star_core.exported.folder import check_free
 
-        check_free(folder)
+        check_free(export.folder)
+        formats = formats_of(export.formats, export.precisions)
     contenders = contenders_of(everyone, names, bounds, wanted.objectives)
     found = pick(contenders, names, bounds)
     longer = {} if retrained or not objective(best).trained else _longer(paths, best)
     answer = picked(found, run, len(contenders), longer)
     if found.choice is None:
         return answer
-    if folder is None:
+    if export is None:
         return Output(answer.data, [*answer.parts, whole(_next(paths, found.choice))])
-    return _taken_away(answer, paths, generations[-1], found.choice, folder)
+    check_taken(
+        formats,
+        compiled(Genome.parse(found.choice.genome), made, generations[-1].vocab_size),
+        tokens_of(generations[-1].vocab_size, Session(paths).data.meta["separator"]),
+    )
+    return _taken_away(answer, paths, generations[-1], found.choice, export)
 
 
 def _candidates(
@@ -140,26 +168,33 @@ def _next(paths: RunPaths, choice: Contender) -> str:
 
 
 def _taken_away(
-    answer: Output, paths: RunPaths, generation: Generation, choice: Contender, folder: Path
+    answer: Output, paths: RunPaths, generation: Generation, choice: Contender, export: Export
 ) -> Output:
     """The answer, and then the folder, so that people read the first while the second is made."""
 
-    def export() -> None:
+    def write() -> None:
         from star_core.exported.command import export_command
 
         trained = _trained(paths, choice)
         if trained is None:
             trained = _train(paths, generation, choice)
-        export_command(paths.run, choice.id, paths.data, folder, trained or None)
+        export_command(
+            paths.run,
+            choice.id,
+            paths.data,
+            export.folder,
+            trained or None,
+            formats=export.formats,
+            precisions=export.precisions,
+        )
 
     def parts() -> Iterator[RenderableType]:
         yield from answer.parts
-        export()
+        write()
 
     def data() -> object:
-        export()
-        assert isinstance(answer.data, dict)
-        return {**answer.data, "exported": folder}
+        write()
+        return cast(dict[str, object], answer.data) | {"exported": export.folder}
 
     return Output(data, parts())
 

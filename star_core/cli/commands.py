@@ -21,7 +21,7 @@ from star_core.cli.options import (
     Scaled,
     Width,
     expanded,
-    listed,
+    names_in,
 )
 from star_core.cli.panels import AFTER, LOOK, add, deprecated
 
@@ -178,4 +178,6 @@ def export(
     run, _, wanted = individual.partition(":")
     if not wanted:
         raise ConfigError("what is exported reads RUN:NAME", value=individual, fix=f"use main:{individual}")
-    export_command(run, wanted, DATA, to, scaled, program, listed(formats, "torch"), listed(weights, "f32"))
+    export_command(
+        run, wanted, DATA, to, scaled, program, names_in(formats, "torch"), names_in(weights, "f32")
+    )

@@ -25,7 +25,7 @@ def expanded(path: Any) -> Any:
     return path if path is None else type(path)(local_path(str(path)))
 
 
-def listed(texts: Sequence[str] | None, default: str) -> list[str]:
+def names_in(texts: Sequence[str] | None, default: str) -> list[str]:
     """The names in an option that is repeated, or has several names with commas between them."""
     return [name.strip() for text in texts or [default] for name in text.split(",")]
 

@@ -9,12 +9,11 @@ and of heads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.objectives.base import Objective, register
-from star_core.structures.shapes import Weight
 
 BLOCK_SIZE, SCALE_BYTES = 32, 4
 BITS = {"f32": 32, "int8": 8, "int4": 4}
@@ -34,22 +33,10 @@ def stored_bytes(architecture: Architecture, precision: str) -> dict[str, int]:
         "embedding": _bytes((rows, width), bits),
         **{
             name: _bytes(weight.shape, bits if weight.is_dense else BITS["f32"])
-            for name, weight in _weights(architecture)
+            for name, weight in architecture.named_weights()
         },
         "backbone.norm": _bytes((width,), BITS["f32"]),
     }
-
-
-def _weights(architecture: Architecture) -> Iterator[tuple[str, Weight]]:
-    """The weights of all LIVs by their names in the model, each with its owner only."""
-    for layer in architecture.layers:
-        prefix = f"backbone.layers.{layer.index}"
-        for weight in layer.weights:
-            yield f"{prefix}.{weight.name}", weight
-        for branch in range(layer.branches):
-            for group in layer.groups:
-                for weight in group.weights if group.weights_of == layer.index else ():
-                    yield f"{prefix}.featurizers.{branch}.{group.role}.{weight.name}", weight
 
 
 def _bytes(shape: tuple[int, ...], bits: int) -> int:

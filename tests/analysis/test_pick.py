@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from star_flows.commands.pick import pick_command
+from star_flows.commands.pick import Export, pick_command
 
 from star_core.analysis.run.lineage import individuals
 from star_core.analysis.run.pick import Contender, check_known, pick
@@ -76,8 +76,8 @@ def trained(generations):
     return {name: member for name, member in individuals(generations).items() if member.ok}
 
 
-def answer(root, limits=(), best="perplexity", changes=(), retrained=False, folder=None):
-    return pick_command(root, "main", None, changes, limits, best, retrained, folder)
+def answer(root, limits=(), best="perplexity", changes=(), retrained=False, export=None):
+    return pick_command(root, "main", None, changes, limits, best, retrained, export)
 
 
 def test_all_that_were_ever_trained_are_candidates(root, generations):
@@ -208,16 +208,17 @@ def test_what_was_measured_elsewhere_is_not_compared():
     section = {"names": ["perplexity", "decode_seconds_per_token"]}
     made = Params(objectives=section)
     check_known(section["names"], "main", made, made, 256)
-    check_known(section["names"], "main", made, Params(objectives={**section, "weights": "int4"}), 256)
-    with pytest.raises(ConfigError, match=r"measured it under other conditions.*star measure main:NAME"):
-        check_known(section["names"], "main", made, Params(objectives={**section, "cache_length": 8}), 256)
+    check_known(section["names"], "main", made, Params(objectives={**section, "mad_steps": 1}), 256)
+    for other in ({"weights": "int4"}, {"cache_length": 8}):
+        with pytest.raises(ConfigError, match=r"measured it under other conditions.*star measure main:NAME"):
+            check_known(section["names"], "main", made, Params(objectives={**section, **other}), 256)
 
 
 def test_a_folder_in_use_is_refused_before_anything_is_trained(root, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     with pytest.raises(ConfigError, match="a new or empty folder"):
-        answer(root, folder=tmp_path / "full")
+        answer(root, export=Export(tmp_path / "full"))
     # Nobody inside: nothing is trained, and the answer is no.
-    assert answer(root, ["parameters=1"], folder=tmp_path / "new").code == 1
+    assert answer(root, ["parameters=1"], export=Export(tmp_path / "new")).code == 1
     assert not (tmp_path / "new").exists()

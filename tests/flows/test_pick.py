@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 from star_core import load_exported
@@ -18,10 +19,14 @@ def test_the_choice_is_trained_once_and_exported(finished, tmp_path):
     born = [m for found in stored_generations("main", project.folder / "data") for m in found.born if m.ok]
     best = min(born, key=lambda member: member.objectives["parameters"])
     command = ("star", "pick", "main", "--best", "parameters", "--max", "file_bytes=1e9")
-    said = project.run(*command, "--export", "model")
+    for refused, why in (("--format=gguf", r"LIV \d .*lfm2-norm"), ("--weights=int4", "--format")):
+        assert re.search(why, project.run(*command, "--export", "model", refused, code=2))
+    assert project.evaluations() == before[1], "what no format takes is not trained for it"
+    said = project.run(*command, "--export", "model", "--format", "torch,hf")
     assert f"{best.id} has the best parameters of {len(born)} candidates within the limits" in said
     assert "What limits cost" in said[: said.index("model: ")], "the answer comes before the training"
     exported = load_exported(project.folder / "model")
+    assert (project.folder / "model/hf/config.json").exists()
     assert exported.manifest.genome == best.genome
     assert exported.manifest.origin.tokens == 5 * 2 * 32
     # It alone was trained, and what the run has is as it was.
@@ -36,7 +41,7 @@ def test_the_choice_is_trained_once_and_exported(finished, tmp_path):
     told = project.run(*command, "--export", "again", "--json")
     told = json.loads(told[told.index("{\n") :])
     assert (told["choice"]["id"], told["exported"]) == (best.id, "again")
-    assert load_exported(project.folder / "again").manifest == exported.manifest
+    assert load_exported(project.folder / "again").manifest.weights == exported.manifest.weights
     assert project.evaluations() == known
     assert "a new or empty folder" in project.run(*command, "--export", "again", code=2)
     assert "none of" in project.run("star", "pick", "--max", "parameters=1", "--export", "none", code=1)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from star_core import Genome, SearchSpace, build_model, compile_genome
 from star_core.config import Objectives, Params
 from star_core.genome.space import PRESETS
+from star_core.graphs.quantised import quantise
 from star_core.objectives.base import objective
-from star_core.objectives.stored import BITS, stored_bytes
+from star_core.objectives.stored import BITS, _bytes, stored_bytes
 from tests.genome.strategies import seeds
 
 
@@ -30,6 +31,12 @@ def test_every_weight_of_the_model_is_listed_once_with_its_bytes(seed, preset, w
             blocks = len(weight) * math.ceil(weight.shape[-1] / 32)
             expected = blocks * (32 * BITS[precision] // 8 + 4) if dense else 4 * weight.numel()
             assert found[name] == expected, name
+
+
+@given(st.integers(1, 5), st.integers(1, 100), st.sampled_from(["int8", "int4"]))
+def test_a_matrix_takes_what_the_graph_of_a_device_stores_of_it(rows, columns, precision):
+    made = quantise(np.ones((rows, columns), np.float32), BITS[precision])
+    assert _bytes((rows, columns), BITS[precision]) == made.packed.nbytes + made.scales.nbytes
 
 
 def test_it_is_an_objective_whose_precision_is_a_setting():

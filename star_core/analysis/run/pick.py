@@ -152,7 +152,9 @@ def check_known(names: Iterable[str], run: str, stored: Params, wanted: Params, 
                 f"single ones: star measure {run}:NAME",
             )
         probe = entry.probe
-        if probe is not None and probe.settings(stored, vocab_size) != probe.settings(wanted, vocab_size):
+        if probe is None or section == wanted.objectives:
+            continue
+        if probe.settings(stored, vocab_size) != probe.settings(wanted, vocab_size):
             raise ConfigError(
                 "this run measured it under other conditions",
                 value=name,
