@@ -5,15 +5,17 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from star_core.config import stated
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
-from star_core.errors import DataError, StarError
+from star_core.errors import ConfigError, DataError, StarError
 from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.limits import check_limits
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.machine import check_device
 from star_core.objectives.base import check_runner, objective
+from star_core.objectives.bits_per_byte import BITS_PER_BYTE
 from star_core.population.generation import Generation, stored_generations
 
 from ..run.paths import Fork
@@ -39,8 +41,16 @@ def check_founding(session: Session) -> None:
     """Finds limits that no candidate can meet, which depend on the vocabulary of the prepared corpus.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: There is one; or an objective that this corpus cannot have.
     """
+    wanted = (*session.params.objectives.selected, *session.params.objectives.constraints)
+    if BITS_PER_BYTE.name in wanted and session.data.bytes_per_token is None:
+        raise ConfigError(
+            "it is not known how many bytes of text the tokens of this corpus stand for",
+            value=BITS_PER_BYTE.name,
+            place=f"{session.paths.params_file}, objectives",
+            fix="use perplexity",
+        )
     try:
         check_limits(session.problem)
     except StarError as error:
@@ -51,7 +61,7 @@ def _is_prepared(session: Session) -> bool:
     tokens = session.paths.tokens
     if not tokens.exists():
         return False
-    return load_tokens(tokens).meta.get("data") == session.params.data.model_dump(mode="json")
+    return load_tokens(tokens).meta.get("data") == stated("data", session.params.data)
 
 
 def check_experiment(session: Session) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from star_core.analysis.report.report import write_report
+from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.terminal.output import Output, say
 from star_core.analysis.terminal.retrained_table import retrained_table
 from star_core.analysis.terminal.table import whole
@@ -107,11 +108,11 @@ def retrain_command(
         size = (sized.params.model.width, sized.params.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
     comparison = read_comparison(path, paths.run, "scaled" if scaled else "retrain")
-    return _retrained(sized, comparison, path, generations[-1].vocab_size)
+    return _retrained(sized, comparison, path, generations[-1])
 
 
-def _retrained(session: Session, comparison: Comparison, path: Path, vocab_size: int) -> Output:
-    paths, table = session.paths, retrained_table(comparison, vocab_size)
+def _retrained(session: Session, comparison: Comparison, path: Path, generation: Generation) -> Output:
+    paths, table = session.paths, retrained_table(comparison, generation.vocab_size, bits_of(generation))
     said, page = [f"Comparison, its weights beside it: {path}"], None
     if "DVC_STAGE" not in os.environ:  # DVC's stage of the report writes it
         page = write_report(paths.run, paths.data, paths.reports, session.store)

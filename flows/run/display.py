@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.terminal.output import plain_console, printable
 from star_core.evaluation import Evaluation
@@ -180,7 +181,9 @@ def summary(generation: Generation) -> str:
     stopped = sum(individual.status == "stopped" for individual in generation.born)
     failed = sum(not individual.ok for individual in generation.born) - stopped
     line = f"generation {generation.index}: "
+    bits = bits_of(generation)
     line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
+    line += f" ({bits.of(min(known)):.3f} bits per byte)" if known and bits.unit == "byte" else ""
     line += f", front {len(generation.front)}"
     line += f", {born - stopped} of {born} to the end" if stopped else ""
     line += f", {failed} of {born} failed" if failed else ""

@@ -30,11 +30,27 @@ LATER: tuple[tuple[str, str], ...] = (
     ("space", "structures"),
     ("objectives", "weights"),
     ("objectives", "threads"),
+    ("data", "tokenizer"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
 FIRST_RUNTIME = "eager"
 """What was measured on before there was a key for it."""
+
+
+def stated(name: str, section: Section) -> dict[str, Any]:
+    """A section as it is stored: keys in ``LATER`` are left out at their defaults.
+
+    Args:
+        name: Of the section.
+        section: The section.
+    """
+    values = section.model_dump(mode="json")
+    for key in (key for later, key in LATER if later == name):
+        default = type(section).model_fields[key].get_default(call_default_factory=True)
+        if getattr(section, key) == default:
+            del values[key]
+    return values
 
 
 class Params(Section):
@@ -62,10 +78,8 @@ class Params(Section):
         Keys in ``LATER`` are left out at their defaults.
         """
         values = self.model_dump(mode="json", exclude={"generations", "retrain", "budget", "runtime"})
-        for section, key in LATER:
-            own = getattr(self, section)
-            if getattr(own, key) == type(own).model_fields[key].get_default(call_default_factory=True):
-                del values[section][key]
+        for name in {section for section, _ in LATER}:
+            values[name] = stated(name, getattr(self, name))
         runtime = self.objectives.runtime
         if runtime == (FIRST_RUNTIME if self.objectives.is_measured else Objectives().runtime):
             del values["objectives"]["runtime"]

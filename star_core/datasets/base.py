@@ -21,6 +21,11 @@ DOCUMENT_END = 0
 """Byte 0 separates documents of text: it occurs in no text, so a model can tell where one ends."""
 
 
+def is_byte_corpus(vocab_size: int, separator: int | None) -> bool:
+    """Whether tokens of this kind are the bytes of UTF-8 text, documents separated by byte 0."""
+    return (vocab_size, separator) == (BYTE_VOCABULARY, DOCUMENT_END)
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """Documents before they are split and joined.
@@ -32,6 +37,7 @@ class Corpus:
         held_out: Documents that are validation data by the source's own choice (indices); ``None``
             lets ``prepare`` choose.
         description: Where it comes from, for people.
+        tokenizer: What made the tokens, content of a ``tokenizer.json``; ``None``: none that is known.
     """
 
     vocab_size: int
@@ -39,6 +45,12 @@ class Corpus:
     separator: int | None
     description: str
     held_out: frozenset[int] | None = None
+    tokenizer: bytes | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its documents are the bytes of UTF-8 text."""
+        return is_byte_corpus(self.vocab_size, self.separator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import io
 import json
 import os
@@ -14,10 +15,11 @@ import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 
-from star_core.config import Data
+from star_core.config import MAX_VOCABULARY, Data
 from star_core.datasets.base import DATASETS, Corpus, Tokens, byte_corpus, dataset, dataset_names
 from star_core.datasets.split_by_name import part_of, split_by_name
-from star_core.datasets.tokens import FORMAT, MAX_VOCABULARY, META, check_meta, token_type
+from star_core.datasets.tokenizer import VocabularyTokenizer, adopted
+from star_core.datasets.tokens import FORMAT, META, TOKENIZER, check_meta, token_type
 from star_core.errors import DataError, StoreError, nearest
 from star_core.paths import local_path
 from star_core.storage.files import parse_json
@@ -56,8 +58,8 @@ def _merge(corpora: list[Corpus], sources: list[str]) -> Corpus:
     """
     first = corpora[0]
     for corpus in corpora:
-        same = (corpus.vocab_size, corpus.separator) == (first.vocab_size, first.separator)
-        if not same or corpus.held_out is not None:
+        same = [(made.vocab_size, made.separator, made.tokenizer) for made in (corpus, first)]
+        if same[0] != same[1] or corpus.held_out is not None:
             raise DataError(
                 "only sources of the same kind of tokens, without a split of their own, can be joined",
                 value=corpus.description,
@@ -66,7 +68,30 @@ def _merge(corpora: list[Corpus], sources: list[str]) -> Corpus:
             )
     documents = tuple(document for corpus in corpora for document in corpus.documents)
     description = "; ".join(corpus.description for corpus in corpora)
-    return Corpus(first.vocab_size, documents, first.separator, description)
+    return Corpus(first.vocab_size, documents, first.separator, description, tokenizer=first.tokenizer)
+
+
+def load_tokenizer(data: Data) -> VocabularyTokenizer | None:
+    """The tokenizer that ``data.tokenizer`` names a file of; ``None``: it names none.
+
+    Raises:
+        DataError: There is no such file, or it is no tokenizer.
+    """
+    if data.tokenizer == "bytes" or data.bpe_size is not None:
+        return None
+    files, path = _locate(data.tokenizer)
+    try:
+        if not files.isfile(path):
+            raise DataError(
+                "no such file; a tokenizer is bytes, bpe:8192 (trained on your text), or a tokenizer.json",
+                value=data.tokenizer,
+                place="data.tokenizer",
+                fix=nearest(data.tokenizer, ("bytes", "bpe:8192")),
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise _unreadable(data.tokenizer, error) from error
+    file = _File(files, path, "", "://" in data.tokenizer)
+    return adopted(_read(file), file.place)
 
 
 def load_text_documents(source: str | list[str], alone: bool = True) -> Corpus:
@@ -161,7 +186,19 @@ def load_shards(folder: str, alone: bool = True) -> Corpus:
         documents.append(tokens.astype(token_type(vocab_size), copy=False))
     split = frozenset(held_out) if held_out and len(held_out) < len(documents) else None
     note = by_name.note if split and not prepared else ""
-    return Corpus(vocab_size, tuple(documents), separator, f"{folder}, token shards{note}", split)
+    tokenizer = _tokenizer_beside(files, root, meta, "://" in folder) if prepared else None
+    return Corpus(vocab_size, tuple(documents), separator, f"{folder}, token shards{note}", split, tokenizer)
+
+
+def _tokenizer_beside(files: Any, root: str, meta: dict[str, Any], remote: bool) -> bytes | None:
+    """The tokenizer of a prepared folder, found to be the one it was prepared with."""
+    if "tokenizer" not in meta:
+        return None
+    file = _File(files, _join(root, TOKENIZER), root, remote)
+    content = _read(file)
+    if hashlib.sha256(content).hexdigest() != meta["tokenizer"]:
+        raise DataError(f"its SHA-256 is not the one in {META}", place=file.place, fix="prepare it again")
+    return content
 
 
 def _shard_type(name: object, place: str) -> np.dtype[Any]:

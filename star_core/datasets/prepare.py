@@ -7,19 +7,22 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from star_core.config import Data
-from star_core.datasets.base import Corpus, Tokens
-from star_core.datasets.byte_tokens import is_byte_corpus
-from star_core.datasets.corpus import load_corpus
+from star_core.config import Data, stated
+from star_core.datasets.base import DOCUMENT_END, Corpus, Tokens
+from star_core.datasets.corpus import load_corpus, load_tokenizer
+from star_core.datasets.tokenizer import VocabularyTokenizer, trained
 from star_core.datasets.tokens import (
     FORMAT,
     META,
     SPLITS,
+    TOKENIZER,
     VERSION,
     TokenData,
     load_tokens,
@@ -46,32 +49,113 @@ def prepare(data: Data, out: str | Path) -> TokenData:
         out: Folder to write, made if missing.
 
     Raises:
-        DataError: The source cannot be used or is too short, or ``out`` cannot be written or holds
-            something else than prepared data.
+        DataError: The source or the tokenizer cannot be used, the text is too short, or ``out`` cannot be
+            written or holds something else than prepared data.
     """
+    tokenizer = load_tokenizer(data)
     corpus = load_corpus(data)
-    train, validation = split(corpus, data.validation_fraction)
+    splits = dict(zip(SPLITS, split(corpus, data.validation_fraction), strict=True))
+    found = encoded(corpus, splits, data, tokenizer)
     joined = {
-        name: join(documents, corpus.separator, corpus.vocab_size)
-        for name, documents in zip(SPLITS, (train, validation), strict=True)
+        name: join(documents, found.separator, found.vocab_size) for name, documents in found.splits.items()
     }
-    meta = {
+    meta: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "name": data.source if isinstance(data.source, str) else ", ".join(data.source),
-        "vocab_size": corpus.vocab_size,
-        "dtype": token_type(corpus.vocab_size).name,
-        "separator": corpus.separator,
+        "vocab_size": found.vocab_size,
+        "dtype": token_type(found.vocab_size).name,
+        "separator": found.separator,
         "splits": {
             name: {"tokens": len(joined[name]), "documents": len(documents), "sha256": sha256(joined[name])}
-            for name, documents in zip(SPLITS, (train, validation), strict=True)
+            for name, documents in found.splits.items()
         },
         "sources": corpus.description,
-        "data": data.model_dump(mode="json"),
+        "data": stated("data", data),
     }
-    files = {f"{name}.bin": joined[name].tobytes() for name in SPLITS} | {META: write_meta(meta)}
-    _write_folder(Path(out), files)
+    files = {f"{name}.bin": joined[name].tobytes() for name in SPLITS}
+    if found.tokenizer is not None:
+        meta["tokenizer"] = hashlib.sha256(found.tokenizer.definition).hexdigest()
+        for name, count in found.text_bytes.items():
+            meta["splits"][name]["bytes"] = count
+        files[TOKENIZER] = found.tokenizer.definition
+    _write_folder(Path(out), files | {META: write_meta(meta)})
     return load_tokens(out)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The documents of each split, as the tokens that are stored.
+
+    Attributes:
+        vocab_size: Tokens V; every token is below it.
+        separator: Token put between two documents; ``None``: nothing.
+        splits: Name of a split → its documents.
+        tokenizer: What made the tokens, if it is not known from their kind.
+        text_bytes: Name of a split → bytes of its text, and one for each separator; empty without tokenizer.
+    """
+
+    vocab_size: int
+    separator: int | None
+    splits: Mapping[str, Sequence[Tokens]]
+    tokenizer: VocabularyTokenizer | None = None
+    text_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+def encoded(
+    corpus: Corpus, splits: Mapping[str, Sequence[Tokens]], data: Data, tokenizer: VocabularyTokenizer | None
+) -> Encoded:
+    """The documents in the tokens that are asked for.
+
+    Args:
+        corpus: That they are of.
+        splits: Name of a split → its documents.
+        data: Says whether a tokenizer is to be trained, on those of ``train``.
+        tokenizer: That they are encoded with; ``None``: they stay as they are, unless one is to be trained.
+
+    Raises:
+        DataError: The documents are no text, or no token comes of them.
+    """
+    if corpus.tokenizer is not None and data.tokenizer == "bytes":
+        known = VocabularyTokenizer(corpus.tokenizer, corpus.description)
+        counts = {name: sum(_text_bytes(known, part) for part in found) for name, found in splits.items()}
+        return Encoded(corpus.vocab_size, corpus.separator, splits, known, counts)
+    if data.tokenizer == "bytes":
+        return Encoded(corpus.vocab_size, corpus.separator, splits)
+    if not corpus.is_text:
+        raise DataError(
+            "a tokenizer takes text, and this source is tokens already",
+            value=data.tokenizer,
+            place=f"data.tokenizer, {corpus.description}",
+            fix="leave data.tokenizer out, or name text",
+        )
+    if tokenizer is None:
+        tokenizer = trained(_texts(splits["train"]), data.bpe_size or 0)
+    documents, counts = {}, {}
+    for name in splits:
+        texts = list(_texts(splits[name]))
+        documents[name] = list(tokenizer.encode_documents(texts))
+        counts[name] = sum(len(text.encode()) for text in texts) + len(texts) - 1
+        if not any(map(len, documents[name])):
+            raise DataError(
+                "the tokenizer makes no token of this text", value=data.tokenizer, place=corpus.description
+            )
+    return Encoded(tokenizer.vocab_size, tokenizer.separator, documents, tokenizer, counts)
+
+
+def _texts(documents: Sequence[Tokens]) -> Iterator[str]:
+    """Documents of bytes as texts; where a lone one was cut within a character, that is left out."""
+    for document in documents:
+        for content in document.tobytes().split(bytes([DOCUMENT_END])):
+            if text := content.decode("utf-8", "ignore"):
+                yield text
+
+
+def _text_bytes(tokenizer: VocabularyTokenizer, tokens: Tokens) -> int:
+    """Bytes of the text of tokens, with one for each separator in them."""
+    ends = np.flatnonzero(tokens == tokenizer.separator)
+    parts = (part[part != tokenizer.separator] for part in np.split(tokens, ends))
+    return sum(len(tokenizer.decode(part.tolist()).encode()) for part in parts) + len(ends)
 
 
 def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
@@ -93,7 +177,7 @@ def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
             key = hashlib.sha256(content).digest()
             # A document on both sides stays on the side that must not be learnt from.
             unique[key] = (document, held or unique.get(key, (document, False))[1])
-    if is_byte_corpus(corpus.vocab_size, corpus.separator):
+    if corpus.is_text:
         unique = _without_spaced(unique)
     total = sum(len(document) for document, _ in unique.values())
     if total < MIN_TOKENS:

@@ -54,7 +54,8 @@ def export_command(
     data, weights = retrained.corpus(root), retrained.weights(entry)
     sha256 = sha256_of(weights) if weights.exists() else ""
     loaded = retrained.load(entry)
-    tokens, metadata = tokens_of(data.vocab_size, data.meta["separator"]), loaded.metadata
+    tokens = tokens_of(data.vocab_size, data.meta["separator"], data.has_tokenizer)
+    metadata = loaded.metadata
     check_taken(chosen, loaded.architecture, tokens)
     model = retrained.model(entry, data)
     recipe = Training.model_validate(retrained.comparison.parameters["training"])
@@ -84,13 +85,15 @@ def export_command(
             tokens=entry.cost.tokens,
             sequence_length=recipe.sequence_length,
             validation_loss=float(metadata["validation_loss"]),
+            bytes_per_token=data.metrics.get("bytes_per_token"),
             data=data.meta["sources"],
             licence=licence_of(data.name),
         ),
         weights=sha256,
         program=made,
     )
-    unchecked = export_model(folder, Trained(model, manifest, weights), chosen, precisions, content)
+    trained = Trained(model, manifest, weights, data.definition)
+    unchecked = export_model(folder, trained, chosen, precisions, content)
     kinds = [(entry.name, entry.kind(model.arch)) for entry in chosen]
     written = ", ".join(f"{name} ({kind})" if kind else name for name, kind in kinds)
     said = f"{folder}: {units.count(model.arch.num_parameters)} parameters; {written}"

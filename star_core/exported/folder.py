@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-from star_core.datasets.base import DOCUMENT_END
-from star_core.datasets.byte_tokens import decode, encode
+from star_core.datasets.tokenizer import ByteTokenizer, Tokenizer, VocabularyTokenizer
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
 from star_core.exported.format import ExportFormat, Trained, precisions_of
@@ -22,6 +21,7 @@ from star_core.exported.manifest import (
     GENOME,
     GUIDE,
     PROGRAM,
+    TOKENIZER,
     WEIGHTS,
     Manifest,
     check_compiled,
@@ -39,32 +39,35 @@ class Exported:
     Attributes:
         manifest: Description of the model.
         model: Ready to be used, in float32.
+        tokenizer: What makes tokens of text; ``None`` where that is not known.
     """
 
     manifest: Manifest
     model: LanguageModel
+    tokenizer: Tokenizer | None = None
 
     def generate(self, text: str, new_tokens: int = 200, temperature: float = 0.0, seed: int = 0) -> str:
         """What the model writes behind a text, up to the end of a document.
 
         Args:
             text: Text to continue; empty: the beginning of a document.
-            new_tokens: The most to write, in bytes.
-            temperature: 0 takes the likeliest byte each time; above, samples.
+            new_tokens: The most to write.
+            temperature: 0 takes the likeliest token each time; above, samples.
             seed: Seed of the sampling.
 
         Raises:
             DataError: The model's tokens are no text; use ``model.generate`` with token ids.
             ConfigError: As ``LanguageModel.generate``.
         """
-        if self.manifest.tokens.kind != "bytes":
+        tokenizer = self.tokenizer
+        if tokenizer is None:
             raise DataError(
                 "the tokens of this model are ids of a vocabulary that is not known here",
                 value=self.manifest.vocab_size,
                 place="generate",
                 fix="use model.generate with token ids",
             )
-        prompt = encode(text) or [DOCUMENT_END]
+        prompt = tokenizer.encode(text) or [tokenizer.separator]
         device = self.model.embedding.device
         found = self.model.generate(
             torch.tensor([prompt], device=device),
@@ -73,7 +76,8 @@ class Exported:
             torch.Generator(device).manual_seed(seed),
         )
         written = found[0, len(prompt) :].tolist()
-        return decode(written[: written.index(DOCUMENT_END)] if DOCUMENT_END in written else written)
+        end = tokenizer.separator
+        return tokenizer.decode(written[: written.index(end)] if end in written else written)
 
 
 def export_model(
@@ -113,6 +117,8 @@ def export_model(
                 entry.write(own, trained, precisions_of(entry, precisions))
                 if missing := entry.check(own, trained):
                     unchecked.append(f"{entry.name}: {missing}")
+            if trained.tokenizer is not None:
+                (temporary / TOKENIZER).write_bytes(trained.tokenizer)
             if program is not None:
                 (temporary / PROGRAM).write_bytes(program)
             _describe(temporary, trained.manifest, formats)
@@ -208,7 +214,17 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
         )
     model = build_model(architecture, device=device)
     checkpoint.restore(model)
-    return Exported(manifest, model.eval())
+    return Exported(manifest, model.eval(), _tokenizer(folder, manifest))
+
+
+def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer | None:
+    if manifest.tokens.kind == "ids":
+        return None
+    if manifest.tokens.kind == "bytes":
+        return ByteTokenizer()
+    path = folder / TOKENIZER
+    require_content(path, (manifest.files or {}).get(TOKENIZER, ""))
+    return VocabularyTokenizer(path.read_bytes(), str(path))
 
 
 def require_content(path: Path, stated: str) -> None:

@@ -284,7 +284,11 @@ class Text:
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text; of an empty one what stands before every document."""
-        tokens = list(text.encode()) if self._tokenizer is None else self._tokenizer.encode(text).ids
+        tokens = (
+            list(text.encode())
+            if self._tokenizer is None
+            else self._tokenizer.encode(text, add_special_tokens=False).ids
+        )
         return tokens or [self.separator or 0]
 
     def decode(self, tokens: Iterator[int]) -> Iterator[str]:
@@ -303,6 +307,7 @@ class Text:
             if not text.endswith("\N{REPLACEMENT CHARACTER}"):
                 yield text[len(written) :]
                 written = text
+        yield self._tokenizer.decode(found)[len(written) :]
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ def small_job(data, storage, genome=None, checkpoint=None, **recipe):
     params = Params(
         model=Model(width=16), training=Training(**{**RECIPE, "validation_tokens": 256, **recipe})
     )
-    architecture = compile_genome(genome, SearchSpace.preset("paper"), 16)
+    architecture = compile_genome(genome, SearchSpace.preset("paper"), 16, vocab_size=data.vocab_size)
     key = evaluation_key(architecture.digest, params, data.digest)
     return Job(
         genome=str(genome),

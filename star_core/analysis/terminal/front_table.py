@@ -11,12 +11,17 @@ from star_core import units
 from star_core.analysis.motifs.motifs import short_name
 from star_core.analysis.report.wording import shown_name
 from star_core.analysis.run import pareto
-from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
+from star_core.analysis.run.candidates import (
+    Candidate,
+    bits_of,
+    candidate_of,
+    candidates_of,
+    vocab_size_of,
+)
 from star_core.analysis.run.nearest import in_words, nearest
-from star_core.analysis.run.results import BYTES
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.objectives.base import described
-from star_core.objectives.perplexity import bits_per_byte
+from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import Comparison
 from star_core.population.generation import Generation
 
@@ -37,7 +42,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
     """
     params, vocab_size = generation.params(), vocab_size_of(generation)
     names, length = params.objectives.selected, params.objectives.cache_length
-    single = len(names) == 1
+    bits, single = bits_of(generation), len(names) == 1
     members = pareto.front(generation.population, names)
     if single:
         members = tuple(
@@ -52,7 +57,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
         shown.sort(key=lambda candidate: (standing(candidate, names[0], length), candidate.name))
     compared = candidates_of(baselines, params, vocab_size) if baselines is not None else ()
     everyone, columns = [*shown, *compared], columns_of(names)
-    least = least_of(everyone, columns, length)
+    least = least_of(everyone, columns, length, bits)
     short = {
         layer.liv_class.name: short_name(layer.liv_class)
         for candidate in everyone
@@ -65,7 +70,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
         columns=(
             Column("name", shown=shown_name),
             Column("genome", gives_way=2, below=True),
-            *(measured(name, least[name], "byte" if vocab_size == BYTES else "token") for name in columns),
+            *(measured(name, least[name], bits) for name in columns),
             Column(
                 "classes",
                 shown=lambda classes: " ".join(f"{short[name]:<3}" for name in classes),
@@ -77,7 +82,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
             (
                 candidate.name,
                 str(candidate.architecture.genome),
-                *(value_at(candidate, name, length) for name in columns),
+                *(value_at(candidate, name, length, bits) for name in columns),
                 [layer.liv_class.name for layer in candidate.architecture.layers],
                 *([over.get(candidate.name, "")] if near else []),
             )
@@ -99,9 +104,11 @@ def heading_of(name: str) -> str:
     return HEADINGS.get(name) or described(name).title.replace(" ", "\n")
 
 
-def least_of(candidates: Sequence[Candidate], columns: Sequence[str], length: int) -> dict[str, float | None]:
+def least_of(
+    candidates: Sequence[Candidate], columns: Sequence[str], length: int, bits: Bits
+) -> dict[str, float | None]:
     """The least value of each column; ``None`` where none is known."""
-    known = {name: [value_at(candidate, name, length) for candidate in candidates] for name in columns}
+    known = {name: [value_at(candidate, name, length, bits) for candidate in candidates] for name in columns}
     return {
         name: min((value for value in values if value is not None), default=None)
         for name, values in known.items()
@@ -115,18 +122,17 @@ def standing(candidate: Candidate, first: str, length: int) -> float:
     return math.inf if value is None else value
 
 
-def value_at(candidate: Candidate, name: str, length: int) -> float | None:
+def value_at(candidate: Candidate, name: str, length: int, bits: Bits) -> float | None:
     """What stands in a column, its cache at ``length`` tokens."""
     if name != BITS:
         return candidate.value(name, length)
-    perplexity = candidate.value("perplexity", length)
-    return None if perplexity is None else bits_per_byte(perplexity)
+    return bits.of(candidate.value("perplexity", length))
 
 
-def measured(name: str, least: float | None, token: str) -> Column:
+def measured(name: str, least: float | None, bits: Bits) -> Column:
     """The column of an objective, its smallest value in bold."""
     if name == BITS:
-        return Column(f"bits/\n{token}", f"bits_per_{token}", units.quality, right=True, gives_way=3)
+        return Column(f"bits/\n{bits.unit}", f"bits_per_{bits.unit}", units.quality, right=True, gives_way=3)
 
     def shown(value: float) -> Text:
         return Text(described(name).text(value), "bold" if value == least else "")
