@@ -15,6 +15,7 @@ from star_core.analysis.terminal.front_table import BITS, heading_of, measured
 from star_core.analysis.terminal.output import Output
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.objectives.base import described, excess
+from star_core.objectives.bits_per_byte import BITS_PER_BYTE
 from star_core.objectives.perplexity import PERPLEXITY, Bits
 
 
@@ -59,7 +60,8 @@ def _candidates(found: Pick, longer: Mapping[str, float], bits: Bits) -> Termina
     """The choice between its neighbours, or those that come nearest."""
     shown, best = found.front or found.nearest, described(found.best)
     retrained = {contender.id for contender in shown} & set(longer)
-    titles, in_bits = [described(name).title for name in found.names], PERPLEXITY.name in found.names
+    titles = [described(name).title for name in found.names]
+    in_bits = PERPLEXITY.name in found.names and BITS_PER_BYTE.name not in found.names
     chosen = [index for index, contender in enumerate(shown) if contender is found.choice]
     return TerminalTable(
         title="Next to it on the front" if found.choice else "The nearest",
