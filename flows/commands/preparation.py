@@ -98,12 +98,12 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
     """
     params, paths = session.params, session.paths
     if expected is None:
-        prepare(params.data, paths.tokens)
+        prepare(params.data, paths.tokens, note=session.display.note)
         return
     if paths.tokens.exists() and load_tokens(paths.tokens).digest == expected:
         return
     with tempfile.TemporaryDirectory() as folder:
-        made = prepare(params.data, Path(folder, "tokens")).digest
+        made = prepare(params.data, Path(folder, "tokens"), expected).digest
     if made != expected:
         raise DataError(
             f"the text is not the one that run {paths.run!r} was made from ({expected[:12]}…)",
@@ -112,4 +112,4 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
             fix=f"restore the text, or data/tokens/{paths.run} (dvc checkout), or start another run "
             "with another name",
         )
-    prepare(params.data, paths.tokens)
+    prepare(params.data, paths.tokens, expected, session.display.note)

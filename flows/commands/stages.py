@@ -32,7 +32,9 @@ from .preparation import check_founding
 
 def prepare_command(paths: RunPaths) -> None:
     """Prepares the corpus."""
-    data = prepare(Session(paths).params.data, paths.tokens)
+    stored = stored_generations(paths.run, paths.data)
+    expected = stored[0].data_digest if stored else None
+    data = prepare(Session(paths).params.data, paths.tokens, expected, say)
     say(f"{paths.tokens}: {describe(data)}")
 
 

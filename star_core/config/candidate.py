@@ -26,12 +26,14 @@ class Data(ExtensibleSection):
     A dataset of a plug-in may have settings of its own, under its name.
 
     Attributes:
-        source: ``kjv`` (the default corpus) or another dataset by its name, or a file, a folder or an fsspec
-            URL of text files (``.txt``, ``.md``, ``.jsonl``), or a folder of token shards.
+        source: ``kjv`` (the default corpus) or another dataset by its name, or a file, a folder, a pattern or
+            an fsspec URL of text (``.txt``, ``.md``, source code, ``.jsonl``, ``.csv``, ``.parquet``,
+            ``.arrow``, each also ``.gz`` or ``.zst``), or a folder of token shards; or a list of them.
         validation_fraction: Share of the documents' text held out for validation. Documents are
             never split between training and validation (a lone document is cut once).
         tokenizer: What makes tokens of text: ``bytes``; ``bpe:8192``, byte-pair encoding with so many tokens,
             trained on the documents to train on; or the path of a ``tokenizer.json`` (Hugging Face).
+        text_key: Field of a record (of ``.jsonl``, ``.csv``, ``.parquet``, ``.arrow``) that is its text.
     """
 
     plugins: ClassVar[Registry[Any]] = Registry(
@@ -41,6 +43,7 @@ class Data(ExtensibleSection):
     source: str | list[str] = "kjv"
     validation_fraction: float = Field(default=0.05, gt=0, lt=1)
     tokenizer: str = "bytes"
+    text_key: str = Field(default="text", min_length=1)
 
     @property
     def bpe_size(self) -> int | None:

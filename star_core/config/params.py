@@ -31,6 +31,7 @@ LATER: tuple[tuple[str, str], ...] = (
     ("objectives", "weights"),
     ("objectives", "threads"),
     ("data", "tokenizer"),
+    ("data", "text_key"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 

@@ -38,6 +38,7 @@ class Corpus:
             lets ``prepare`` choose.
         description: Where it comes from, for people.
         tokenizer: What made the tokens, content of a ``tokenizer.json``; ``None``: none that is known.
+        skipped: Which files of its folders were not read, in words; empty if all were.
     """
 
     vocab_size: int
@@ -46,6 +47,7 @@ class Corpus:
     description: str
     held_out: frozenset[int] | None = None
     tokenizer: bytes | None = None
+    skipped: str = ""
 
     @property
     def is_text(self) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from star_core.config import Data, stated
 from star_core.datasets.base import DOCUMENT_END, Corpus, Tokens
-from star_core.datasets.corpus import load_corpus, load_tokenizer
+from star_core.datasets.corpus import READINGS, Reading, load_corpus, load_tokenizer
 from star_core.datasets.tokenizer import VocabularyTokenizer, trained
 from star_core.datasets.tokens import (
     FORMAT,
@@ -25,6 +25,7 @@ from star_core.datasets.tokens import (
     TOKENIZER,
     VERSION,
     TokenData,
+    content_digest,
     load_tokens,
     sha256,
     token_type,
@@ -38,7 +39,12 @@ _OTHERS = 5
 """How often others may get in between."""
 
 
-def prepare(data: Data, out: str | Path) -> TokenData:
+def prepare(
+    data: Data,
+    out: str | Path,
+    expected: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> TokenData:
     """Loads, splits and writes a dataset; the same input gives the same bytes.
 
     A folder that already holds exactly this is left as it is, so that programs reading it go on
@@ -47,13 +53,57 @@ def prepare(data: Data, out: str | Path) -> TokenData:
     Args:
         data: What to load and how much of it to hold out.
         out: Folder to write, made if missing.
+        expected: Digest of the corpus that a stored run was made from: where an older way of reading the
+            source gives it, the source is read so; ``None``: there is no such run.
+        note: Told which files of the source are not read.
 
     Raises:
         DataError: The source or the tokenizer cannot be used, the text is too short, or ``out`` cannot be
             written or holds something else than prepared data.
     """
+    found = _expected(data, expected)
+    if found.skipped:
+        note(found.skipped)
+    _write_folder(Path(out), found.files)
+    return load_tokens(out)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What is to be written.
+
+    Attributes:
+        files: Name → content.
+        digest: As ``TokenData.digest``.
+        skipped: Which files of the source were not read, in words.
+    """
+
+    files: Mapping[str, bytes]
+    digest: str
+    skipped: str
+
+
+def _expected(data: Data, expected: str | None) -> _Prepared:
+    """The source as it is read now; or as it once was, if only that is what is expected."""
+    newest: _Prepared | DataError | None = None
+    for reading in READINGS if expected is not None else READINGS[:1]:
+        found: _Prepared | DataError
+        try:
+            found = _prepared(data, reading)
+            if found.digest == expected:
+                return found
+        except DataError as error:
+            found = error
+        newest = newest or found
+    if isinstance(newest, _Prepared):
+        return newest
+    assert newest is not None
+    raise newest
+
+
+def _prepared(data: Data, reading: Reading) -> _Prepared:
     tokenizer = load_tokenizer(data)
-    corpus = load_corpus(data)
+    corpus = load_corpus(data, reading)
     splits = dict(zip(SPLITS, split(corpus, data.validation_fraction), strict=True))
     found = encoded(corpus, splits, data, tokenizer)
     joined = {
@@ -74,13 +124,14 @@ def prepare(data: Data, out: str | Path) -> TokenData:
         "data": stated("data", data),
     }
     files = {f"{name}.bin": joined[name].tobytes() for name in SPLITS}
+    hashes = {name: meta["splits"][name]["sha256"] for name in SPLITS}
     if found.tokenizer is not None:
-        meta["tokenizer"] = hashlib.sha256(found.tokenizer.definition).hexdigest()
+        meta["tokenizer"] = hashes["tokenizer"] = hashlib.sha256(found.tokenizer.definition).hexdigest()
         for name, count in found.text_bytes.items():
             meta["splits"][name]["bytes"] = count
         files[TOKENIZER] = found.tokenizer.definition
-    _write_folder(Path(out), files | {META: write_meta(meta)})
-    return load_tokens(out)
+    digest = content_digest(found.vocab_size, hashes)
+    return _Prepared(files | {META: write_meta(meta)}, digest, corpus.skipped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +283,7 @@ def join(documents: Sequence[Tokens], separator: int | None, vocab_size: int) ->
     return np.concatenate(parts)
 
 
-def _write_folder(out: Path, files: dict[str, bytes]) -> None:
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     """Puts exactly these files at ``out``: a reader, or a crash, meets the old folder, the new, or none.
 
     Of several processes that do so at once, the first that comes to its end has done it for all.
@@ -254,7 +305,7 @@ def _write_folder(out: Path, files: dict[str, bytes]) -> None:
         ) from error
 
 
-def _replace_folder(out: Path, files: dict[str, bytes]) -> None:
+def _replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
     try:
@@ -272,7 +323,7 @@ def _replace_folder(out: Path, files: dict[str, bytes]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _holds(out: Path, files: dict[str, bytes]) -> bool:
+def _holds(out: Path, files: Mapping[str, bytes]) -> bool:
     """Whether ``out`` already has just this content.
 
     Raises:
