@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from star_core.config import Data, Section
+from star_core.datasets.spool import Documents, Spool
+from star_core.datasets.spool import Tokens as Tokens
 from star_core.errors import DataError
 from star_core.registry import Registry
-
-Tokens = NDArray[Any]
-"""Token ids of one document or split: shape (length,), unsigned integers."""
 
 BYTE_VOCABULARY = 256
 DOCUMENT_END = 0
@@ -42,7 +40,7 @@ class Corpus:
     """
 
     vocab_size: int
-    documents: tuple[Tokens, ...]
+    documents: Documents
     separator: int | None
     description: str
     held_out: frozenset[int] | None = None
@@ -75,13 +73,18 @@ class Dataset:
     licence: str | None = None
 
 
-def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
+def byte_corpus(texts: Iterable[str], description: str, folder: Path | None = None) -> Corpus:
     """A corpus of texts as their UTF-8 bytes, separated by byte 0; blank texts are left out.
+
+    Args:
+        texts: One by one; they need not fit in memory together.
+        description: Where they come from, for people.
+        folder: Where temporary files are made; ``None``: where the system has them.
 
     Raises:
         DataError: A text holds a NUL character or half of a surrogate pair.
     """
-    documents = []
+    documents = Spool(np.dtype(np.uint8), folder)
     for text in texts:
         if not text.strip():
             continue
@@ -102,7 +105,7 @@ def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
                 fix="leave binary files out",
             )
         documents.append(np.frombuffer(content, np.uint8))
-    return Corpus(BYTE_VOCABULARY, tuple(documents), DOCUMENT_END, description)
+    return Corpus(BYTE_VOCABULARY, documents, DOCUMENT_END, description)
 
 
 DATASETS: Registry[Dataset] = Data.plugins

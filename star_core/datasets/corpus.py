@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from star_core.datasets.base import Corpus, Tokens, byte_corpus, dataset, datase
 from star_core.datasets.readers import FIRST_SUFFIXES, SUFFIXES, texts
 from star_core.datasets.sources import File, Found, find, join_path, locate, read, told, unreadable
 from star_core.datasets.split_by_name import part_of, split_by_name
+from star_core.datasets.spool import Spool
 from star_core.datasets.tokenizer import VocabularyTokenizer, adopted
 from star_core.datasets.tokens import FORMAT, META, TOKENIZER, check_meta, token_type
 from star_core.errors import DataError, StoreError, is_whole, nearest
@@ -45,12 +47,13 @@ READINGS = (Reading(SUFFIXES, True), Reading(FIRST_SUFFIXES, False))
 """The newest first."""
 
 
-def load_corpus(data: Data, reading: Reading = READINGS[0]) -> Corpus:
+def load_corpus(data: Data, reading: Reading = READINGS[0], folder: Path | None = None) -> Corpus:
     """What ``data.source`` names: a dataset by name, or files, folders, globs and URLs.
 
     Args:
         data: The section.
         reading: What of it is read.
+        folder: Where temporary files are made; ``None``: where the system has them.
 
     Raises:
         DataError: Nothing there, unreadable, malformed, or text mixed with token shards.
@@ -62,13 +65,13 @@ def load_corpus(data: Data, reading: Reading = READINGS[0]) -> Corpus:
     shards = [entry for entry in sources if entry not in named and _has_shards(entry)]
     text = [entry for entry in sources if entry not in named and entry not in shards]
     corpora = [dataset(name).load(data) for name in named]
-    corpora += [load_shards(folder, len(sources) == 1, reading) for folder in shards]
+    corpora += [load_shards(entry, len(sources) == 1, reading) for entry in shards]
     if text:
-        corpora.append(load_text_documents(text, len(text) == len(sources), data.text_key, reading))
-    return corpora[0] if len(corpora) == 1 else _merge(corpora, sources)
+        corpora.append(load_text_documents(text, len(text) == len(sources), data.text_key, reading, folder))
+    return corpora[0] if len(corpora) == 1 else _merge(corpora, sources, folder)
 
 
-def _merge(corpora: list[Corpus], sources: list[str]) -> Corpus:
+def _merge(corpora: list[Corpus], sources: list[str], folder: Path | None) -> Corpus:
     """Several corpora of one vocabulary as one.
 
     Raises:
@@ -84,7 +87,10 @@ def _merge(corpora: list[Corpus], sources: list[str]) -> Corpus:
                 place="data.source",
                 fix=f"use one of them alone: {', '.join(sources)}",
             )
-    documents = tuple(document for corpus in corpora for document in corpus.documents)
+    documents = Spool(token_type(first.vocab_size), folder)
+    for corpus in corpora:
+        for document in corpus.documents:
+            documents.append(document)
     description = "; ".join(corpus.description for corpus in corpora)
     skipped = "; ".join(filter(None, (corpus.skipped for corpus in corpora)))
     return Corpus(first.vocab_size, documents, first.separator, description, None, first.tokenizer, skipped)
@@ -114,7 +120,11 @@ def load_tokenizer(data: Data) -> VocabularyTokenizer | None:
 
 
 def load_text_documents(
-    source: str | list[str], alone: bool = True, text_key: str = "text", reading: Reading = READINGS[0]
+    source: str | list[str],
+    alone: bool = True,
+    text_key: str = "text",
+    reading: Reading = READINGS[0],
+    folder: Path | None = None,
 ) -> Corpus:
     """Text files as documents of UTF-8 bytes: one per file, or per record of a table.
 
@@ -125,6 +135,7 @@ def load_text_documents(
         alone: Whether there is no other source beside them.
         text_key: Field of a record that is its text.
         reading: Which files are read.
+        folder: Where temporary files are made; ``None``: where the system has them.
 
     Raises:
         DataError: A source is missing or holds no text file; a file is unreadable, not UTF-8 or not
@@ -136,7 +147,7 @@ def load_text_documents(
     several = not alone or len({file.folder for file in files} - {""}) > 1
     names = [file.named if several else file.name for file in files]
     by_name = split_by_name(names)
-    held: list[bool] = []
+    held = bytearray()
     blank: list[str] = []
 
     def read_texts() -> Iterator[str]:
@@ -149,7 +160,7 @@ def load_text_documents(
                 if len(held) == before:
                     blank.append(file.name)
 
-    corpus = byte_corpus(read_texts(), ", ".join(sources))
+    corpus = byte_corpus(read_texts(), ", ".join(sources), folder)
     corpus = replace(corpus, skipped=_skipped(found, blank))
     held_out = frozenset(np.flatnonzero(held).tolist())
     if not held_out or (alone and all(held)):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from star_core.config import Data, stated
-from star_core.datasets.base import DOCUMENT_END, Corpus, Tokens
+from star_core.datasets.base import DOCUMENT_END, Corpus
 from star_core.datasets.corpus import READINGS, Reading, load_corpus, load_tokenizer
+from star_core.datasets.spool import Documents, Selected, Tokens
 from star_core.datasets.tokenizer import VocabularyTokenizer, trained
 from star_core.datasets.tokens import (
     FORMAT,
@@ -25,9 +28,7 @@ from star_core.datasets.tokens import (
     TOKENIZER,
     VERSION,
     TokenData,
-    content_digest,
     load_tokens,
-    sha256,
     token_type,
     write_meta,
 )
@@ -35,6 +36,7 @@ from star_core.errors import DataError
 
 MIN_TOKENS = 64
 """Below this no split of a corpus can teach or measure anything."""
+_PART = 1 << 22
 _OTHERS = 5
 """How often others may get in between."""
 
@@ -61,53 +63,60 @@ def prepare(
         DataError: The source or the tokenizer cannot be used, the text is too short, or ``out`` cannot be
             written or holds something else than prepared data.
     """
-    found = _expected(data, expected)
-    if found.skipped:
-        note(found.skipped)
-    _write_folder(Path(out), found.files)
+    out = Path(out)
+    try:
+        _check_free(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+        try:
+            made, skipped = _expected(data, expected, temporary)
+            if skipped:
+                note(skipped)
+            _put(made, out, temporary)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written ({error.strerror})",
+            place=str(out),
+            fix="free disk space or make the folder writable, then run the same command again",
+        ) from error
     return load_tokens(out)
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """What is to be written.
+def _expected(data: Data, expected: str | None, folder: Path) -> tuple[Path, str]:
+    """The source as it is read now; or as it once was, if only that is what is expected.
 
-    Attributes:
-        files: Name → content.
-        digest: As ``TokenData.digest``.
-        skipped: Which files of the source were not read, in words.
+    Returns:
+        A folder below ``folder`` that holds it, and which files were not read, in words.
     """
-
-    files: Mapping[str, bytes]
-    digest: str
-    skipped: str
-
-
-def _expected(data: Data, expected: str | None) -> _Prepared:
-    """The source as it is read now; or as it once was, if only that is what is expected."""
-    newest: _Prepared | DataError | None = None
-    for reading in READINGS if expected is not None else READINGS[:1]:
-        found: _Prepared | DataError
+    newest: tuple[Path, str] | DataError | None = None
+    for number, reading in enumerate(READINGS if expected is not None else READINGS[:1]):
+        found: tuple[Path, str] | DataError
+        below = folder / f"reading-{number}"
+        below.mkdir()
         try:
-            found = _prepared(data, reading)
-            if found.digest == expected:
+            found = below, _write(data, reading, below)
+            if load_tokens(below).digest == expected:
                 return found
         except DataError as error:
             found = error
         newest = newest or found
-    if isinstance(newest, _Prepared):
+    if isinstance(newest, tuple):
         return newest
     assert newest is not None
     raise newest
 
 
-def _prepared(data: Data, reading: Reading) -> _Prepared:
+def _write(data: Data, reading: Reading, folder: Path) -> str:
+    """Writes the files of a prepared dataset; returns which files of its source were not read, in words."""
     tokenizer = load_tokenizer(data)
-    corpus = load_corpus(data, reading)
+    corpus = load_corpus(data, reading, folder)
     splits = dict(zip(SPLITS, split(corpus, data.validation_fraction), strict=True))
     found = encoded(corpus, splits, data, tokenizer)
-    joined = {
-        name: join(documents, found.separator, found.vocab_size) for name, documents in found.splits.items()
+    records = {
+        name: write_split(folder / f"{name}.bin", found.splits[name], found.separator, found.vocab_size)
+        for name in SPLITS
     }
     meta: dict[str, Any] = {
         "format": FORMAT,
@@ -116,22 +125,49 @@ def _prepared(data: Data, reading: Reading) -> _Prepared:
         "vocab_size": found.vocab_size,
         "dtype": token_type(found.vocab_size).name,
         "separator": found.separator,
-        "splits": {
-            name: {"tokens": len(joined[name]), "documents": len(documents), "sha256": sha256(joined[name])}
-            for name, documents in found.splits.items()
-        },
+        "splits": records,
         "sources": corpus.description,
         "data": stated("data", data),
     }
-    files = {f"{name}.bin": joined[name].tobytes() for name in SPLITS}
-    hashes = {name: meta["splits"][name]["sha256"] for name in SPLITS}
     if found.tokenizer is not None:
-        meta["tokenizer"] = hashes["tokenizer"] = hashlib.sha256(found.tokenizer.definition).hexdigest()
+        if not all(record["tokens"] for record in records.values()):
+            raise DataError(
+                "the tokenizer makes no token of this text", value=data.tokenizer, place=corpus.description
+            )
+        meta["tokenizer"] = hashlib.sha256(found.tokenizer.definition).hexdigest()
         for name, count in found.text_bytes.items():
-            meta["splits"][name]["bytes"] = count
-        files[TOKENIZER] = found.tokenizer.definition
-    digest = content_digest(found.vocab_size, hashes)
-    return _Prepared(files | {META: write_meta(meta)}, digest, corpus.skipped)
+            records[name]["bytes"] = count
+        _write_file(folder / TOKENIZER, [found.tokenizer.definition])
+    _write_file(folder / META, [write_meta(meta)])
+    return corpus.skipped
+
+
+def write_split(
+    path: Path, documents: Iterable[Tokens], separator: int | None, vocab_size: int
+) -> dict[str, Any]:
+    """Writes documents with ``separator`` between two of them; returns what ``meta.json`` says of them."""
+    dtype, digest, counts = token_type(vocab_size), hashlib.sha256(), [0, 0]
+    between = [] if separator is None else [np.array([separator], dtype)]
+
+    def contents() -> Iterator[bytes]:
+        for document in documents:
+            for part in (*(between if counts[1] else []), document):
+                content = np.ascontiguousarray(part, dtype).tobytes()
+                digest.update(content)
+                counts[0] += len(part)
+                yield content
+            counts[1] += 1
+
+    _write_file(path, contents())
+    return {"tokens": counts[0], "documents": counts[1], "sha256": digest.hexdigest()}
+
+
+def _write_file(path: Path, contents: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        for content in contents:
+            file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,20 +177,21 @@ class Encoded:
     Attributes:
         vocab_size: Tokens V; every token is below it.
         separator: Token put between two documents; ``None``: nothing.
-        splits: Name of a split → its documents.
+        splits: Name of a split → its documents, to be gone through once.
         tokenizer: What made the tokens, if it is not known from their kind.
-        text_bytes: Name of a split → bytes of its text, and one for each separator; empty without tokenizer.
+        text_bytes: Name of a split → bytes of its text, and one for each separator, once its documents were
+            gone through; empty without tokenizer.
     """
 
     vocab_size: int
     separator: int | None
-    splits: Mapping[str, Sequence[Tokens]]
+    splits: Mapping[str, Iterable[Tokens]]
     tokenizer: VocabularyTokenizer | None = None
     text_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def encoded(
-    corpus: Corpus, splits: Mapping[str, Sequence[Tokens]], data: Data, tokenizer: VocabularyTokenizer | None
+    corpus: Corpus, splits: Mapping[str, Documents], data: Data, tokenizer: VocabularyTokenizer | None
 ) -> Encoded:
     """The documents in the tokens that are asked for.
 
@@ -165,7 +202,7 @@ def encoded(
         tokenizer: That they are encoded with; ``None``: they stay as they are, unless one is to be trained.
 
     Raises:
-        DataError: The documents are no text, or no token comes of them.
+        DataError: The documents are no text.
     """
     if corpus.tokenizer is not None and data.tokenizer == "bytes":
         known = VocabularyTokenizer(corpus.tokenizer, corpus.description)
@@ -182,19 +219,18 @@ def encoded(
         )
     if tokenizer is None:
         tokenizer = trained(_texts(splits["train"]), data.bpe_size or 0)
-    documents, counts = {}, {}
-    for name in splits:
-        texts = list(_texts(splits[name]))
-        documents[name] = list(tokenizer.encode_documents(texts))
-        counts[name] = sum(len(text.encode()) for text in texts) + len(texts) - 1
-        if not any(map(len, documents[name])):
-            raise DataError(
-                "the tokenizer makes no token of this text", value=data.tokenizer, place=corpus.description
-            )
+    counts = dict.fromkeys(splits, -1)  # there is a separator less than documents
+
+    def counted(name: str) -> Iterator[str]:
+        for text in _texts(splits[name]):
+            counts[name] += len(text.encode()) + 1
+            yield text
+
+    documents = {name: tokenizer.encode_documents(counted(name)) for name in splits}
     return Encoded(tokenizer.vocab_size, tokenizer.separator, documents, tokenizer, counts)
 
 
-def _texts(documents: Sequence[Tokens]) -> Iterator[str]:
+def _texts(documents: Documents) -> Iterator[str]:
     """Documents of bytes as texts; where a lone one was cut within a character, that is left out."""
     for document in documents:
         for content in document.tobytes().split(bytes([DOCUMENT_END])):
@@ -209,7 +245,7 @@ def _text_bytes(tokenizer: VocabularyTokenizer, tokens: Tokens) -> int:
     return sum(len(tokenizer.decode(part.tolist()).encode()) for part in parts) + len(ends)
 
 
-def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
+def split(corpus: Corpus, fraction: float) -> tuple[Documents, Documents]:
     """Documents to train on and documents held out: disjoint, none twice, neither side empty.
 
     Documents are taken in the order of their content's hash, so neither file names nor the order
@@ -220,17 +256,25 @@ def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
     Raises:
         DataError: Too short to be split.
     """
-    unique: dict[bytes, tuple[Tokens, bool]] = {}
+    dtype, number = token_type(corpus.vocab_size), len(corpus.documents)
+    # 128 bits of a hash tell as many documents apart as there will ever be.
+    hashes, words = np.zeros((number, 2), np.uint64), np.zeros((number, 2), np.uint64)
+    sizes = np.zeros(number, np.int64)
     for index, document in enumerate(corpus.documents):
-        if len(document):
-            held = corpus.held_out is not None and index in corpus.held_out
-            content = np.ascontiguousarray(document, token_type(corpus.vocab_size)).tobytes()
-            key = hashlib.sha256(content).digest()
-            # A document on both sides stays on the side that must not be learnt from.
-            unique[key] = (document, held or unique.get(key, (document, False))[1])
+        sizes[index] = len(document)
+        content = np.ascontiguousarray(document, dtype).tobytes()
+        hashes[index] = _half(hashlib.sha256(content))
+        if corpus.is_text:
+            words[index] = _half(_words_hash(content))
+    everyone = np.zeros(number, bool)
+    everyone[list(corpus.held_out or ())] = True
+    filled = np.flatnonzero(sizes)
+    order, held = _first_of_equals(hashes, filled, everyone[filled])
     if corpus.is_text:
-        unique = _without_spaced(unique)
-    total = sum(len(document) for document, _ in unique.values())
+        order, held = _first_of_equals(words, order, held)
+        by_hash = np.lexsort((hashes[order, 1], hashes[order, 0]))
+        order, held = order[by_hash], held[by_hash]
+    total = int(sizes[order].sum())
     if total < MIN_TOKENS:
         raise DataError(
             f"a corpus has at least {MIN_TOKENS} tokens",
@@ -238,109 +282,116 @@ def split(corpus: Corpus, fraction: float) -> tuple[list[Tokens], list[Tokens]]:
             place=corpus.description,
             fix="name a source with more text",
         )
-    documents = [unique[key][0] for key in sorted(unique)]
-    if len(documents) == 1:
+    if len(order) == 1:
+        lone = corpus.documents[int(order[0])]
         cut = min(max(round(total * (1 - fraction)), 1), total - 1)
-        return [documents[0][:cut]], [documents[0][cut:]]
-    held_out = [unique[key][1] for key in sorted(unique)]
-    if corpus.held_out is None or all(held_out):
-        held_out = _choose([len(document) for document in documents], fraction * total)
-    train = [document for document, held in zip(documents, held_out, strict=True) if not held]
-    return train, [document for document, held in zip(documents, held_out, strict=True) if held]
+        return (lone[:cut],), (lone[cut:],)
+    if corpus.held_out is None or held.all():
+        held = np.array(_choose(sizes[order].tolist(), fraction * total))
+    return Selected(corpus.documents, order[~held]), Selected(corpus.documents, order[held])
 
 
-def _without_spaced(unique: dict[bytes, tuple[Tokens, bool]]) -> dict[bytes, tuple[Tokens, bool]]:
-    """One of those texts that differ in white space only: the first, held out if one of them is."""
-    first: dict[bytes, bytes] = {}
-    kept: dict[bytes, tuple[Tokens, bool]] = {}
-    for key in sorted(unique):
-        document, held = unique[key]
-        words = " ".join(np.asarray(document, np.uint8).tobytes().decode("utf-8", "surrogateescape").split())
-        chosen = first.setdefault(hashlib.sha256(words.encode("utf-8", "surrogateescape")).digest(), key)
-        kept[chosen] = (kept.get(chosen, (document, held))[0], held or kept.get(chosen, (document, held))[1])
-    return kept
+def _first_of_equals(
+    hashes: NDArray[np.uint64], order: NDArray[np.int64], held: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Of documents of equal hash the first, held out if one of them is: that must not be learnt from.
+
+    Args:
+        hashes: Of all documents.
+        order: The documents in question; the first of them in this order counts.
+        held: Whether each of these is held out.
+    """
+    if not len(order):
+        return order, held
+    together = np.lexsort((hashes[order, 1], hashes[order, 0]))  # stable
+    sorted_hashes = hashes[order[together]]
+    new = np.r_[True, (sorted_hashes[1:] != sorted_hashes[:-1]).any(1)]
+    starts = np.flatnonzero(new)
+    return order[together[starts]], np.logical_or.reduceat(held[together], starts)
+
+
+def _half(digest: Any) -> NDArray[np.uint64]:
+    return np.frombuffer(digest.digest()[:16], ">u8")
+
+
+def _words_hash(content: bytes) -> Any:
+    """Hash of a text that any white space between two words leaves the same; a part at a time."""
+    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    begun, in_word = False, False
+    for at in range(0, len(content), _PART):
+        text = decoder.decode(content[at : at + _PART], at + _PART >= len(content))
+        words = text.split()
+        if begun and words and not (in_word and not text[0].isspace()):
+            digest.update(b" ")
+        digest.update(" ".join(words).encode("utf-8", "surrogateescape"))
+        begun = begun or bool(words)
+        in_word = not text[-1:].isspace() if text else in_word
+    return digest
 
 
 def _choose(sizes: Sequence[int], target: float) -> list[bool]:
-    chosen, taken = [False] * len(sizes), 0
+    chosen, taken, number = [False] * len(sizes), 0, 0
     for index, size in enumerate(sizes):
-        if taken + size / 2 <= target and sum(chosen) < len(sizes) - 1:
+        if taken + size / 2 <= target and number < len(sizes) - 1:
             chosen[index] = True
             taken += size
+            number += 1
     if not any(chosen):
         chosen[sizes.index(min(sizes))] = True
     return chosen
 
 
-def join(documents: Sequence[Tokens], separator: int | None, vocab_size: int) -> Tokens:
-    """One row of tokens, with ``separator`` between two documents."""
-    dtype = token_type(vocab_size)
-    between = [] if separator is None else [np.array([separator], dtype)]
-    parts: list[Tokens] = []
-    for document in documents:
-        parts += between if parts else []
-        parts.append(document.astype(dtype, copy=False))
-    return np.concatenate(parts)
-
-
-def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    """Puts exactly these files at ``out``: a reader, or a crash, meets the old folder, the new, or none.
+def _put(made: Path, out: Path, temporary: Path) -> None:
+    """Moves a folder to ``out``: a reader, or a crash, meets the old folder, the new, or none.
 
     Of several processes that do so at once, the first that comes to its end has done it for all.
     """
-    try:
-        for others in reversed(range(_OTHERS + 1)):
-            try:
-                if not _holds(out, files):
-                    _replace_folder(out, files)
+    new = made.rename(temporary / "new")
+    for others in reversed(range(_OTHERS + 1)):
+        try:
+            if _holds(out, new):
                 return
-            except OSError as error:
-                if not others or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                    raise
-    except OSError as error:
-        raise DataError(
-            f"cannot be written ({error.strerror})",
-            place=str(out),
-            fix="free disk space or make the folder writable, then run the same command again",
-        ) from error
+            if out.exists():
+                out.rename(temporary / f"old-{others}")
+            new.rename(out)
+            return
+        except OSError as error:
+            if not others or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
 
 
-def _replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
-    try:
-        new, old = temporary / "new", temporary / "old"
-        new.mkdir()
-        for name, content in files.items():
-            with (new / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if out.exists():
-            out.rename(old)
-        new.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _holds(out: Path, files: Mapping[str, bytes]) -> bool:
-    """Whether ``out`` already has just this content.
-
-    Raises:
-        DataError: It has something that was not prepared here, and must not be deleted.
-    """
-    if not out.exists():
+def _holds(out: Path, new: Path) -> bool:
+    """Whether a folder already has just the content of another."""
+    _check_free(out)
+    if not out.is_dir():
         return False
+    names = {path.name for path in new.iterdir()}
+    return {path.name for path in out.iterdir()} == names and all(
+        _same(out / name, new / name) for name in names
+    )
+
+
+def _same(first: Path, second: Path) -> bool:
+    if first.stat().st_size != second.stat().st_size:
+        return False
+    with first.open("rb") as one, second.open("rb") as other:
+        while part := one.read(_PART):
+            if part != other.read(_PART):
+                return False
+    return True
+
+
+def _check_free(out: Path) -> None:
+    """Raises ``DataError`` if a folder has something that was not prepared here, and must not be deleted."""
+    if not out.exists():
+        return
     if not out.is_dir():
         raise DataError("prepared data is a folder", place=str(out), fix="name another folder")
-    found = {path.name for path in out.iterdir()}
-    if found - set(files):
+    others = {path.name for path in out.iterdir()} - {META, TOKENIZER, *(f"{name}.bin" for name in SPLITS)}
+    if others:
         raise DataError(
             "the folder holds other files, which would be deleted",
-            value=sorted(found - set(files)),
+            value=sorted(others),
             place=str(out),
             fix="name an empty or new folder",
         )
-    return found == set(files) and all(
-        (out / name).read_bytes() == content for name, content in files.items()
-    )

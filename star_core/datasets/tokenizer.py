@@ -10,12 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from star_core.config.candidate import BPE, MAX_VOCABULARY
-from star_core.datasets.base import DOCUMENT_END, Tokens
+from star_core.datasets.base import DOCUMENT_END
+from star_core.datasets.spool import Tokens
 from star_core.errors import DataError
 
-PIECE = 1 << 20
+PIECE = 1 << 18
 """Characters that are encoded at once; longer texts are cut behind a line, if they have any."""
-_BATCH = 64
+LEARNT_BYTES = 256 << 20
+"""Of text that a tokenizer is trained on; what comes behind is left out."""
+_BATCH = 16
 _END = "<|endoftext|>"
 _ENDS = (_END, "<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|eot_id|>", "<|im_end|>", "[SEP]")
 """Names of the token between documents, in the vocabularies of well-known models."""
@@ -118,6 +121,16 @@ def cut(text: str) -> Iterator[str]:
     yield text[start:]
 
 
+def _first(texts: Iterable[str], most: int) -> Iterator[str]:
+    """Pieces of texts until they have so many bytes."""
+    for text in texts:
+        for piece in cut(text):
+            yield piece
+            most -= len(piece.encode())
+            if most <= 0:
+                return
+
+
 def _with_last(pieces: Iterator[str]) -> Iterator[tuple[str, bool]]:
     before = next(pieces)
     for piece in pieces:
@@ -144,6 +157,7 @@ def trained(texts: Iterable[str], vocab_size: int) -> VocabularyTokenizer:
     """Byte-pair encoding of texts: the same texts give the same tokens.
 
     It begins with all bytes, so no text is unknown to it; short texts give fewer tokens than are asked for.
+    Of long ones the first ``LEARNT_BYTES`` are enough.
 
     Args:
         texts: To be trained on.
@@ -161,7 +175,7 @@ def trained(texts: Iterable[str], vocab_size: int) -> VocabularyTokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((piece for text in texts for piece in cut(text)), trainer)
+    tokenizer.train_from_iterator(_first(texts, LEARNT_BYTES), trainer)
     return VocabularyTokenizer(_definition(tokenizer), f"{BPE}{vocab_size}")
 
 

@@ -16,7 +16,7 @@ from star_flows.commands.stages import describe
 from star_core.config import Data
 from star_core.datasets import load_tokens, prepare
 from star_core.datasets.base import Corpus, byte_corpus
-from star_core.datasets.prepare import MIN_TOKENS, join, split
+from star_core.datasets.prepare import MIN_TOKENS, split, write_split
 from star_core.errors import DataError
 
 documents = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))
@@ -70,10 +70,14 @@ def test_source_keeps_its_own_split_but_not_a_leak():
     assert {int(document[0]) for document in validation} == {1}
 
 
-def test_documents_are_joined_by_the_separator():
+def test_documents_are_joined_by_the_separator(tmp_path):
     parts = [np.array([5, 6], np.uint8), np.array([7], np.uint8)]
-    assert join(parts, 0, 256).tolist() == [5, 6, 0, 7]
-    assert join(parts, None, 1000).dtype == np.dtype("<u2")
+    path = tmp_path / "train.bin"
+    record = write_split(path, parts, 0, 256)
+    assert path.read_bytes() == b"\5\6\0\7"
+    assert record == {"tokens": 4, "documents": 2, "sha256": sha256(path.read_bytes()).hexdigest()}
+    assert write_split(path, parts, None, 1000)["tokens"] == 3
+    assert path.read_bytes() == b"\5\0\6\0\7\0"
 
 
 @pytest.fixture
