@@ -36,7 +36,8 @@ from star_core.errors import DataError
 
 MIN_TOKENS = 64
 """Below this no split of a corpus can teach or measure anything."""
-_PART = 1 << 22
+PART = 1 << 22
+"""Bytes that are looked at together."""
 _OTHERS = 5
 """How often others may get in between."""
 
@@ -265,7 +266,7 @@ def split(corpus: Corpus, fraction: float) -> tuple[Documents, Documents]:
         content = np.ascontiguousarray(document, dtype).tobytes()
         hashes[index] = _half(hashlib.sha256(content))
         if corpus.is_text:
-            words[index] = _half(_words_hash(content))
+            words[index] = _half(words_hash(content))
     everyone = np.zeros(number, bool)
     everyone[list(corpus.held_out or ())] = True
     filled = np.flatnonzero(sizes)
@@ -314,12 +315,12 @@ def _half(digest: Any) -> NDArray[np.uint64]:
     return np.frombuffer(digest.digest()[:16], ">u8")
 
 
-def _words_hash(content: bytes) -> Any:
+def words_hash(content: bytes) -> Any:
     """Hash of a text that any white space between two words leaves the same; a part at a time."""
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")("surrogateescape")
     begun, in_word = False, False
-    for at in range(0, len(content), _PART):
-        text = decoder.decode(content[at : at + _PART], at + _PART >= len(content))
+    for at in range(0, len(content), PART):
+        text = decoder.decode(content[at : at + PART], at + PART >= len(content))
         words = text.split()
         if begun and words and not (in_word and not text[0].isspace()):
             digest.update(b" ")
@@ -375,8 +376,8 @@ def _same(first: Path, second: Path) -> bool:
     if first.stat().st_size != second.stat().st_size:
         return False
     with first.open("rb") as one, second.open("rb") as other:
-        while part := one.read(_PART):
-            if part != other.read(_PART):
+        while part := one.read(PART):
+            if part != other.read(PART):
                 return False
     return True
 
