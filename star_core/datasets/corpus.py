@@ -23,6 +23,7 @@ from star_core.datasets.tokens import FORMAT, META, TOKENIZER, check_meta, token
 from star_core.errors import DataError, StoreError, is_whole, nearest
 from star_core.storage.files import parse_json
 
+_BLOCK = 1 << 22
 SHARD_SUFFIXES = (".bin", ".npy")
 _KINDS = (
     "text (.txt, .md, source code, .jsonl, .csv, .parquet, .arrow, each also .gz or .zst), or token shards "
@@ -65,7 +66,7 @@ def load_corpus(data: Data, reading: Reading = READINGS[0], folder: Path | None 
     shards = [entry for entry in sources if entry not in named and _has_shards(entry)]
     text = [entry for entry in sources if entry not in named and entry not in shards]
     corpora = [dataset(name).load(data) for name in named]
-    corpora += [load_shards(entry, len(sources) == 1, reading) for entry in shards]
+    corpora += [load_shards(entry, len(sources) == 1, reading, folder) for entry in shards]
     if text:
         corpora.append(load_text_documents(text, len(text) == len(sources), data.text_key, reading, folder))
     return corpora[0] if len(corpora) == 1 else _merge(corpora, sources, folder)
@@ -173,7 +174,9 @@ def _skipped(found: list[Found], blank: list[str]) -> str:
     return told(list(names), blank, max(entry.hidden for entry in found))
 
 
-def load_shards(folder: str, alone: bool = True, reading: Reading = READINGS[0]) -> Corpus:
+def load_shards(
+    folder: str, alone: bool = True, reading: Reading = READINGS[0], temporary: Path | None = None
+) -> Corpus:
     """Ready-made tokens: a folder of ``.bin`` or ``.npy`` files with a ``meta.json``.
 
     A prepared folder is taken as it is, its split included. Otherwise ``meta.json`` gives
@@ -186,6 +189,7 @@ def load_shards(folder: str, alone: bool = True, reading: Reading = READINGS[0])
         folder: A folder, or an fsspec URL of one.
         alone: Whether there is no other source beside it.
         reading: Whether a separator is asked for.
+        temporary: Where temporary files are made; ``None``: where the system has them.
 
     Raises:
         DataError: Malformed, without shards, with a token outside the vocabulary, or with an ambiguous name.
@@ -212,7 +216,9 @@ def load_shards(folder: str, alone: bool = True, reading: Reading = READINGS[0])
     shards = found.files
     names = [shard.name if alone else shard.named for shard in shards]
     by_name = split_by_name(names)
-    documents: list[Tokens] = []
+    whole: list[Tokens] = []
+    spool = Spool(token_type(vocab_size), temporary)
+    documents: list[Tokens] | Spool = whole if prepared or separator is None else spool
     held_out = set()
     for shard, name in zip(shards, names, strict=True):
         file = shard.place
@@ -230,17 +236,20 @@ def load_shards(folder: str, alone: bool = True, reading: Reading = READINGS[0])
             continue
         if int(tokens.max()) >= vocab_size or int(tokens.min()) < 0:
             raise DataError(f"tokens are from 0 to {vocab_size - 1}", value=int(tokens.max()), place=file)
-        tokens = tokens.astype(token_type(vocab_size), copy=False)
-        parts = [tokens] if prepared or separator is None else _between(tokens, separator)
+        before = len(documents)
+        if prepared or separator is None:
+            documents.append(tokens.astype(token_type(vocab_size), copy=False))
+        else:
+            for document in _between(tokens, separator):
+                documents.append(document)
         if name in by_name.held_out:
-            held_out |= set(range(len(documents), len(documents) + len(parts)))
-        documents += parts
+            held_out |= set(range(before, len(documents)))
     split = frozenset(held_out) if held_out and len(held_out) < len(documents) else None
     note = by_name.note if split and not prepared else ""
     tokenizer = _tokenizer_beside(files, root, meta, "://" in folder) if prepared else None
     return Corpus(
         vocab_size,
-        tuple(documents),
+        documents,
         separator,
         f"{folder}, token shards{note}",
         split,
@@ -249,10 +258,16 @@ def load_shards(folder: str, alone: bool = True, reading: Reading = READINGS[0])
     )
 
 
-def _between(tokens: Tokens, separator: int) -> list[Tokens]:
+def _between(tokens: Tokens, separator: int) -> Iterator[Tokens]:
     """The documents between separators; empty ones are none."""
-    parts = np.split(tokens, np.flatnonzero(tokens == separator))
-    return [part for part in (part[part != separator] for part in parts) if len(part)]
+    start = 0
+    for at in range(0, len(tokens), _BLOCK):
+        for end in at + np.flatnonzero(tokens[at : at + _BLOCK] == separator):
+            if end > start:
+                yield tokens[start:end]
+            start = int(end) + 1
+    if start < len(tokens):
+        yield tokens[start:]
 
 
 def _tokenizer_beside(files: Any, root: str, meta: dict[str, Any], remote: bool) -> bytes | None:
@@ -264,6 +279,13 @@ def _tokenizer_beside(files: Any, root: str, meta: dict[str, Any], remote: bool)
     if hashlib.sha256(content).hexdigest() != meta["tokenizer"]:
         raise DataError(f"its SHA-256 is not the one in {META}", place=file.place, fix="prepare it again")
     return content
+
+
+def _size(shard: File) -> int:
+    try:
+        return int(shard.files.size(shard.path))
+    except (OSError, ValueError) as error:
+        raise unreadable(shard.place, error) from error
 
 
 def _shard_type(name: object, place: str) -> np.dtype[Any]:
@@ -278,24 +300,28 @@ def _shard_type(name: object, place: str) -> np.dtype[Any]:
 
 
 def _tokens(shard: File, dtype: np.dtype[Any]) -> Tokens:
-    content, file = read(shard), shard.place
+    """The tokens of a shard, mapped rather than read where it is on this machine."""
+    file, size = shard.place, _size(shard)
     if not file.endswith(".npy"):
-        if len(content) % dtype.itemsize:
+        if size % dtype.itemsize:
             raise DataError(
-                f"a shard of {dtype.name} is a multiple of {dtype.itemsize} bytes",
-                value=len(content),
-                place=file,
+                f"a shard of {dtype.name} is a multiple of {dtype.itemsize} bytes", value=size, place=file
             )
-        return np.frombuffer(content, dtype)
+        if shard.remote or not size:
+            return np.frombuffer(read(shard), dtype)
+        return np.memmap(shard.path, dtype, mode="r").view(np.ndarray)
     try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
+        if shard.remote:
+            array = np.load(io.BytesIO(read(shard)), allow_pickle=False)
+        else:
+            array = np.load(shard.path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError, SyntaxError, MemoryError) as error:
         raise DataError(f"not a .npy file of numbers ({error})", place=file) from error
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "ui":
         raise DataError(
             "a shard is one row of integers", value=str(getattr(array, "dtype", None)), place=file
         )
-    return array
+    return array.view(np.ndarray)
 
 
 def _parse(content: bytes, place: str) -> Any:

@@ -152,15 +152,21 @@ def write_split(
 
     def contents() -> Iterator[bytes]:
         for document in documents:
-            for part in (*(between if counts[1] else []), document):
-                content = np.ascontiguousarray(part, dtype).tobytes()
-                digest.update(content)
-                counts[0] += len(part)
-                yield content
+            for tokens in (*(between if counts[1] else []), document):
+                counts[0] += len(tokens)
+                for content in _parts(tokens, dtype):
+                    digest.update(content)
+                    yield content
             counts[1] += 1
 
     _write_file(path, contents())
     return {"tokens": counts[0], "documents": counts[1], "sha256": digest.hexdigest()}
+
+
+def _parts(tokens: Tokens, dtype: np.dtype[Any]) -> Iterator[bytes]:
+    """Tokens as they are stored, some at a time."""
+    for at in range(0, len(tokens), PART):
+        yield np.ascontiguousarray(tokens[at : at + PART], dtype).tobytes()
 
 
 def _write_file(path: Path, contents: Iterable[bytes]) -> None:
@@ -263,10 +269,12 @@ def split(corpus: Corpus, fraction: float) -> tuple[Documents, Documents]:
     sizes = np.zeros(number, np.int64)
     for index, document in enumerate(corpus.documents):
         sizes[index] = len(document)
-        content = np.ascontiguousarray(document, dtype).tobytes()
-        hashes[index] = _half(hashlib.sha256(content))
+        digest = hashlib.sha256()
+        for part in _parts(document, dtype):
+            digest.update(part)
+        hashes[index] = _half(digest)
         if corpus.is_text:
-            words[index] = _half(words_hash(content))
+            words[index] = _half(words_hash(document.tobytes()))
     everyone = np.zeros(number, bool)
     everyone[list(corpus.held_out or ())] = True
     filled = np.flatnonzero(sizes)
