@@ -19,6 +19,7 @@ from star_core.objectives.bits_per_byte import BITS_PER_BYTE
 from star_core.population.generation import Generation, stored_generations
 
 from ..run.paths import Fork
+from ..run.preparation_bar import preparation_bar
 from ..run.session import Session
 from ..versions import dvc
 
@@ -98,7 +99,8 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
     """
     params, paths = session.params, session.paths
     if expected is None:
-        prepare(params.data, paths.tokens, note=session.display.note)
+        with preparation_bar() as reached:
+            prepare(params.data, paths.tokens, note=session.display.note, reached=reached)
         return
     if paths.tokens.exists() and load_tokens(paths.tokens).digest == expected:
         return
@@ -112,4 +114,5 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
             fix=f"restore the text, or data/tokens/{paths.run} (dvc checkout), or start another run "
             "with another name",
         )
-    prepare(params.data, paths.tokens, expected, session.display.note)
+    with preparation_bar() as reached:
+        prepare(params.data, paths.tokens, expected, session.display.note, reached)

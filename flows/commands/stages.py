@@ -25,6 +25,7 @@ from star_core.population.generation import Generation, generation_path, read_ge
 from ..run.context import at_work
 from ..run.display import Display
 from ..run.paths import RunPaths
+from ..run.preparation_bar import preparation_bar
 from ..run.session import Session
 from ..versions import dvc
 from .preparation import check_founding
@@ -34,7 +35,8 @@ def prepare_command(paths: RunPaths) -> None:
     """Prepares the corpus."""
     stored = stored_generations(paths.run, paths.data)
     expected = stored[0].data_digest if stored else None
-    data = prepare(Session(paths).params.data, paths.tokens, expected, say)
+    with preparation_bar() as reached:
+        data = prepare(Session(paths).params.data, paths.tokens, expected, say, reached)
     say(f"{paths.tokens}: {describe(data)}")
 
 

@@ -17,7 +17,7 @@ from star_core.datasets.base import Corpus, Tokens, byte_corpus, dataset, datase
 from star_core.datasets.readers import FIRST_SUFFIXES, SUFFIXES, texts
 from star_core.datasets.sources import File, Found, find, join_path, locate, read, told, unreadable
 from star_core.datasets.split_by_name import part_of, split_by_name
-from star_core.datasets.spool import Spool
+from star_core.datasets.spool import Reached, Spool, unwatched, watched
 from star_core.datasets.tokenizer import VocabularyTokenizer, adopted
 from star_core.datasets.tokens import FORMAT, META, TOKENIZER, check_meta, token_type
 from star_core.errors import DataError, StoreError, is_whole, nearest
@@ -48,13 +48,16 @@ READINGS = (Reading(SUFFIXES, True), Reading(FIRST_SUFFIXES, False))
 """The newest first."""
 
 
-def load_corpus(data: Data, reading: Reading = READINGS[0], folder: Path | None = None) -> Corpus:
+def load_corpus(
+    data: Data, reading: Reading = READINGS[0], folder: Path | None = None, reached: Reached = unwatched
+) -> Corpus:
     """What ``data.source`` names: a dataset by name, or files, folders, globs and URLs.
 
     Args:
         data: The section.
         reading: What of it is read.
         folder: Where temporary files are made; ``None``: where the system has them.
+        reached: Told how many files are read.
 
     Raises:
         DataError: Nothing there, unreadable, malformed, or text mixed with token shards.
@@ -68,7 +71,9 @@ def load_corpus(data: Data, reading: Reading = READINGS[0], folder: Path | None 
     corpora = [dataset(name).load(data) for name in named]
     corpora += [load_shards(entry, len(sources) == 1, reading, folder) for entry in shards]
     if text:
-        corpora.append(load_text_documents(text, len(text) == len(sources), data.text_key, reading, folder))
+        corpora.append(
+            load_text_documents(text, len(text) == len(sources), data.text_key, reading, folder, reached)
+        )
     return corpora[0] if len(corpora) == 1 else _merge(corpora, sources, folder)
 
 
@@ -126,6 +131,7 @@ def load_text_documents(
     text_key: str = "text",
     reading: Reading = READINGS[0],
     folder: Path | None = None,
+    reached: Reached = unwatched,
 ) -> Corpus:
     """Text files as documents of UTF-8 bytes: one per file, or per record of a table.
 
@@ -137,6 +143,7 @@ def load_text_documents(
         text_key: Field of a record that is its text.
         reading: Which files are read.
         folder: Where temporary files are made; ``None``: where the system has them.
+        reached: Told how many files are read.
 
     Raises:
         DataError: A source is missing or holds no text file; a file is unreadable, not UTF-8 or not
@@ -152,7 +159,8 @@ def load_text_documents(
     blank: list[str] = []
 
     def read_texts() -> Iterator[str]:
-        for file, name in zip(files, names, strict=True):
+        named = zip(files, names, strict=True)
+        for file, name in watched(named, "files read", len(files), reached):
             if name not in by_name.left_out:
                 before = len(held)
                 for text in filter(str.strip, texts(file, text_key)):

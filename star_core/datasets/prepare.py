@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from star_core.config import Data, stated
 from star_core.datasets.base import DOCUMENT_END, Corpus
 from star_core.datasets.corpus import READINGS, Reading, load_corpus, load_tokenizer
-from star_core.datasets.spool import Documents, Selected, Tokens
+from star_core.datasets.spool import Documents, Reached, Selected, Tokens, unwatched, watched
 from star_core.datasets.tokenizer import VocabularyTokenizer, trained
 from star_core.datasets.tokens import (
     FORMAT,
@@ -47,6 +47,7 @@ def prepare(
     out: str | Path,
     expected: str | None = None,
     note: Callable[[str], None] = lambda _: None,
+    reached: Reached = unwatched,
 ) -> TokenData:
     """Loads, splits and writes a dataset; the same input gives the same bytes.
 
@@ -59,6 +60,7 @@ def prepare(
         expected: Digest of the corpus that a stored run was made from: where an older way of reading the
             source gives it, the source is read so; ``None``: there is no such run.
         note: Told which files of the source are not read.
+        reached: Told how far it is.
 
     Raises:
         DataError: The source or the tokenizer cannot be used, the text is too short, or ``out`` cannot be
@@ -70,7 +72,7 @@ def prepare(
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
         try:
-            made, skipped = _expected(data, expected, temporary)
+            made, skipped = _expected(data, expected, temporary, reached)
             if skipped:
                 note(skipped)
             _put(made, out, temporary)
@@ -85,7 +87,7 @@ def prepare(
     return load_tokens(out)
 
 
-def _expected(data: Data, expected: str | None, folder: Path) -> tuple[Path, str]:
+def _expected(data: Data, expected: str | None, folder: Path, reached: Reached) -> tuple[Path, str]:
     """The source as it is read now; or as it once was, if only that is what is expected.
 
     Returns:
@@ -97,7 +99,7 @@ def _expected(data: Data, expected: str | None, folder: Path) -> tuple[Path, str
         below = folder / f"reading-{number}"
         below.mkdir()
         try:
-            found = below, _write(data, reading, below)
+            found = below, _write(data, reading, below, reached)
             if load_tokens(below).digest == expected:
                 return found
         except DataError as error:
@@ -109,14 +111,19 @@ def _expected(data: Data, expected: str | None, folder: Path) -> tuple[Path, str
     raise newest
 
 
-def _write(data: Data, reading: Reading, folder: Path) -> str:
+def _write(data: Data, reading: Reading, folder: Path, reached: Reached) -> str:
     """Writes the files of a prepared dataset; returns which files of its source were not read, in words."""
     tokenizer = load_tokenizer(data)
-    corpus = load_corpus(data, reading, folder)
-    splits = dict(zip(SPLITS, split(corpus, data.validation_fraction), strict=True))
+    corpus = load_corpus(data, reading, folder, reached)
+    splits = dict(zip(SPLITS, split(corpus, data.validation_fraction, reached), strict=True))
     found = encoded(corpus, splits, data, tokenizer)
     records = {
-        name: write_split(folder / f"{name}.bin", found.splits[name], found.separator, found.vocab_size)
+        name: write_split(
+            folder / f"{name}.bin",
+            watched(found.splits[name], f"documents written, {name}", len(splits[name]), reached),
+            found.separator,
+            found.vocab_size,
+        )
         for name in SPLITS
     }
     meta: dict[str, Any] = {
@@ -252,7 +259,7 @@ def _text_bytes(tokenizer: VocabularyTokenizer, tokens: Tokens) -> int:
     return sum(len(tokenizer.decode(part.tolist()).encode()) for part in parts) + len(ends)
 
 
-def split(corpus: Corpus, fraction: float) -> tuple[Documents, Documents]:
+def split(corpus: Corpus, fraction: float, reached: Reached = unwatched) -> tuple[Documents, Documents]:
     """Documents to train on and documents held out: disjoint, none twice, neither side empty.
 
     Documents are taken in the order of their content's hash, so neither file names nor the order
@@ -267,7 +274,7 @@ def split(corpus: Corpus, fraction: float) -> tuple[Documents, Documents]:
     # 128 bits of a hash tell as many documents apart as there will ever be.
     hashes, words = np.zeros((number, 2), np.uint64), np.zeros((number, 2), np.uint64)
     sizes = np.zeros(number, np.int64)
-    for index, document in enumerate(corpus.documents):
+    for index, document in enumerate(watched(corpus.documents, "documents hashed", number, reached)):
         sizes[index] = len(document)
         digest = hashlib.sha256()
         for part in _parts(document, dtype):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Tokens = NDArray[Any]
 """Token ids of one document or split: shape (length,), unsigned integers."""
+
+Reached = Callable[[str, int, int], None]
+"""Told of a stage how many of its files or documents are done, and how many there are."""
+
+T = TypeVar("T")
+_SECONDS = 0.1
+"""Between two times that it is told."""
 
 IN_MEMORY = 64 << 20
 """Bytes of documents up to which no file is made."""
@@ -26,6 +34,22 @@ class Documents(Protocol):
     def __getitem__(self, index: int, /) -> Tokens: ...
 
     def __iter__(self) -> Iterator[Tokens]: ...
+
+
+def unwatched(stage: str, done: int, total: int) -> None:
+    """Nobody is told."""
+
+
+def watched(entries: Iterable[T], stage: str, total: int, reached: Reached) -> Iterator[T]:
+    """The same entries, while it is told how many are done."""
+    done, told = 0, -_SECONDS
+    for entry in entries:
+        if (now := time.monotonic()) - told >= _SECONDS:
+            reached(stage, done, total)
+            told = now
+        yield entry
+        done += 1
+    reached(stage, done, total)
 
 
 class Spool:

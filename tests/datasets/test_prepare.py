@@ -283,3 +283,13 @@ def prepare_texts(texts, folder):
     folder.mkdir()
     (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     return prepare(Data(source=f"{folder}/a.jsonl"), folder / "out").digest
+
+
+def test_how_far_it_is_is_told_stage_by_stage(source, tmp_path):
+    told = {}
+    found = prepare(
+        Data(source=source), tmp_path / "out", reached=lambda stage, *done: told.update({stage: done})
+    )
+    splits = {name: record["documents"] for name, record in found.meta["splits"].items()}
+    assert told.pop("files read") == told.pop("documents hashed") == (30, 30)
+    assert told == {f"documents written, {name}": (count, count) for name, count in splits.items()}
