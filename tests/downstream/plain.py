@@ -28,8 +28,10 @@ class Letters:
 LETTERS = Letters()
 
 
-def byte_model(genome, seed=0):
-    arch = compile_genome(Genome.parse(genome), SearchSpace.preset("paper", groups=4), 16)
+def byte_model(genome, seed=0, vocab_size=256):
+    arch = compile_genome(
+        Genome.parse(genome), SearchSpace.preset("paper", groups=4), 16, vocab_size=vocab_size
+    )
     model = build_model(arch, seed=seed)
     with torch.no_grad():
         # A new model finds all bytes about equally likely and hardly looks back; this one has opinions.

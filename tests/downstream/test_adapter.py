@@ -9,7 +9,7 @@ pytest.importorskip("lm_eval", reason="needs the extra: pip install '.[evaluate]
 
 from lm_eval.api.instance import Instance
 
-from star_core.datasets.tokenizer import ByteTokenizer
+from star_core.datasets.tokenizer import ByteTokenizer, trained
 from star_core.downstream.adapter import Adapter
 from star_core.downstream.writing import Ending, write
 from star_core.errors import DataError
@@ -66,6 +66,26 @@ def test_text_is_written_until_a_stop_string(model):
     assert stopped == whole[: whole.index(stop)]
     assert sampled != whole
     assert adapter.generate_until(requests("generate_until", ("And", settings[2]))) == [sampled]
+
+
+def test_a_tokenizer_of_its_own_is_used_for_all_of_it():
+    tokenizer = trained(["the heart of the matter, and the end of the matter. " * 20], 280)
+    model = byte_model(GENOME, vocab_size=tokenizer.vocab_size)
+    adapter = Adapter(model, tokenizer, CONTEXT)
+    pairs = [("The heart of", " the matter"), ("", "and")]
+    found = adapter.loglikelihood(requests("loglikelihood", *pairs))
+    for (before, after), (log, greedy) in zip(pairs, found, strict=True):
+        tokens = tokenizer.encode(before + after)
+        read = len(tokenizer.encode(before))
+        expected = likelihood(model, tokens[:read] or [tokenizer.separator], tokens[read:], CONTEXT)
+        assert (log, greedy) == (pytest.approx(expected[0], abs=0.02), expected[1])
+    settings = {"until": [], "max_gen_toks": 9}
+    (whole,) = adapter.generate_until(requests("generate_until", ("The", settings)))
+    assert whole == write(model, tokenizer, tokenizer.encode("The"), Ending((), 9), CONTEXT)
+    stop = whole[len(whole) // 2 :][:2]
+    assert stop
+    (stopped,) = adapter.generate_until(requests("generate_until", ("The", settings | {"until": [stop]})))
+    assert stopped == whole[: whole.index(stop)]
 
 
 @pytest.mark.parametrize(
