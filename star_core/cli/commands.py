@@ -110,23 +110,46 @@ def measure(
     context: Annotated[int | None, typer.Option(help="Tokens held while others are written.", min=1)] = None,
     repeats: Annotated[int, typer.Option(help="Undisturbed repeats of each timing.", min=3)] = 15,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    runtimes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime",
+            help="onnxruntime, openvino, llama.cpp or eager; repeatable, or with commas.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="f32, int8 or int4; repeatable, or with commas."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="And the kernels that each runtime computes a token with.")
+    ] = False,
 ) -> Output:
-    """Measures time to first token, time per token and memory on this machine."""
+    """Measures time to first token, time per token and memory on this machine; several take turns."""
     from star_core.analysis.terminal.explain import find_architecture
-    from star_core.measurement.isolated import measure_all
-    from star_core.measurement.table import measurements
+    from star_core.measurement.command import measure_command
 
+    run = next(filter(None, map(_run_of, genome)), None)
+    settings = parameters(run, params, changes)
     stated = {
         "objectives.prompt_length": prompt,
         "objectives.cache_length": context,
+        "objectives.threads": threads,
         "training.threads": threads,
     }
     options = [f"{key}={value}" for key, value in stated.items() if value is not None]
-    run = next(filter(None, map(_run_of, genome)), None)
-    settings = parameters(run, params, changes)
-    measured = parameters(run, params, [*(changes or ()), *options])
-    architectures = [find_architecture(text, DATA, settings, width) for text in genome]
-    return measurements(measure_all(architectures, measured, repeats), measured.objectives)
+    section = settings.objectives
+    measured = [
+        parameters(
+            run,
+            params,
+            [*(changes or ()), *options, f"objectives.runtime={name}", f"objectives.weights={precision}"],
+        )
+        for name in _listed(runtimes, section.runtime)
+        for precision in _listed(weights, section.weights)
+    ]
+    architectures = [(text, find_architecture(text, DATA, settings, width)) for text in genome]
+    return measure_command(architectures, measured, repeats, verbose)
 
 
 def evaluate(

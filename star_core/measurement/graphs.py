@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 
 from star_core.architecture import Architecture
 from star_core.graphs import BLOCK, random_weights, write_graph
 from star_core.graphs.runner import Decoder, Graph
 from star_core.measurement.device import Device
-from star_core.measurement.inference import STEPS, Conditions, Session
+from star_core.measurement.inference import Conditions, Session
+from star_core.measurement.timing import STEPS
+
+
+def graph_files(
+    architecture: Architecture, precision: str, lengths: tuple[int, ...] = (1, BLOCK)
+) -> list[bytes]:
+    """Graphs of passes of these lengths, with random weights: they change no cost."""
+    weights = random_weights(architecture)
+    return [
+        write_graph(architecture, weights, length, precision).proto.SerializeToString() for length in lengths
+    ]
 
 
 class OnnxRuntime(Session):
@@ -20,13 +36,8 @@ class OnnxRuntime(Session):
     graph: Callable[[str | bytes, int], Graph] = Graph
 
     def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
-        super().__init__(conditions, device)
-        weights = random_weights(architecture)
-        step, block = (
-            write_graph(architecture, weights, length, conditions.weights).proto.SerializeToString()
-            for length in (1, BLOCK)
-        )
-        del weights
+        super().__init__(architecture, conditions, device)
+        step, block = graph_files(architecture, conditions.weights)
         self._decoder = Decoder(step, block, conditions.threads, self.graph)
         prompt = np.random.default_rng(0).integers(conditions.vocab_size, size=conditions.prompt)
         self._prompt: list[int] = prompt.tolist()
@@ -53,6 +64,18 @@ class OnnxRuntime(Session):
     def rewind(self) -> None:
         """Makes the states hold no more than the context."""
         self._decoder.position = self.conditions.context
+
+    @classmethod
+    def kernels(cls, architecture: Architecture, conditions: Conditions) -> dict[str, int]:
+        """Operators of the step's graph as ONNX Runtime optimises it."""
+        (step,) = graph_files(architecture, conditions.weights, (1,))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        with tempfile.TemporaryDirectory(prefix="star-kernels-") as folder:
+            path = Path(folder) / "optimised.onnx"
+            options.optimized_model_filepath = str(path)
+            onnxruntime.InferenceSession(step, options, providers=["CPUExecutionProvider"])
+            return dict(Counter(node.op_type for node in onnx.load(path).graph.node))
 
 
 class OpenVinoGraph(Graph):
@@ -81,6 +104,11 @@ class OpenVinoGraph(Graph):
             for ports in (self._compiled.inputs, self._compiled.outputs)
         )
 
+    def layers(self) -> list[str]:
+        """Kinds of the layers that it executes."""
+        layers = self._compiled.get_runtime_model().get_ordered_ops()
+        return [layer.get_rt_info()["layerType"].astype(str) for layer in layers]
+
     def bind(self, arrays: Mapping[str, np.ndarray]) -> Callable[[], object]:
         """What computes the outputs from the inputs, each in its array, without copying any."""
         request = self._compiled.create_infer_request()
@@ -97,3 +125,10 @@ class OpenVino(OnnxRuntime):
     """The same graph and the same steps, computed by OpenVINO."""
 
     graph = OpenVinoGraph
+
+    @classmethod
+    def kernels(cls, architecture: Architecture, conditions: Conditions) -> dict[str, int]:
+        """Layers of the step as OpenVINO executes it."""
+        (step,) = graph_files(architecture, conditions.weights, (1,))
+        layers = OpenVinoGraph(step).layers()
+        return dict(Counter(layer for layer in layers if layer not in ("Input", "Output", "Constant")))

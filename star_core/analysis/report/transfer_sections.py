@@ -82,18 +82,7 @@ def _against(study: Study) -> str:
 
 
 def _cell(correlation: Correlation | None) -> str:
-    if correlation is None:
-        return units.MISSING
-    if correlation.too_few:
-        return "too few"
-    if correlation.tau is None or correlation.low is None or correlation.high is None:
-        return "all tied"
-    return f"{_plain(correlation.tau)} [{_plain(correlation.low)}, {_plain(correlation.high)}]"
-
-
-def _plain(value: float) -> str:
-    text = f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text.replace("-", units.MINUS)
+    return units.MISSING if correlation is None else correlation.text
 
 
 def _verdict(results: Results, study: Study) -> str:
@@ -109,7 +98,7 @@ def _verdict(results: Results, study: Study) -> str:
     unsure = ", but the intervals overlap" if overlap and proxy.tau != trivial.tau else ""
     return (
         f"Against {study.title} it orders candidates {word} parameter count does "
-        f"(τ {_plain(proxy.tau)} and {_plain(trivial.tau)}{unsure})."
+        f"(τ {units.signed(proxy.tau)} and {units.signed(trivial.tau)}{unsure})."
     )
 
 
