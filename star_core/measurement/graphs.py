@@ -94,9 +94,12 @@ class OpenVinoGraph(Graph):
         }
         self._compiled = openvino.Core().compile_model(read, "CPU", settings)
         self.description = json.loads(read.get_rt_info(["framework", "star"]).astype(str))
+        states = [state["name"] for state in self.description["states"]]
+        known = {"tokens", "position", "logits", *states, *(f"{name}.new" for name in states)}
         self.inputs, self.outputs = (
             {
-                port.any_name: [
+                # What is fused into a port leaves it its names too.
+                min(port.names & known): [
                     size.get_length() if size.is_static else "held" for size in port.get_partial_shape()
                 ]
                 for port in ports
@@ -131,4 +134,4 @@ class OpenVino(OnnxRuntime):
         """Layers of the step as OpenVINO executes it."""
         (step,) = graph_files(architecture, conditions.weights, (1,))
         layers = OpenVinoGraph(step).layers()
-        return dict(Counter(layer for layer in layers if layer not in ("Input", "Output", "Constant")))
+        return dict(Counter(layer for layer in layers if layer not in ("Input", "Output", "Const")))
