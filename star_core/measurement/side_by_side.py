@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -44,7 +45,7 @@ class Entry:
     def on(self) -> str:
         """Runtime, version and precision."""
         chosen = runtime(self.section.runtime, self.section.weights)
-        return f"{chosen.name} {chosen.version.partition('-')[0]}, {self.section.weights}"
+        return f"{chosen.name} {re.split('[-+]', chosen.version)[0]}, {self.section.weights}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,8 @@ def _legend(entry: Entry) -> Iterator[RenderableType]:
 def _times(found: SideBySide) -> TerminalTable:
     groups, first = found.by_runtime(), found.rows[0]
     section, several = first.entry.section, len(groups) > 1
-    rows, rules, styles = [], set[int](), {}
+    rows: list[tuple[object, ...]] = []
+    rules, styles = set[int](), dict[int, str]()
     for on, members in groups.items():
         if rows:
             rules.add(len(rows))
@@ -152,16 +153,15 @@ def _noisy(value: tuple[float, float]) -> str:
 
 
 def _orders(orders: list[Order]) -> TerminalTable:
-    pairs: dict[tuple[str, str], dict[str, str]] = {}
+    pairs: dict[str, dict[str, str]] = {}
     for order in orders:
-        pairs.setdefault((order.first, order.second), {})[order.of] = order.correlation.text
-    rows = [(first, second, found[PREFILL], found[DECODE]) for (first, second), found in pairs.items()]
+        pairs.setdefault(f"{order.first} – {order.second}", {})[order.of] = order.correlation.text
     columns = (
-        Column("times on", prose=True),
-        Column("and", prose=True),
-        Column("first token", PREFILL, right=True),
+        Column("times on – and", "pair", prose=True),
         Column("token", DECODE, right=True),
+        Column("first token", PREFILL, right=True, gives_way=1, below=True),
     )
+    rows = [(pair, found[DECODE], found[PREFILL]) for pair, found in pairs.items()]
     return TerminalTable(
         "How alike they order the genomes: Kendall's τ, 95 % interval",
         columns,
