@@ -14,7 +14,7 @@ from star_core.evaluation import Evaluation
 from star_core.evolution.step import offspring_of
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.objectives.base import objective
+from star_core.objectives.base import objective_of
 from star_core.planning.pace import Load
 from star_core.planning.plan import (
     SERVER_SECONDS,
@@ -92,6 +92,7 @@ def plan_of(
         pace = calibrated_pace(session, survey.pool)
     training, section = session.params.training, session.params.objectives
     wanted = dict.fromkeys((*section.selected, *section.constraints))
+    entries = [objective_of(section, name) for name in wanted]
     return Plan(
         run=session.run,
         last=last,
@@ -105,7 +106,7 @@ def plan_of(
         source=survey.source,
         memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
         checkpoint=4 * max(spec.num_parameters for spec in survey.pool),
-        probed=tuple(entry.title for entry in map(objective, wanted) if entry.probe is not None),
+        probed=tuple(entry.title for entry in entries if entry.probe is not None),
     )
 
 

@@ -102,7 +102,9 @@ def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None
 
 
 def measure(
-    genome: Annotated[list[str], typer.Argument(help="Genomes, baselines' names, or RUN:INDIVIDUAL.")],
+    genome: Annotated[
+        list[str] | None, typer.Argument(help="Genomes, baselines' names, or RUN:INDIVIDUAL.")
+    ] = None,
     params: ParamsFile = None,
     changes: Changes = None,
     width: Width = None,
@@ -124,12 +126,36 @@ def measure(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="And the kernels that each runtime computes a token with.")
     ] = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Write a folder that measures them on another device.", callback=expanded),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--for-search",
+            metavar="RUN|FILE",
+            help="Fill the bundle with what tells the cost of each LIV of a run's space, or a parameter file's.",
+        ),
+    ] = None,
+    imported: Annotated[
+        Path | None,
+        typer.Option("--import", help="The measurements.json that a bundle brought back.", callback=expanded),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--as", help="Name of the device that is imported.")] = None,
 ) -> Output:
     """Measures time to first token, time per token and memory on this machine; several take turns."""
     from star_core.analysis.terminal.explain import find_architecture
-    from star_core.measurement.command import measure_command
+    from star_core.measurement.command import bundle_command, import_command, measure_command, one_task
 
-    run = next(filter(None, map(_run_of, genome)), None)
+    one_task(bool(genome), bundle is not None, search is not None, imported is not None, name is not None)
+    if imported is not None and name is not None:
+        return import_command(imported, name)
+    genome = genome or []
+    if search is not None:
+        run, params = (None, search) if Path(search).is_file() else (search, params)
+    else:
+        run = next(filter(None, map(_run_of, genome)), None)
     settings = parameters(run, params, changes)
     stated = {
         "objectives.prompt_length": prompt,
@@ -137,18 +163,23 @@ def measure(
         "objectives.threads": threads,
         "training.threads": threads,
     }
-    options = [f"{key}={value}" for key, value in stated.items() if value is not None]
+    options = ["objectives.device=null"]
+    options += [f"{key}={value}" for key, value in stated.items() if value is not None]
     section = settings.objectives
     measured = [
         parameters(
             run,
             params,
-            [*(changes or ()), *options, f"objectives.runtime={name}", f"objectives.weights={precision}"],
+            [*(changes or ()), *options, f"objectives.runtime={chosen}", f"objectives.weights={precision}"],
         )
-        for name in _listed(runtimes, section.runtime)
+        for chosen in _listed(runtimes, section.runtime)
         for precision in _listed(weights, section.weights)
     ]
     architectures = [(text, find_architecture(text, DATA, settings, width)) for text in genome]
+    if bundle is not None:
+        return bundle_command(
+            bundle, architectures, measured, settings if search is not None else None, width
+        )
     return measure_command(architectures, measured, repeats, verbose)
 
 

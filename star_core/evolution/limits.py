@@ -1,4 +1,4 @@
-"""Constraints that nobody can meet, found before anything is trained."""
+"""What nobody can meet or know, found before anything is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.objectives.base import objective
+from star_core.objectives.base import measure, objective
 
 
 def check_limits(problem: Problem) -> None:
@@ -20,9 +20,11 @@ def check_limits(problem: Problem) -> None:
     add. Limits above it may still be out of reach, since later LIVs count as nothing.
 
     Raises:
-        ConfigError: A limit that cannot be met.
+        ConfigError: A limit that cannot be met, or a device that was measured at another size.
     """
     section = problem.params.objectives
+    if section.device is not None:
+        measure(next(_beginnings(problem)), None, section)
     for name, limit in section.constraints.items():
         entry, place = objective(name), f"objectives.constraints.{name}"
         if entry.least is None:

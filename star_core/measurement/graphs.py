@@ -17,7 +17,7 @@ from star_core.graphs import BLOCK, random_weights, write_graph
 from star_core.graphs.runner import Decoder, Graph
 from star_core.measurement.device import Device
 from star_core.measurement.inference import Conditions, Session
-from star_core.measurement.timing import STEPS
+from star_core.measurement.on_device import Work
 
 
 def graph_files(
@@ -30,40 +30,16 @@ def graph_files(
     ]
 
 
-class OnnxRuntime(Session):
+class OnnxRuntime(Work, Session):
     """One sequence, decoded as an exported model is."""
 
     graph: Callable[[str | bytes, int], Graph] = Graph
 
     def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
-        super().__init__(architecture, conditions, device)
+        Session.__init__(self, architecture, conditions, device)
         step, block = graph_files(architecture, conditions.weights)
-        self._decoder = Decoder(step, block, conditions.threads, self.graph)
-        prompt = np.random.default_rng(0).integers(conditions.vocab_size, size=conditions.prompt)
-        self._prompt: list[int] = prompt.tolist()
-
-    def prefill(self) -> None:
-        """Reads the prompt up to the choice of its first token."""
-        self._decoder.feed(self._prompt).argmax()
-
-    def decode(self) -> None:
-        """Writes ``STEPS`` tokens, each the likeliest behind the one before."""
-        token = 0
-        for _ in range(STEPS):
-            token = int(self._decoder.feed((token,)).argmax())
-
-    def empty(self) -> None:
-        """Forgets what was read."""
-        self._decoder.reset(self.conditions.prompt)
-
-    def fill(self) -> None:
-        """Makes the states hold what they may hold behind the context."""
-        self._decoder.pretend(self.conditions.context)
-        self._decoder.reserve(self.conditions.longest)
-
-    def rewind(self) -> None:
-        """Makes the states hold no more than the context."""
-        self._decoder.position = self.conditions.context
+        decoder = Decoder(step, block, conditions.threads, self.graph)
+        Work.__init__(self, decoder, conditions.vocab_size, conditions.prompt, conditions.context)
 
     @classmethod
     def kernels(cls, architecture: Architecture, conditions: Conditions) -> dict[str, int]:

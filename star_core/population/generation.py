@@ -14,8 +14,8 @@ from star_core.config import Params, stored_params
 from star_core.config.plain_yaml import is_text
 from star_core.errors import StarError, StoreError
 from star_core.genome.backbone import Genome
-from star_core.population.individual import Digest, Individual, IndividualId, Past, Record
-from star_core.population.sealed import Sealed
+from star_core.population.individual import Individual, IndividualId, Past
+from star_core.storage.sealed import Digest, Record, Sealed
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FILE = re.compile(r"gen_(\d{3,6})\.json")

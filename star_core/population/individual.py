@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from star_core.evaluation import Standing
+from star_core.storage.sealed import Digest, Record
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 IndividualId = Annotated[str, Field(pattern=r"^g\d{3,6}-\d{2,6}$")]
-
-
-class Record(BaseModel):
-    """Something stored in a generation file: frozen, and nothing unknown in it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Repair(Record):
