@@ -209,7 +209,7 @@ def read_measurements(path: Path) -> tuple[Measurements, list[Architecture]]:
 def design(space: SearchSpace, seed: int = 0) -> list[Genome]:
     """Genomes whose times tell what each LIV of a space takes.
 
-    Each class alone, at two counts; each of its sharing strategies, in one genome; and random ones.
+    Each class alone, and with each of its sharing strategies, at two counts; and random ones.
     """
     found: dict[str, Genome] = {}
     for genome in (*_alone(space), *_at_random(space, seed)):
@@ -222,8 +222,8 @@ def _alone(space: SearchSpace) -> Iterator[Genome]:
         for count in COUNTS:
             yield Genome((LIV(liv_class),) * count)
         for strategy in space.alleles(liv_class, 4):
-            if strategy != 1:
-                yield Genome((LIV(liv_class, 1, 1, 1, strategy),) * max(COUNTS))
+            for count in COUNTS if strategy != 1 else ():
+                yield Genome((LIV(liv_class, 1, 1, 1, strategy),) * count)
 
 
 def _at_random(space: SearchSpace, seed: int) -> Iterator[Genome]:

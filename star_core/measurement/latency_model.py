@@ -14,11 +14,12 @@ from star_core.architecture import Architecture
 from star_core.config import MEASURED
 from star_core.errors import ConfigError
 from star_core.measurement.bundle import Measurements
-from star_core.objectives.devices import Errors, Features, LatencyModel, Table, liv_features, liv_key
+from star_core.objectives.devices import Errors, Features, Figure, LatencyModel, Table, liv_features, liv_key
 
 FEWEST = 3
 """Models below which nothing is fitted."""
 _Vector = npt.NDArray[np.float64]
+_Ran = list[tuple[Figure, Architecture]]
 
 
 def fit_device(name: str, found: Measurements, specs: Sequence[Architecture]) -> LatencyModel:
@@ -32,11 +33,13 @@ def fit_device(name: str, found: Measurements, specs: Sequence[Architecture]) ->
     Raises:
         ConfigError: Too few models could be run, or they are not of one size.
     """
-    ran = [
-        (figure, spec)
-        for figure, spec in zip(found.figures, specs, strict=True)
-        if figure.decode_seconds_per_token is not None
-    ]
+    ran = _undisturbed(
+        [
+            (figure, spec)
+            for figure, spec in zip(found.figures, specs, strict=True)
+            if figure.decode_seconds_per_token is not None
+        ]
+    )
     sizes = {(spec.width, spec.dims.head_dim) for _, spec in ran}
     if len(ran) < FEWEST or len(sizes) > 1:
         raise ConfigError(
@@ -68,6 +71,18 @@ def fit_device(name: str, found: Measurements, specs: Sequence[Architecture]) ->
         figures=found.figures,
         tables=tables,
     )
+
+
+def _undisturbed(ran: _Ran) -> _Ran:
+    """What nothing disturbed, where that is most of it: one figure that is wrong would spoil others."""
+
+    def quiet(figure: Figure) -> bool:
+        return not any(
+            time and time.disturbed for time in (figure.prefill_seconds, figure.decode_seconds_per_token)
+        )
+
+    kept = [(figure, spec) for figure, spec in ran if quiet(figure)]
+    return kept if 2 * len(kept) > len(ran) else ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +157,16 @@ def _from_features(
     models: Sequence[_Model], livs: dict[str, float], without: str | None = None
 ) -> tuple[float, float, float, float]:
     """Factors that give each LIV's figure from its features, but for one."""
-    rows = [(features, livs[key]) for key, features in _features(models).items() if key != without]
-    if not rows:
+    known = [
+        (features, livs[key])
+        for key, features in _features(models).items()
+        if key != without and livs[key] > 0
+    ]
+    if not known:
         return 0.0, 0.0, 0.0, 0.0
-    matrix = np.array([features for features, _ in rows])
+    matrix = np.array([np.divide(features, value) for features, value in known])
     scale = np.maximum(matrix.max(axis=0), 1e-30)
-    found, _ = nnls(matrix / scale, np.array([value for _, value in rows]))
+    found, _ = nnls(matrix / scale, np.ones(len(known)))
     one, flops, weights, cache = map(float, found / scale)
     return one, flops, weights, cache
 
