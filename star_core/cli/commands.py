@@ -83,7 +83,7 @@ def inspect(
 
     settings = parameters(_run_of(genome), params, changes)
     architecture = find_architecture(genome, DATA, settings, width)
-    return with_formats(explained(architecture), architecture)
+    return with_formats(explained(architecture, settings.objectives), architecture)
 
 
 def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None) -> Output:
@@ -135,7 +135,7 @@ def measure(
         typer.Option(
             "--for-search",
             metavar="RUN|FILE",
-            help="Fill the bundle with what tells the cost of each LIV of a run's space, or a parameter file's.",
+            help="Fill it with what tells the cost of each LIV of a run's space, or a parameter file's.",
         ),
     ] = None,
     imported: Annotated[

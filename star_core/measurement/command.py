@@ -10,7 +10,7 @@ from rich.text import Text
 from star_core import units
 from star_core.analysis.terminal.output import Output
 from star_core.architecture import Architecture
-from star_core.config import Model, Objectives, Params, device_file
+from star_core.config import Model, Params, device_file
 from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
 from star_core.measurement.bundle import design, read_measurements, write_bundle
@@ -22,6 +22,7 @@ from star_core.measurement.table import measurements
 from star_core.objectives.base import objective
 from star_core.objectives.devices import stated
 from star_core.objectives.latency import settings
+from star_core.population.generation import RUN_NAME
 
 
 def measure_command(
@@ -134,10 +135,16 @@ def import_command(path: Path, name: str) -> Output:
         StoreError: The file is none of a bundle's, was edited, or is of other genomes than it says.
         ConfigError: There are too few models in it, or the name is none.
     """
+    if not RUN_NAME.fullmatch(name):
+        raise ConfigError(
+            "a device's name is up to 64 letters, digits, '_' and '-', a letter or digit first",
+            value=name,
+            place="--as",
+            fix="use e.g. pi5",
+        )
     found, specs = read_measurements(path)
-    section = Objectives.model_validate({"device": name})  # refuses what is no name
     model = fit_device(name, found, specs)
-    place = device_file(str(section.device))
+    place = device_file(name)
     model.write(place)
     errors = stated(model)
     refused = [figure for figure in found.figures if figure.refused is not None]

@@ -9,8 +9,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from star_core import units
 from star_core.architecture import Architecture, Layer
-from star_core.config import Objectives, device_file
+from star_core.config import MEASURED, Objectives, device_file
 from star_core.errors import ConfigError
 from star_core.storage.sealed import Digest, Record, Sealed
 from star_core.structures.registered import structure_of
@@ -132,7 +133,7 @@ class LatencyModel(Sealed):
     @property
     def on(self) -> str:
         """Device, runtime, version, precision and threads."""
-        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        threads = units.plural(self.threads, "thread")
         return f"{self.name}: {self.runtime} {self.runtime_version}, {self.weights}, {threads}"
 
     def predict(self, architecture: Architecture, quantity: str) -> float:
@@ -243,14 +244,15 @@ def _cached(path: Path, changed: int) -> LatencyModel:
 def stated(model: LatencyModel) -> Mapping[str, str]:
     """Objective → how far its predictions are off, in words."""
     texts = {}
-    for quantity, table in model.tables.items():
+    for quantity in (name for name in MEASURED if name in model.tables):
+        table = model.tables[quantity]
         errors = table.errors
-        text = f"median error {errors.median:.1%}, largest {errors.largest:.1%}"
-        text += f" of {errors.genomes} models left out one by one"
+        text = f"median error {units.percent(errors.median, 1)}, largest {units.percent(errors.largest, 1)} "
+        text += f"of {errors.genomes} models left out one by one"
         if errors.tau is not None:
-            text += f", τ {errors.tau:.2f}"
+            text += f", τ {units.signed(errors.tau)}"
         if errors.unseen is not None:
-            text += f"; a LIV that was not measured: {errors.unseen:.0%}"
+            text += f"; a LIV that was not measured: {units.percent(errors.unseen)}"
         if not table.determined:
             text += "; the models do not tell all LIVs apart (measure a bundle made with --for-search)"
         texts[quantity] = text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -15,12 +15,14 @@ from star_core.analysis.terminal.own_classes import layout_tables, own_classes_t
 from star_core.analysis.terminal.table import Column, TerminalTable, whole
 from star_core.architecture import Architecture, Layer
 from star_core.compiler import compile_genome
-from star_core.config import Params
+from star_core.config import Objectives, Params
 from star_core.errors import ConfigError, StoreError, nearest
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.space import SearchSpace, reading_space
+from star_core.objectives.base import objective
+from star_core.objectives.devices import LatencyModel, latency_model, stated
 from star_core.population.generation import stored_generations
 from star_core.structures.registered import (
     class_table,
@@ -185,8 +187,8 @@ def _featurizers() -> TerminalTable:
     return TerminalTable("Featurizer classes (operator gene 1)", columns, rows, "featurizer_classes")
 
 
-def explained(architecture: Architecture) -> Output:
-    """An architecture layer by layer, then its sizes."""
+def explained(architecture: Architecture, section: Objectives) -> Output:
+    """An architecture layer by layer, then its sizes; what it takes on a device, where one is named."""
     dims, genome = architecture.dims, str(architecture.genome)
     layers = _layers(architecture)
     own = own_classes_table(architecture.genome) if architecture.genome.table else None
@@ -197,6 +199,15 @@ def explained(architecture: Architecture) -> Output:
     parts: list[RenderableType] = [whole(genome, "bold"), Text(facts), layers]
     parts += [own] if own else []
     parts.append(_sizes(architecture))
+    predicted: dict[str, float] = {}
+    if section.device is not None:
+        model = latency_model(section)
+        try:
+            predicted = {quantity: model.predict(architecture, quantity) for quantity in stated(model)}
+        except ConfigError as error:  # another size is worth explaining too
+            parts.append(Text(str(error)))
+        else:
+            parts += map(Text, _predictions(architecture, model, predicted))
     data = {
         "genome": genome,
         "digest": architecture.digest,
@@ -209,8 +220,21 @@ def explained(architecture: Architecture) -> Output:
         "parameters": architecture.num_parameters,
         "cache_bytes": {length: architecture.cache_bytes(length) for length in CACHE_LENGTHS},
         "flops_per_token": {length: architecture.flops_per_token(length) for length in CACHE_LENGTHS},
+        "predicted": predicted,
     }
     return Output(data, parts)
+
+
+def _predictions(
+    architecture: Architecture, model: LatencyModel, predicted: Mapping[str, float]
+) -> Iterator[str]:
+    errors = stated(model)
+    yield f"On {model.on}, behind {model.context:,} tokens, prompt of {model.prompt:,}:"
+    for quantity, value in predicted.items():
+        entry = objective(quantity)
+        yield f"  {entry.title} {entry.text(value)} ({errors[quantity]})"
+    if names := model.unseen(architecture):
+        yield f"  Estimated from FLOPs and sizes, since no measured model has them: {', '.join(names)}."
 
 
 def _layers(architecture: Architecture) -> TerminalTable:
