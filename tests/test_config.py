@@ -37,7 +37,10 @@ def test_the_shipped_parameters_state_every_key():
     for name, section in Params().model_dump().items():
         if isinstance(section, dict):
             missing = set(section) - set(stated[name])
-            assert missing <= {"names", "structures", "runtime", "weights", "threads"}, (name, missing)
+            assert missing <= {"names", "structures", "runtime", "weights", "threads", "device"}, (
+                name,
+                missing,
+            )
 
 
 @pytest.mark.parametrize(
