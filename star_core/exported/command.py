@@ -13,9 +13,8 @@ from star_core import units
 from star_core.analysis.terminal.output import say
 from star_core.config import Training
 from star_core.datasets.base import licence_of
-from star_core.errors import ConfigError, nearest
 from star_core.exported.folder import check_free, export_model, sha256_of
-from star_core.exported.format import EXPORT_FORMATS, PRECISIONS, ExportFormat, Trained
+from star_core.exported.format import Trained, check_taken, formats_of
 from star_core.exported.manifest import PROGRAM, Manifest, Origin, Program, tokens_of
 from star_core.exported.program import MAX_BATCH, export_program
 from star_core.semantics import MODEL
@@ -49,17 +48,14 @@ def export_command(
         StoreError: Weights are missing or damaged, or the folder cannot be written.
     """
     check_free(folder)
-    chosen = [EXPORT_FORMATS[text] for text in dict.fromkeys(formats)]
-    _check_precisions(chosen, precisions)
+    chosen = formats_of(formats, precisions)
     retrained = Retrained.read(run, root, scaled)
     (entry,) = retrained.entries([name])
     data, weights = retrained.corpus(root), retrained.weights(entry)
     sha256 = sha256_of(weights) if weights.exists() else ""
     loaded = retrained.load(entry)
     tokens, metadata = tokens_of(data.vocab_size, data.meta["separator"]), loaded.metadata
-    for wanted in chosen:
-        if reason := wanted.refusal(loaded.architecture, tokens):
-            raise ConfigError(reason, value=wanted.name, place="--format", fix=_OTHERS)
+    check_taken(chosen, loaded.architecture, tokens)
     model = retrained.model(entry, data)
     recipe = Training.model_validate(retrained.comparison.parameters["training"])
     content = made = None
@@ -104,20 +100,3 @@ def export_command(
     say(said)
     for sentence in unchecked:
         say(sentence)
-
-
-def _check_precisions(formats: Sequence[ExportFormat], precisions: Sequence[str]) -> None:
-    """Raises ``ConfigError`` for a precision that is none, or that no chosen format has."""
-    for precision in precisions:
-        if not any(precision in entry.precisions for entry in formats):
-            having = [name for name in EXPORT_FORMATS.names() if precision in EXPORT_FORMATS[name].precisions]
-            known = f"no format that is asked for stores weights so ({', '.join(having)} can)"
-            raise ConfigError(
-                known if having else "no such precision",
-                value=precision,
-                place="--weights",
-                fix=f"add --format {having[0]}" if having else nearest(precision, PRECISIONS),
-            )
-
-
-_OTHERS = "leave it out; star inspect says which formats a genome leaves in"

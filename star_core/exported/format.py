@@ -1,7 +1,7 @@
-"""What a format of an exported model is: which genomes it takes, and how it is written, checked and explained.
+"""What a format of an exported model is: which genomes it takes, how it is written, checked and explained.
 
-A format is one file of ``star_core/exported/formats``, or of another package that names it by an entry point in
-``star.export_formats``. Importing it costs little: ``star inspect`` asks all of them.
+A format is one file of ``star_core/exported/formats``, or of another package that names it by an entry point
+in ``star.export_formats``. Importing it costs little: ``star inspect`` asks all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from star_core.architecture import Architecture
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, nearest
 from star_core.exported.manifest import Manifest, Tokens
 from star_core.registry import Registry
 
@@ -107,3 +107,31 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
 def precisions_of(entry: ExportFormat, wanted: Sequence[str]) -> tuple[str, ...]:
     """Those of the wanted precisions that a format has; f32 if it has none of them."""
     return tuple(name for name in wanted if name in entry.precisions) or ("f32",)
+
+
+def formats_of(names: Sequence[str], precisions: Sequence[str]) -> list[ExportFormat]:
+    """The formats of these names, each once.
+
+    Raises:
+        ConfigError: There is none of that name; or a precision is none, or none that a chosen format has.
+    """
+    chosen = [EXPORT_FORMATS[name] for name in dict.fromkeys(names)]
+    for precision in precisions:
+        if not any(precision in entry.precisions for entry in chosen):
+            having = [name for name in EXPORT_FORMATS.names() if precision in EXPORT_FORMATS[name].precisions]
+            known = f"no format that is asked for stores weights so ({', '.join(having)} can)"
+            raise ConfigError(
+                known if having else "no such precision",
+                value=precision,
+                place="--weights",
+                fix=f"add --format {having[0]}" if having else nearest(precision, PRECISIONS),
+            )
+    return chosen
+
+
+def check_taken(formats: Sequence[ExportFormat], architecture: Architecture, tokens: Tokens) -> None:
+    """Raises ``ConfigError`` with the reason why a format does not take an architecture."""
+    for wanted in formats:
+        if reason := wanted.refusal(architecture, tokens):
+            fix = "leave it out; star inspect says which formats a genome leaves in"
+            raise ConfigError(reason, value=wanted.name, place="--format", fix=fix)

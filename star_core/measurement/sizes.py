@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from star_core.architecture import Architecture
-from star_core.graphs.quantised import BITS, BLOCK_SIZE
+from star_core.objectives.stored import stored_bytes
 
 
-def weight_bytes(architecture: Architecture, weights: str) -> int:
-    """Of all weights; quantised ones with a float32 scale for each block."""
-    bits = BITS[weights]
-    of_one = bits / 8 + 4 / BLOCK_SIZE if bits else 4
-    return round(of_one * architecture.num_parameters)
+def weight_bytes(architecture: Architecture, precision: str) -> int:
+    """Of all weights."""
+    return sum(stored_bytes(architecture, precision).values())
 
 
-def read_bytes(architecture: Architecture, weights: str, context: int) -> int:
+def read_bytes(architecture: Architecture, precision: str, context: int) -> int:
     """Of weights and cache, for one token behind a context."""
-    return weight_bytes(architecture, weights) + architecture.cache_bytes(context)
+    return weight_bytes(architecture, precision) + architecture.cache_bytes(context)

@@ -56,9 +56,9 @@ model = AutoModelForCausalLM.from_pretrained("{folder}"{trust})
 ```
 """
 _TEXT = """\
-tokenizer = AutoTokenizer.from_pretrained("{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}"{trust})
 prompt = tokenizer("In the beginning", return_tensors="pt")
-print(tokenizer.decode(model.generate(**prompt, max_new_tokens=200)[0]))"""
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=200)[0], skip_special_tokens=True))"""
 _IDS = "tokens = model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=200)  # import torch"
 
 
@@ -74,8 +74,8 @@ class HuggingFace(ExportFormat):
         for layer in architecture.layers:
             if layer.liv_class.operator.token_mixing not in PAPER_STRUCTURES:
                 return (
-                    f"LIV {layer.index + 1} ({layer.liv_class.name}) is of a structure that another package brings, "
-                    "which the modelling file does not have; genomes of every preset without it can be written"
+                    f"LIV {layer.index + 1} ({layer.liv_class.name}) is of another package's structure, "
+                    "which the modelling file does not have; genomes without it can be written"
                 )
         return None
 
@@ -112,16 +112,17 @@ class HuggingFace(ExportFormat):
         try:
             import transformers  # noqa: F401
         except ImportError:
-            return "not compared with the model, because transformers is not installed (pip install transformers)"
-        from star_core.exported.hf.comparison import compare
+            return "not compared with the model: transformers is not installed (pip install transformers)"
+        from star_core.exported.hf.comparison import compare, load
 
-        compare(folder, trained.model, _native(trained.model.arch))
+        compare(load(folder, _native(trained.model.arch)), trained.model, folder)
         return None
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Loading it, and a first text."""
         found = _native(manifest.compile())
         text = manifest.tokens.kind == "bytes"
+        trust = "" if found else ", trust_remote_code=True"
         return _GUIDE.format(
             code=(
                 f": it is a {NAMES[found.family]}"
@@ -130,8 +131,8 @@ class HuggingFace(ExportFormat):
             ),
             and_tokenizer=", AutoTokenizer" if text else "",
             folder=folder,
-            trust="" if found else ", trust_remote_code=True",
-            use=_TEXT.format(folder=folder) if text else _IDS,
+            trust=trust,
+            use=_TEXT.format(folder=folder, trust=trust) if text else _IDS,
         )
 
 
@@ -146,7 +147,7 @@ def _native(architecture: Architecture) -> Native | None:
 
 
 def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:
-    from star_core.exported.native import native_weights
+    from star_core.exported.native_weights import native_weights
 
     names, model = _NAMES[found.family], trained.model
     last = "norm" if found.family == "llama" else "embedding_norm"

@@ -11,7 +11,7 @@ from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
 from star_core.exported.manifest import EXPORT_AGAIN, WEIGHTS, Manifest
 
 _GUIDE = """\
-Needs STAR, open, version {star} or one that reads semantics version {semantics}: `pip install .` in a clone of it.
+Needs STAR {star}, or a version that reads semantics version {semantics}: `pip install .` in a clone of it.
 
 ```python
 from star_core import load_exported
