@@ -175,8 +175,8 @@ def measure(
             params,
             [*(changes or ()), *options, f"objectives.runtime={chosen}", f"objectives.weights={precision}"],
         )
-        for chosen in _listed(runtimes, section.runtime)
-        for precision in _listed(weights, section.weights)
+        for chosen in names_in(runtimes, section.runtime)
+        for precision in names_in(weights, section.weights)
     ]
     architectures = [(text, find_architecture(text, DATA, settings, width)) for text in genome]
     if bundle is not None:
