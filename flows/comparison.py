@@ -48,8 +48,6 @@ def comparison(
     weights = {key: folder / f"{key}.safetensors" for key in genomes} if keep_weights else {}
     session.display.begin(purpose, len(genomes), search=False)
     architectures = compile_candidates(session, genomes)
-    for found in architectures.values():
-        measure(found, None, session.params.objectives)  # what is refused is refused before any training
     jobs = {
         key: session.job(genomes[key], found.digest, steps, str(weights[key]) if keep_weights else None)
         for key, found in architectures.items()

@@ -10,7 +10,7 @@ from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.objectives.base import measure, objective
+from star_core.objectives.base import objective, objective_of
 
 
 def check_limits(problem: Problem) -> None:
@@ -23,8 +23,10 @@ def check_limits(problem: Problem) -> None:
         ConfigError: A limit that cannot be met, or a device that was measured at another size.
     """
     section = problem.params.objectives
-    if section.device is not None:
-        measure(next(_beginnings(problem)), None, section)
+    entries = [objective_of(section, name) for name in (*section.selected, *section.constraints)]
+    for entry in entries if section.device is not None else ():
+        if entry.on_device is not None:
+            entry.on_device(next(_beginnings(problem)), section)
     for name, limit in section.constraints.items():
         entry, place = objective(name), f"objectives.constraints.{name}"
         if entry.least is None:

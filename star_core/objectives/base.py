@@ -15,6 +15,11 @@ from star_core.registry import Registry
 
 Measure = Callable[[Architecture, Mapping[str, float], Objectives], float]
 
+
+class NotKnownAtThisSize(ConfigError):  # noqa: N818
+    """An objective that cannot be known of architectures of this size; its value is ``None`` there."""
+
+
 MOST_VIOLATION = 1e29
 """The sum of violations is cut off here, below what a candidate that failed counts as."""
 
@@ -127,8 +132,9 @@ def measure(
         section: Which objectives and constraints.
 
     Returns:
-        Name → value (``None`` where training or the objective failed) for objectives and constrained
-        quantities; their ``violation``; and the first objective that is no finite number, with what it is.
+        Name → value (``None`` where training or the objective failed, or where it cannot be known) for
+        objectives and constrained quantities; their ``violation``; and the first objective that is no
+        finite number, with what it is.
 
     Raises:
         StarError: What an objective reports as a mistake of the experiment.
@@ -146,6 +152,8 @@ def measure(
                 values[name] = float(value)
             else:
                 failure = failure or f"{name} is {value}"
+        except NotKnownAtThisSize:
+            continue
         except StarError:
             raise
         except Exception as error:

@@ -13,6 +13,7 @@ from star_core import units
 from star_core.architecture import Architecture, Layer
 from star_core.config import MEASURED, Objectives, device_file
 from star_core.errors import ConfigError
+from star_core.objectives.base import NotKnownAtThisSize
 from star_core.storage.sealed import Digest, Record, Sealed
 from star_core.structures.registered import structure_of
 
@@ -140,7 +141,8 @@ class LatencyModel(Sealed):
         """What a model takes on the device.
 
         Raises:
-            ConfigError: The device told nothing of this quantity, or only of models of another size.
+            ConfigError: The device told nothing of this quantity.
+            NotKnownAtThisSize: It has only measured models of another size.
         """
         if quantity not in self.tables:
             raise ConfigError(
@@ -151,7 +153,7 @@ class LatencyModel(Sealed):
             )
         size = (architecture.width, architecture.dims.head_dim, architecture.vocab_size)
         if size != (self.width, self.head_dim, self.vocab_size):
-            raise ConfigError(
+            raise NotKnownAtThisSize(
                 f"the device {self.name!r} was measured at width {self.width}, heads of {self.head_dim} and "
                 f"{self.vocab_size} tokens",
                 value=size,

@@ -200,6 +200,15 @@ def test_other_conditions_than_the_devices_are_refused_before_anything_is_traine
         check_limits(Problem(load_params("params.yaml", [change]), 256))
 
 
+def test_at_another_size_nothing_is_claimed(here):
+    section = load_params("params.yaml").objectives
+    wide = compile_genome(Genome.parse("91111"), SPACE, 64)
+    values, violation, failure = measure(wide, {"validation_loss": 1.0}, section)
+    assert (values["decode_seconds_per_token"], violation, failure) == (None, 0, None)
+    assert values["perplexity"] is not None
+    assert "was measured at width 32" in str(list(explained(wide, section).parts)[-1])
+
+
 def test_a_device_file_that_was_edited_is_refused(here):
     path = here / "data" / "devices" / "pi5.json"
     path.write_text(path.read_text().replace('"constant": ', '"constant": 1', 1))
