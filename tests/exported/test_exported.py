@@ -304,9 +304,11 @@ def test_a_changed_file_of_any_format_is_found_and_one_left_out_is_not_missed(ev
 
 
 def test_a_folder_of_older_exports_is_read(copy):
-    rewrite(copy, files=None)
+    origin = Manifest.read(copy / "genome.json", "").origin.model_copy(update={"data": None})
+    rewrite(copy, files=None, origin=origin)
     content = json.loads((copy / "genome.json").read_text())
     assert "files" not in content
+    assert not {"data", "licence"} & content["origin"].keys()
     load_exported(copy)
     (copy / "weights.safetensors").write_bytes(b"")
     with pytest.raises(StoreError, match="SHA-256"):
@@ -361,7 +363,7 @@ def test_what_could_not_be_checked_is_said(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gguf", None)
     export_command("main", "transformer++", root, tmp_path / "model", formats=["hf", "gguf"])
     said = capsys.readouterr().out
-    assert "hf (native Llama), gguf (llama)" in said
+    assert "hf (native Llama), gguf (llama, f32)" in said
     assert "hf: not compared with the model: transformers is not installed" in said
     assert "gguf: not read back, because the package gguf is not installed" in said
 
@@ -396,5 +398,5 @@ def test_the_command_takes_formats_with_commas_and_repeated(root, tmp_path):
     options = ["--format", "hf, gguf", "--format", "torch", "--weights", "f32"]
     result = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert "hf (native Llama), gguf (llama), torch" in result.stdout
+    assert "hf (native Llama), gguf (llama, f32), torch" in result.stdout
     assert (tmp_path / "model/gguf/model-f32.gguf").exists()
