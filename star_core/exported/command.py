@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-import star_core
 from star_core import units
 from star_core.analysis.terminal.output import say
-from star_core.config import Training
-from star_core.datasets.base import licence_of
-from star_core.errors import ConfigError, nearest
-from star_core.exported.folder import check_free, export_model, sha256_of
-from star_core.exported.format import EXPORT_FORMATS, PRECISIONS, ExportFormat, Trained
-from star_core.exported.manifest import PROGRAM, Manifest, Origin, Program, tokens_of
+from star_core.exported.folder import check_free, export_model
+from star_core.exported.format import EXPORT_FORMATS, check_precisions
+from star_core.exported.manifest import PROGRAM, Program
 from star_core.exported.program import MAX_BATCH, export_program
-from star_core.semantics import MODEL
-from star_core.training.retrained import Retrained
+from star_core.exported.trained import trained_model
 
 
 def export_command(
@@ -50,51 +46,20 @@ def export_command(
     """
     check_free(folder)
     chosen = [EXPORT_FORMATS[text] for text in dict.fromkeys(formats)]
-    _check_precisions(chosen, precisions)
-    retrained = Retrained.read(run, root, scaled)
-    (entry,) = retrained.entries([name])
-    data, weights = retrained.corpus(root), retrained.weights(entry)
-    sha256 = sha256_of(weights) if weights.exists() else ""
-    loaded = retrained.load(entry)
-    tokens, metadata = tokens_of(data.vocab_size, data.meta["separator"]), loaded.metadata
-    for wanted in chosen:
-        if reason := wanted.refusal(loaded.architecture, tokens):
-            raise ConfigError(reason, value=wanted.name, place="--format", fix=_OTHERS)
-    model = retrained.model(entry, data)
-    recipe = Training.model_validate(retrained.comparison.parameters["training"])
+    check_precisions(chosen, precisions)
+    trained = trained_model(run, name, root, chosen, scaled)
+    model, manifest = trained.model, trained.manifest
     content = made = None
     if program:
-        content, lengths = export_program(model, recipe.sequence_length)
+        content, lengths = export_program(model, manifest.origin.sequence_length)
         made = Program(
             sha256=hashlib.sha256(content).hexdigest(),
             torch=torch.__version__,
             lengths=lengths,
             batch=(1, MAX_BATCH),
         )
-    manifest = Manifest(
-        star=star_core.__version__,
-        semantics=MODEL,
-        genome=metadata["genome"],
-        preset=metadata["space"],
-        width=model.arch.width,
-        head_dim=model.arch.dims.head_dim,
-        vocab_size=model.arch.vocab_size,
-        architecture=model.arch.digest,
-        tokens=tokens,
-        origin=Origin(
-            run=run,
-            name=name,
-            data_digest=data.digest,
-            tokens=entry.cost.tokens,
-            sequence_length=recipe.sequence_length,
-            validation_loss=float(metadata["validation_loss"]),
-            data=data.meta["sources"],
-            licence=licence_of(data.name),
-        ),
-        weights=sha256,
-        program=made,
-    )
-    unchecked = export_model(folder, Trained(model, manifest, weights), chosen, precisions, content)
+        trained = replace(trained, manifest=manifest.model_copy(update={"program": made}))
+    unchecked = export_model(folder, trained, chosen, precisions, content)
     kinds = [(entry.name, entry.kind(model.arch)) for entry in chosen]
     written = ", ".join(f"{name} ({kind})" if kind else name for name, kind in kinds)
     said = f"{folder}: {units.count(model.arch.num_parameters)} parameters; {written}"
@@ -104,20 +69,3 @@ def export_command(
     say(said)
     for sentence in unchecked:
         say(sentence)
-
-
-def _check_precisions(formats: Sequence[ExportFormat], precisions: Sequence[str]) -> None:
-    """Raises ``ConfigError`` for a precision that is none, or that no chosen format has."""
-    for precision in precisions:
-        if not any(precision in entry.precisions for entry in formats):
-            having = [name for name in EXPORT_FORMATS.names() if precision in EXPORT_FORMATS[name].precisions]
-            known = f"no format that is asked for stores weights so ({', '.join(having)} can)"
-            raise ConfigError(
-                known if having else "no such precision",
-                value=precision,
-                place="--weights",
-                fix=f"add --format {having[0]}" if having else nearest(precision, PRECISIONS),
-            )
-
-
-_OTHERS = "leave it out; star inspect says which formats a genome leaves in"

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 
-from star_core.datasets.base import DOCUMENT_END
-from star_core.datasets.byte_tokens import decode, encode
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
+from star_core.exported.decoder import TorchDecoder
 from star_core.exported.format import ExportFormat, Trained, precisions_of
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
@@ -26,6 +25,8 @@ from star_core.exported.manifest import (
     Manifest,
     check_compiled,
 )
+from star_core.graphs import runner
+from star_core.graphs.runner import Sampling, Text
 from star_core.models import LanguageModel, build_model
 from star_core.training.checkpoint import load_checkpoint
 
@@ -55,25 +56,24 @@ class Exported:
 
         Raises:
             DataError: The model's tokens are no text; use ``model.generate`` with token ids.
-            ConfigError: As ``LanguageModel.generate``.
+            ConfigError: ``new_tokens``, ``temperature`` or ``seed`` is negative.
         """
-        if self.manifest.tokens.kind != "bytes":
+        tokens = self.manifest.tokens
+        if tokens.kind != "bytes":
             raise DataError(
                 "the tokens of this model are ids of a vocabulary that is not known here",
                 value=self.manifest.vocab_size,
                 place="generate",
                 fix="use model.generate with token ids",
             )
-        prompt = encode(text) or [DOCUMENT_END]
-        device = self.model.embedding.device
-        found = self.model.generate(
-            torch.tensor([prompt], device=device),
-            new_tokens,
-            temperature,
-            torch.Generator(device).manual_seed(seed),
-        )
-        written = found[0, len(prompt) :].tolist()
-        return decode(written[: written.index(DOCUMENT_END)] if DOCUMENT_END in written else written)
+        try:
+            sampling, bytes_of = Sampling(temperature, top_p=1), Text(tokens.kind, tokens.separator)
+            prompt = bytes_of.encode(text)
+            decoder = TorchDecoder(self.model, len(prompt) + max(new_tokens, 0))
+            found = runner.generate(decoder, prompt, new_tokens, sampling, seed, tokens.separator)
+            return "".join(bytes_of.decode(found))
+        except ValueError as error:
+            raise ConfigError(str(error), place="generate", fix=_GENERATE) from None
 
 
 def export_model(
@@ -188,16 +188,25 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
     """
     folder = Path(folder)
     manifest = Manifest.read(folder / GENOME, EXPORT_AGAIN)
-    architecture = check_compiled(manifest, str(folder / GENOME))
-    path = folder / WEIGHTS
     if manifest.files is not None and WEIGHTS not in manifest.files:
         raise StoreError(
             "this model was exported in other formats only",
             value=sorted({name.partition("/")[0] for name in manifest.files}),
-            place=str(path),
+            place=str(folder / WEIGHTS),
             fix="star export RUN:NAME --to FOLDER --format torch, or see its README",
         )
     check_files(folder, manifest)
+    return Exported(manifest, restored(folder, manifest, device))
+
+
+def restored(folder: Path, manifest: Manifest, device: torch.device | str | None = None) -> LanguageModel:
+    """The model of a description with the weights beside it, whose digest was found in order.
+
+    Raises:
+        StoreError: The weights are of another model, or of another version.
+        ConfigError: Torch knows no such device.
+    """
+    architecture, path = check_compiled(manifest, str(folder / GENOME)), folder / WEIGHTS
     checkpoint = load_checkpoint(path)
     if checkpoint.architecture.digest != architecture.digest:
         raise StoreError(
@@ -208,7 +217,7 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
         )
     model = build_model(architecture, device=device)
     checkpoint.restore(model)
-    return Exported(manifest, model.eval())
+    return model.eval()
 
 
 def require_content(path: Path, stated: str) -> None:
@@ -233,3 +242,6 @@ def sha256_of(path: Path) -> str:
         while part := file.read(_CHUNK):
             digest.update(part)
     return digest.hexdigest()
+
+
+_GENERATE = "use e.g. new_tokens=200, temperature=0.8, seed=0"

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from star_core.architecture import Architecture
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, nearest
 from star_core.exported.manifest import Manifest, Tokens
 from star_core.registry import Registry
 
 if TYPE_CHECKING:
+    from star_core.graphs.runner import Model  # imports onnxruntime
     from star_core.models import LanguageModel  # imports torch
 
 PRECISIONS = ("f32", "int8", "int4")
@@ -89,6 +90,24 @@ class ExportFormat(ABC):
             StoreError: It computes something else.
         """
 
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """What writes text with the files of the format.
+
+        Args:
+            folder: Of those files.
+            manifest: Description of the model.
+            length: The most tokens of a sequence, those of the prompt included.
+            precision: Of the weights, one of the format's; ``None``: any that is there.
+
+        Raises:
+            ConfigError: The files cannot be run here; the message says what to install.
+            OSError, StoreError: One is missing or damaged.
+            MemoryError: There is no room for so many tokens.
+        """
+        raise ConfigError(
+            f"{self.title} is not run from here", value=self.name, place="--format", fix="see its README.md"
+        )
+
     @abstractmethod
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Markdown for the receiver: what to install, and code that runs it; without a heading.
@@ -107,3 +126,17 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
 def precisions_of(entry: ExportFormat, wanted: Sequence[str]) -> tuple[str, ...]:
     """Those of the wanted precisions that a format has; f32 if it has none of them."""
     return tuple(name for name in wanted if name in entry.precisions) or ("f32",)
+
+
+def check_precisions(formats: Sequence[ExportFormat], precisions: Sequence[str]) -> None:
+    """Raises ``ConfigError`` for a precision that is none, or that no chosen format has."""
+    for precision in precisions:
+        if not any(precision in entry.precisions for entry in formats):
+            having = [name for name in EXPORT_FORMATS.names() if precision in EXPORT_FORMATS[name].precisions]
+            known = f"no format that is asked for stores weights so ({', '.join(having)} can)"
+            raise ConfigError(
+                known if having else "no such precision",
+                value=precision,
+                place="--weights",
+                fix=f"add --format {having[0]}" if having else nearest(precision, PRECISIONS),
+            )
