@@ -1,6 +1,6 @@
 """A trained model as a folder of its own, of use without the run it comes from.
 
-genome.json           what the model is: genome, size, tokens, digests of all other files (``manifest``)
+genome.json           what the model is: genome, size, tokens, digests of the files below (``manifest``)
 README.md             its card: where it comes from, how to run each format (``card``)
 weights.safetensors   its weights, as this package reads them
 program.pt2           its forward pass as a torch.export program, where asked for (``program``)

@@ -133,16 +133,16 @@ def export_model(
 
 
 def _describe(folder: Path, manifest: Manifest, formats: Sequence[ExportFormat]) -> None:
-    """Writes the cards and ``genome.json``, which has the digests of all the rest."""
-    for entry in formats:
-        if not entry.at_top:
-            alone = card(manifest.model_copy(update={"program": None}), [(entry, ".")])
-            (folder / entry.name / GUIDE).write_text(alone, encoding="utf-8")
+    """Writes ``genome.json``, which has the digests of all that is there, and the cards, which anybody may edit."""
     files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
     manifest = manifest.model_copy(update={"files": files})
     (folder / GENOME).write_bytes(manifest.to_bytes())
     sections = [(entry, "." if entry.at_top else entry.name) for entry in formats]
     (folder / GUIDE).write_text(card(manifest, sections), encoding="utf-8")
+    alone = manifest.model_copy(update={"program": None})
+    for entry in formats:
+        if not entry.at_top:
+            (folder / entry.name / GUIDE).write_text(card(alone, [(entry, ".")]), encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:

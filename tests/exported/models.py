@@ -9,6 +9,7 @@ import torch
 from star_core import Genome, build_model, compile_genome
 from star_core.exported.format import Trained
 from star_core.exported.manifest import Manifest, Origin, tokens_of
+from star_core.semantics import MODEL
 
 NOWHERE = Path("no checkpoint is read")
 
@@ -23,7 +24,7 @@ def trained(genome, space, width=16, head_dim=None, vocab_size=256, separator=0)
             parameter += 0.1 * torch.randn(parameter.shape, generator=noise)
     manifest = Manifest(
         star="0.1.0",
-        semantics=1,
+        semantics=MODEL,
         genome=str(genome),
         preset="extended",
         width=width,

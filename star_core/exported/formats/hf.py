@@ -56,9 +56,9 @@ model = AutoModelForCausalLM.from_pretrained("{folder}"{trust})
 ```
 """
 _TEXT = """\
-tokenizer = AutoTokenizer.from_pretrained("{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}"{trust})
 prompt = tokenizer("In the beginning", return_tensors="pt")
-print(tokenizer.decode(model.generate(**prompt, max_new_tokens=200)[0]))"""
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=200)[0], skip_special_tokens=True))"""
 _IDS = "tokens = model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=200)  # import torch"
 
 
@@ -113,15 +113,16 @@ class HuggingFace(ExportFormat):
             import transformers  # noqa: F401
         except ImportError:
             return "not compared with the model, because transformers is not installed (pip install transformers)"
-        from star_core.exported.hf.comparison import compare
+        from star_core.exported.hf.comparison import compare, load
 
-        compare(folder, trained.model, _native(trained.model.arch))
+        compare(load(folder, _native(trained.model.arch)), trained.model, folder)
         return None
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Loading it, and a first text."""
         found = _native(manifest.compile())
         text = manifest.tokens.kind == "bytes"
+        trust = "" if found else ", trust_remote_code=True"
         return _GUIDE.format(
             code=(
                 f": it is a {NAMES[found.family]}"
@@ -130,8 +131,8 @@ class HuggingFace(ExportFormat):
             ),
             and_tokenizer=", AutoTokenizer" if text else "",
             folder=folder,
-            trust="" if found else ", trust_remote_code=True",
-            use=_TEXT.format(folder=folder) if text else _IDS,
+            trust=trust,
+            use=_TEXT.format(folder=folder, trust=trust) if text else _IDS,
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,13 +23,17 @@ LENGTH, PROMPT = 160, 130
 """Tokens compared, and those of them read at once: both beyond a chunk, and a window, of 64."""
 
 
-def compare(folder: Path, model: LanguageModel, found: Native | None) -> None:
+def compare(loaded: Any, model: LanguageModel, place: Path) -> None:
     """Logits of whole sequences, and of a prompt and single tokens behind it.
+
+    Args:
+        loaded: What transformers made of the files.
+        model: What it should compute.
+        place: Of the files.
 
     Raises:
         StoreError: They differ.
     """
-    loaded = load(folder, found)
     tokens_BL = torch.randint(0, model.arch.vocab_size, (2, LENGTH), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         wanted_BLV = model(tokens_BL)
@@ -45,24 +51,32 @@ def compare(folder: Path, model: LanguageModel, found: Native | None) -> None:
             raise StoreError(
                 f"{what} differ from the model's by more than {TOLERANCE} of the largest",
                 value=error,
-                place=str(folder),
-                fix=f"{EXPORT_AGAIN}; if that does not help, leave --format hf out",
+                place=str(place),
+                fix=f"{EXPORT_AGAIN}; if that does not help, leave this format out",
             )
 
 
 def load(folder: Path, found: Native | None) -> Any:
     """The model as transformers builds it from the files of a folder, and from nothing else."""
     import transformers
-    from transformers.utils import logging
 
     if found is None:
         kind = _modeling(folder / f"{MODELING}.py").StarForCausalLM
     else:
         kind = transformers.LlamaForCausalLM if found.family == "llama" else transformers.Lfm2ForCausalLM
+    with quiet():
+        return kind.from_pretrained(folder, local_files_only=True).eval()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars of transformers."""
+    from transformers.utils import logging
+
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        return kind.from_pretrained(folder, local_files_only=True).eval()
+        yield
     finally:
         if shown:
             logging.enable_progress_bar()

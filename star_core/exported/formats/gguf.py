@@ -1,0 +1,203 @@
+"""A file for llama.cpp, and all that reads its files: genomes that are a Llama or an LFM2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from star_core.architecture import Architecture
+from star_core.datasets.base import DOCUMENT_END
+from star_core.errors import ConfigError, StoreError
+from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
+from star_core.exported.hf.config import EPSILON, ROTATION
+from star_core.exported.hf.tokenizer import byte_letters
+from star_core.exported.manifest import EXPORT_AGAIN, Manifest, Tokens
+from star_core.exported.native import Native, Unmapped, native, native_weights
+
+if TYPE_CHECKING:
+    from star_core.exported.gguf_file import Storage
+
+_NAMES = {
+    "mixer_norm": "attn_norm",
+    "q": "attn_q",
+    "k": "attn_k",
+    "v": "attn_v",
+    "o": "attn_output",
+    "q_norm": "attn_q_norm",
+    "k_norm": "attn_k_norm",
+    "in": "shortconv.in_proj",
+    "taps": "shortconv.conv",
+    "out": "shortconv.out_proj",
+    "unit_norm": "ffn_norm",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+}
+_STORAGES = {"f32": "f32", "int8": "q8_0", "int4": "q4_0"}
+_GUIDE = """\
+Needs [llama.cpp](https://github.com/ggml-org/llama.cpp), or anything that reads its files:
+
+```
+llama-cli -m {folder}/{file} -no-cnv -p "In the beginning" -n 200 --temp 0.8 --top-p 0.95
+```
+{several}"""
+_NORMAL, _CONTROL = 1, 3
+
+
+class GGUF(ExportFormat):
+    """Architecture ``llama`` or ``lfm2`` of llama.cpp, one file for each precision."""
+
+    name = "gguf"
+    title = "llama.cpp (GGUF)"
+    needs = "llama.cpp"
+    precisions = tuple(_STORAGES)
+
+    def refusal(self, architecture: Architecture, tokens: Tokens) -> str | None:
+        """What is neither of the two; and a vocabulary that cannot be written into the file."""
+        if tokens.kind != "bytes":
+            return "its tokens are ids of a vocabulary that is not known here, and the file holds its tokenizer"
+        try:
+            native(architecture)
+        except Unmapped as error:
+            return str(error)
+        return None
+
+    def kind(self, architecture: Architecture) -> str:
+        """Which of them."""
+        found = native(architecture)
+        return found.title.replace(found.family.capitalize(), found.family).replace("LFM2", "lfm2")
+
+    def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
+        """A file for each precision."""
+        from star_core.exported import gguf_file
+
+        width = trained.manifest.width
+        for precision in precisions:
+            if precision != "f32" and width % gguf_file.BLOCK:
+                raise ConfigError(
+                    f"{precision} weights share a scale in blocks of {gguf_file.BLOCK}, of which the width is a multiple",
+                    value=width,
+                    place="--weights",
+                    fix=f"use f32, or star retrain with --width {-(-width // gguf_file.BLOCK) * gguf_file.BLOCK}",
+                )
+            gguf_file.write_gguf(
+                folder / _file(precision), _values(trained, precision), _stored(trained, precision)
+            )
+
+    def check(self, folder: Path, trained: Trained) -> str | None:
+        """Every tensor as another reader has it, within the rounding of its storage."""
+        try:
+            import gguf
+        except ImportError:
+            return "not read back, because the package gguf is not installed (pip install gguf)"
+        for precision in _STORAGES:
+            path = folder / _file(precision)
+            if path.exists():
+                _compare(gguf, path, trained, precision)
+        return None
+
+    def guide(self, manifest: Manifest, folder: str) -> str:
+        """A first text, with each file there is."""
+        files = [name.rpartition("/")[2] for name in sorted(manifest.files or ()) if name.startswith(f"{self.name}/")]
+        several = f"Or {', '.join(files[1:])}: the same weights, rounded to fewer bits.\n" if files[1:] else ""
+        return _GUIDE.format(folder=folder, file=files[0] if files else _file("f32"), several=several)
+
+
+def _file(precision: str) -> str:
+    return f"model-{_STORAGES[precision]}.gguf"
+
+
+def _values(trained: Trained, precision: str) -> dict[str, Any]:
+    """Hyperparameters and tokenizer; whole numbers are written as unsigned, lists of them as signed integers."""
+    from star_core.exported import gguf_file
+
+    manifest, found = trained.manifest, native(trained.model.arch)
+    storage: Storage = getattr(gguf_file, _STORAGES[precision].upper())
+    key_heads: int | list[int] = found.key_heads
+    if found.family == "lfm2":
+        key_heads = [found.key_heads if attends else 0 for attends in found.attends]
+    sizes: dict[str, Any] = {
+        "context_length": manifest.origin.sequence_length,
+        "embedding_length": manifest.width,
+        "block_count": len(found.blocks),
+        "feed_forward_length": found.hidden,
+        "vocab_size": manifest.vocab_size,
+        "attention.head_count": found.heads,
+        "attention.head_count_kv": key_heads,
+        "attention.key_length": found.head_dim,
+        "attention.value_length": found.head_dim,
+        "attention.layer_norm_rms_epsilon": EPSILON,
+        "rope.dimension_count": found.head_dim,
+        "rope.freq_base": ROTATION,
+    }
+    if found.family == "lfm2":
+        sizes["shortconv.l_cache"] = found.taps
+    letters = byte_letters()
+    letters[DOCUMENT_END] = "<|end|>"
+    return {
+        "general.architecture": found.family,
+        "general.name": f"{manifest.origin.name}, of run {manifest.origin.run}",
+        "general.file_type": storage.file_code,
+        "general.quantization_version": 2,
+        **{f"{found.family}.{name}": value for name, value in sizes.items()},
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.tokens": letters,
+        "tokenizer.ggml.token_type": [_CONTROL if byte == DOCUMENT_END else _NORMAL for byte in range(256)],
+        "tokenizer.ggml.merges": [f"{letters[255]} {letters[255]}"],  # one is wanted; no text has this byte
+        "tokenizer.ggml.bos_token_id": DOCUMENT_END,
+        "tokenizer.ggml.eos_token_id": DOCUMENT_END,
+        "tokenizer.ggml.padding_token_id": DOCUMENT_END,
+        "tokenizer.ggml.add_bos_token": False,
+    }
+
+
+def _stored(trained: Trained, precision: str) -> Iterator[tuple[str, Any, Storage]]:
+    """Matrices in the precision, as far as their rows are whole blocks; the rest, which is little, in f32."""
+    from star_core.exported.gguf_file import BLOCK, F32, Q4_0, Q8_0
+
+    wanted = {"f32": F32, "int8": Q8_0, "int4": Q4_0}[precision]
+    for name, tensor in _tensors(trained):
+        numbers = tensor.numpy()
+        matrix = numbers.ndim == 2 and numbers.shape[1] % BLOCK == 0 and "conv.weight" not in name
+        # The embedding is the head too: its errors are those of every logit.
+        storage = Q8_0 if name == "token_embd.weight" and wanted is Q4_0 else wanted
+        yield name, numbers, storage if matrix else F32
+
+
+def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
+    model = trained.model
+    found: Native = native(model.arch)
+    last = "output_norm" if found.family == "llama" else "token_embd_norm"
+    yield "token_embd.weight", model.embedding.detach()
+    yield f"{last}.weight", model.get_parameter("backbone.norm").detach()
+    for depth, name, tensor in native_weights(model, found, halves=found.family == "lfm2"):
+        yield f"blk.{depth}.{_NAMES[name]}.weight", tensor
+
+
+def _compare(gguf: Any, path: Path, trained: Trained, precision: str) -> None:
+    """Raises ``StoreError`` if a tensor of a file is not the model's, but for rounding."""
+    import numpy as np
+
+    read = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained, precision)}
+    if read.keys() != wanted.keys():
+        raise StoreError(
+            "it has the model's tensors", value=sorted(read.keys() ^ wanted.keys())[:5], place=str(path), fix=EXPORT_AGAIN
+        )
+    for name, (numbers, storage) in wanted.items():
+        found = gguf.dequantize(read[name].data, read[name].tensor_type).reshape(numbers.shape)
+        bound = {"f32": 0.0, "q8_0": 0.6 / 127, "q4_0": 1.01 / 8}[storage.name]
+        blocks = np.abs(numbers).reshape(-1, numbers.shape[-1] if bound == 0 else 32).max(1, keepdims=True)
+        error = np.abs(found - numbers).reshape(blocks.shape[0], -1)
+        if not (error <= bound * blocks + 1e-7 * (bound > 0)).all():
+            raise StoreError(
+                f"the tensor {name} is not the model's",
+                value=float(error.max()),
+                place=str(path),
+                fix=EXPORT_AGAIN,
+            )
+
+
+EXPORT_FORMATS.add(GGUF.name, GGUF())
