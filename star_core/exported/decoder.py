@@ -62,9 +62,7 @@ class TransformersDecoder:
     def feed(self, tokens: Sequence[int]) -> np.ndarray:
         """Reads at least one token; the logits of the next, (vocabulary,)."""
         with torch.no_grad():
-            seen = self._model(
-                input_ids=torch.tensor([tokens]), past_key_values=self._cache, use_cache=True
-            )
+            seen = self._model(input_ids=torch.tensor([tokens]), past_key_values=self._cache, use_cache=True)
         self._cache = seen.past_key_values
         logits: np.ndarray = seen.logits[0, -1].float().numpy()
         return logits

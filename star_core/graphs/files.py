@@ -32,7 +32,10 @@ def write_files(
 
     Args:
         folder: Is there.
-        architecture, weights, precision, told: As of ``write_graph``.
+        architecture: As of ``write_graph``, like all that follows.
+        weights: Of the model.
+        precision: Of matrices.
+        told: What else the graphs say of themselves.
 
     Raises:
         OSError: The folder cannot be written.

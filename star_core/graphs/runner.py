@@ -264,7 +264,7 @@ class Text:
     """Between text and tokens.
 
     Args:
-        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``ids``: text is their numbers, with spaces between.
+        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``ids``: text is their numbers, spaces between.
         separator: Token between documents; ``None``: none.
     """
 

@@ -20,7 +20,8 @@ def samples(architecture: Architecture, weights: Weights, separator: int) -> lis
     """Beginnings of documents, one for each of ``SEEDS``; the same on one type of machine.
 
     Args:
-        architecture, weights: As of ``write_graph``.
+        architecture: The compiled genome.
+        weights: Of the model, by their names in its state dict.
         separator: Token between documents.
 
     Raises:

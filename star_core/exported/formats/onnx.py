@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RUNNER = "run.py"
 TOLERANCES = {"f32": 1e-3, "int8": 0.1, "int4": 0.1}
-"""Largest difference between logits, against the largest; runtimes round what meets 8 or 4 bit to 8 bit, too."""
+"""Largest difference between logits, against the largest; what meets 8 or 4 bit is rounded to 8 bit, too."""
 LENGTH, PROMPT = 160, 130
 """Tokens compared, and those of them read at once, behind the first."""
 _GUIDE = """\
@@ -30,9 +30,9 @@ Needs `pip install onnxruntime numpy`, nothing of STAR and no torch:
 python {folder}/run.py {prompt} --new-tokens 200
 ```
 
-`run.py` is one file to read or to copy from; `--help` lists temperature, top-k, top-p, stop, seed and threads.
-`step.onnx` reads one token, `block.onnx` as many as its input says, and `weights.bin` has the weights of both; files
-of 8 or 4 bit have that in their names.{note}
+`run.py` is one file to read or to copy from; `--help` lists temperature, top-k, top-p, stop, seed, threads.
+`step.onnx` reads one token, `block.onnx` as many as its input says, and `weights.bin` has the weights of
+both; files of weights in 8 or 4 bit have that in their names.{note}
 """
 _IDS = " A token is a number of the run's own vocabulary: `run.py` reads and writes numbers."
 
@@ -56,8 +56,8 @@ class ONNX(ExportFormat):
                     graph_mixer_of(allele)
                 except ConfigError:
                     return (
-                        f"LIV {layer.index + 1} ({layer.liv_class.name}) is of a structure whose package brings no "
-                        "graph of it (an entry point in star.graphs); genomes without it can be written"
+                        f"LIV {layer.index + 1} ({layer.liv_class.name}) is of a structure whose package "
+                        "brings no graph of it (an entry point in star.graphs); genomes without it can be written"
                     )
         return None
 
@@ -125,7 +125,9 @@ def _error(decoder: Model, model: LanguageModel) -> float:
     """Largest difference of logits behind blocks and steps, in units of the largest logit."""
     import torch
 
-    tokens_1L = torch.randint(0, model.arch.vocab_size, (1, LENGTH), generator=torch.Generator().manual_seed(0))
+    tokens_1L = torch.randint(
+        0, model.arch.vocab_size, (1, LENGTH), generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         wanted_LV = model(tokens_1L)[0]
     tokens, worst = tokens_1L[0].tolist(), 0.0
