@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ import torch
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
 from star_core.exported.decoder import TorchDecoder
+from star_core.exported.digests import check_files, sha256_of
 from star_core.exported.format import ExportFormat, Trained, precisions_of
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
@@ -27,10 +27,9 @@ from star_core.exported.manifest import (
 )
 from star_core.graphs import runner
 from star_core.graphs.runner import Sampling, Text
+from star_core.graphs.samples import samples
 from star_core.models import LanguageModel, build_model
 from star_core.training.checkpoint import load_checkpoint
-
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +114,7 @@ def export_model(
                     unchecked.append(f"{entry.name}: {missing}")
             if program is not None:
                 (temporary / PROGRAM).write_bytes(program)
-            _describe(temporary, trained.manifest, formats)
+            _describe(temporary, trained.manifest, formats, _samples(trained))
             for file in _files(temporary):
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
@@ -132,33 +131,35 @@ def export_model(
     return unchecked
 
 
-def _describe(folder: Path, manifest: Manifest, formats: Sequence[ExportFormat]) -> None:
+def _samples(trained: Trained) -> list[str]:
+    """What the model writes by itself, if its tokens are text and its structures have graphs."""
+    tokens = trained.manifest.tokens
+    if tokens.kind != "bytes" or tokens.separator is None:
+        return []
+    try:
+        return samples(trained.model.arch, trained.arrays, tokens.separator)
+    except ConfigError:
+        return []
+
+
+def _describe(
+    folder: Path, manifest: Manifest, formats: Sequence[ExportFormat], written: Sequence[str]
+) -> None:
     """Writes ``genome.json``, which has the digests of all that is there, and the cards, which anybody may edit."""
     files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
     manifest = manifest.model_copy(update={"files": files})
     (folder / GENOME).write_bytes(manifest.to_bytes())
     sections = [(entry, "." if entry.at_top else entry.name) for entry in formats]
-    (folder / GUIDE).write_text(card(manifest, sections), encoding="utf-8")
+    (folder / GUIDE).write_text(card(manifest, sections, written), encoding="utf-8")
     alone = manifest.model_copy(update={"program": None})
     for entry in formats:
         if not entry.at_top:
-            (folder / entry.name / GUIDE).write_text(card(alone, [(entry, ".")]), encoding="utf-8")
+            text = card(alone, [(entry, ".")], written)
+            (folder / entry.name / GUIDE).write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raises ``StoreError`` if a file was changed; formats that are left out are not missed."""
-    stated = manifest.files
-    if stated is None:
-        stated = {WEIGHTS: manifest.weights}
-        if manifest.program is not None:
-            stated[PROGRAM] = manifest.program.sha256
-    for name, digest in stated.items():
-        if name == WEIGHTS or (folder / name).exists():
-            require_content(folder / name, digest)
 
 
 def check_free(folder: Path) -> None:
@@ -218,30 +219,6 @@ def restored(folder: Path, manifest: Manifest, device: torch.device | str | None
     model = build_model(architecture, device=device)
     checkpoint.restore(model)
     return model.eval()
-
-
-def require_content(path: Path, stated: str) -> None:
-    """Raises ``StoreError`` if a file cannot be read or has another SHA-256 than ``genome.json`` states."""
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise StoreError(f"cannot be read ({error.strerror})", place=str(path), fix=EXPORT_AGAIN) from error
-    if found != stated:
-        raise StoreError(
-            f"its SHA-256 is not the one in {GENOME}: it was changed or damaged",
-            value=found,
-            place=str(path),
-            fix=EXPORT_AGAIN,
-        )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 _GENERATE = "use e.g. new_tokens=200, temperature=0.8, seed=0"

@@ -18,6 +18,8 @@ from star_core.exported.manifest import Manifest, Tokens
 from star_core.registry import Registry
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from star_core.graphs.runner import Model  # imports onnxruntime
     from star_core.models import LanguageModel  # imports torch
 
@@ -38,6 +40,11 @@ class Trained:
     model: LanguageModel
     manifest: Manifest
     weights: Path
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by their names in the model's state dict."""
+        return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
 
 
 class ExportFormat(ABC):

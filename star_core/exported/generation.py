@@ -11,10 +11,9 @@ from tempfile import TemporaryDirectory
 
 from star_core.analysis.terminal.output import Output, printable
 from star_core.errors import ConfigError, DataError, StoreError
-from star_core.exported.folder import check_files
+from star_core.exported.digests import check_files
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, check_precisions
 from star_core.exported.manifest import EXPORT_AGAIN, GENOME, WEIGHTS, Manifest
-from star_core.exported.trained import trained_model
 from star_core.graphs.runner import Model, Sampling, Text, generate, until
 
 _PREFERRED = ("onnx", "torch")
@@ -183,6 +182,8 @@ def _files(
             value=source,
             fix=f"use main:{source}",
         )
+    from star_core.exported.trained import trained_model  # imports torch, which a folder need not
+
     entry = EXPORT_FORMATS[wanted or "onnx"]
     _check(entry, precision)
     trained = trained_model(run, name, root, [entry], scaled)

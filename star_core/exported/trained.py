@@ -9,7 +9,7 @@ import star_core
 from star_core.config import Training
 from star_core.datasets.base import licence_of
 from star_core.errors import ConfigError
-from star_core.exported.folder import sha256_of
+from star_core.exported.digests import sha256_of
 from star_core.exported.format import ExportFormat, Trained
 from star_core.exported.manifest import Manifest, Origin, tokens_of
 from star_core.semantics import MODEL

@@ -15,8 +15,8 @@ from star_core.graphs.runner import file_names
 
 _INLINE = 1024
 """Bytes from which a tensor lies beside its graph; ONNX's own default."""
-_PAGE, _LARGE, _LARGE_PAGE = 1 << 12, 1 << 20, 1 << 16
-"""Tensors begin at a page of memory; large ones where Windows, too, can map them."""
+_ALIGNMENTS = {1 << 20: 1 << 16, 1 << 12: 1 << 12, 0: 1 << 6}
+"""Least bytes of a tensor → what its place is a multiple of: what Windows maps, a page, a line of cache."""
 
 
 def write_files(
@@ -52,7 +52,8 @@ def write_files(
                     continue
                 digest = sha256(content).digest()
                 if digest not in places:
-                    file.write(bytes(-file.tell() % (_PAGE if len(content) < _LARGE else _LARGE_PAGE)))
+                    aligned = next(aligned for size, aligned in _ALIGNMENTS.items() if len(content) >= size)
+                    file.write(bytes(-file.tell() % aligned))
                     places[digest] = file.tell()
                     file.write(content)
                 set_external_data(tensor, beside, places[digest], len(content))

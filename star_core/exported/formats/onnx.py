@@ -57,7 +57,7 @@ class ONNX(ExportFormat):
                 except ConfigError:
                     return (
                         f"LIV {layer.index + 1} ({layer.liv_class.name}) is of a structure whose package "
-                        "brings no graph of it (an entry point in star.graphs); genomes without it can be written"
+                        "brings no graph (an entry point in star.graphs); genomes without it can be written"
                     )
         return None
 
@@ -66,10 +66,9 @@ class ONNX(ExportFormat):
         from star_core.graphs import runner
         from star_core.graphs.files import write_files
 
-        weights = {name: weight.numpy() for name, weight in trained.model.state_dict().items()}
         told = {"tokens": trained.manifest.tokens.model_dump()}
         for precision in precisions:
-            write_files(folder, trained.model.arch, weights, precision, told)
+            write_files(folder, trained.model.arch, trained.arrays, precision, told)
         shutil.copyfile(runner.__file__, folder / RUNNER)
 
     def check(self, folder: Path, trained: Trained) -> str | None:
