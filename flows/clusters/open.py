@@ -55,7 +55,7 @@ def require_reachable(runtime: Runtime) -> None:
                 f"the package {package} is not installed",
                 value=runtime.runner,
                 place="runtime.runner",
-                fix=f"pip install 'star-open[{runtime.runner}]'",
+                fix=f"pip install '.[{runtime.runner}]' in a clone of STAR",
             )
     if address is None or (runtime.runner, address) == ("ray", "auto"):
         return

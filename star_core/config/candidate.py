@@ -37,8 +37,8 @@ class Space(Section):
     """Which genomes exist.
 
     Attributes:
-        preset: ``paper``, ``extended``, ``lfm2``, ``attention``: LIV classes of the table; ``full``: a genome
-            brings its own, which evolve with it.
+        preset: ``paper``, ``extended``, ``lfm2``, ``lfm2-norm``, ``attention``: LIV classes of the table;
+            ``full``: a genome brings its own, which evolve with it.
         depth: LIVs of a genome; the most of them if ``min_depth`` is given.
         min_depth: LIVs a genome has at least; ``null``: all have ``depth``.
         groups: Sharing indices run from 1 to this.

@@ -59,7 +59,7 @@ def lm_eval_version() -> str:
     Raises:
         ConfigError: It is not installed, or another version than this was written for.
     """
-    fix = "pip install 'star-open[evaluate]'"
+    fix = "pip install '.[evaluate]' in a clone of STAR"
     try:
         found = version("lm-eval")
     except PackageNotFoundError:

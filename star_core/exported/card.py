@@ -14,7 +14,7 @@ from star_core.graphs.samples import SAMPLING, SEEDS
 _TEXT = """\
 # {title}
 
-A language model of {layers} LIVs and width {width} ({parameters:,} parameters), exported by STAR, open, {star}.
+A language model of {layers} LIVs and width {width} ({parameters:,} parameters), exported by STAR {star}.
 
 | | |
 |---|---|
@@ -28,8 +28,8 @@ A language model of {layers} LIVs and width {width} ({parameters:,} parameters),
 _PROGRAM = """
 ## torch.export program
 
-`{file}` is the forward pass, made by torch {torch}: {lengths} and {batch[0]} to {batch[1]} sequences at once. It
-needs torch, nothing else:
+`{file}` is the forward pass, made by torch {torch}: {lengths} and {batch[0]} to {batch[1]} sequences at once.
+It needs torch, nothing else:
 
 ```python
 import torch

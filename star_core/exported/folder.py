@@ -145,7 +145,7 @@ def _samples(trained: Trained) -> list[str]:
 def _describe(
     folder: Path, manifest: Manifest, formats: Sequence[ExportFormat], written: Sequence[str]
 ) -> None:
-    """Writes ``genome.json``, which has the digests of all that is there, and the cards, which anybody may edit."""
+    """Writes ``genome.json``, with the digests of all that is there, and the cards, which may be edited."""
     files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
     manifest = manifest.model_copy(update={"files": files})
     (folder / GENOME).write_bytes(manifest.to_bytes())

@@ -1,7 +1,7 @@
-"""What a format of an exported model is: which genomes it takes, and how it is written, checked and explained.
+"""What a format of an exported model is: which genomes it takes, how it is written, checked and explained.
 
-A format is one file of ``star_core/exported/formats``, or of another package that names it by an entry point in
-``star.export_formats``. Importing it costs little: ``star inspect`` asks all of them.
+A format is one file of ``star_core/exported/formats``, or of another package that names it by an entry point
+in ``star.export_formats``. Importing it costs little: ``star inspect`` asks all of them.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def write_gguf(
 
     Args:
         path: Of the file.
-        values: By key.
+        values: By key. Whole numbers are written as unsigned, lists of them as signed integers.
         tensors: Name, numbers, and how they are stored: rows of a multiple of 32 numbers, unless as f32.
 
     Raises:
@@ -59,9 +59,7 @@ def write_gguf(
     offset = 0
     for name, numbers, storage in stored:
         sizes = numbers.shape[::-1]  # the fastest first
-        header += _text(name) + struct.pack(
-            f"<I{len(sizes)}QIQ", len(sizes), *sizes, storage.code, offset
-        )
+        header += _text(name) + struct.pack(f"<I{len(sizes)}QIQ", len(sizes), *sizes, storage.code, offset)
         offset += _aligned(prod(sizes) * storage.block_bytes // BLOCK)
     with path.open("wb") as file:
         file.write(header.ljust(_aligned(len(header)), b"\0"))
@@ -88,7 +86,9 @@ def _value(value: Value) -> bytes:
         return struct.pack("<If", 6, value)
     if isinstance(value, str):
         return struct.pack("<I", 8) + _text(value)
-    kind, items = (8, map(_text, value)) if isinstance(value[0], str) else (5, (struct.pack("<i", x) for x in value))
+    kind, items = (
+        (8, map(_text, value)) if isinstance(value[0], str) else (5, (struct.pack("<i", x) for x in value))
+    )
     return struct.pack("<IIQ", 9, kind, len(value)) + b"".join(items)
 
 

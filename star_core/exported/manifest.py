@@ -118,7 +118,7 @@ class Manifest(Sealed):
                 f"genomes have meant something else since: version {MODEL} is read here",
                 value=self.semantics,
                 place="semantics",
-                fix=f"install star-open {self.star}, or retrain and export with this version",
+                fix=f"install version {self.star} of STAR, or retrain and export with this version",
             )
         space = reading_space(self.preset)
         found = compile_genome(Genome.parse(self.genome), space, self.width, self.head_dim, self.vocab_size)

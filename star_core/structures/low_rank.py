@@ -122,7 +122,7 @@ LOW_RANK = register(
             3: FeaturizerRow(("111211", "111214", "111214"), "as 1, last two groups repeated 4 times"),
             4: FeaturizerRow(("111211", "111212", "111212"), "as 1, last two groups repeated 2 times"),
             10: FeaturizerRow(("114211", "114211", "111211"), "as 1, swish on the first two groups"),
-            11: FeaturizerRow(("115211", "115214", "111214"), "as 3, RMS norm by head on the first two groups"),
+            11: FeaturizerRow(("115211", "115214", "111214"), "as 3, RMS norm on the first two groups"),
         },
         classes={
             1: ClassRow("SA-1", "12123"),

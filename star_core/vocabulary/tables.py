@@ -32,7 +32,7 @@ class Sparsity(IntEnum):
 
 
 class Nonlinearity(IntEnum):
-    """Pointwise or row-wise function applied to a structure; softmax is of operators only, the norm of features."""
+    """Pointwise or row-wise function applied to a structure: softmax by operators only, norms by features."""
 
     NONE = 1
     SOFTMAX = 2

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-pytest.importorskip("lm_eval", reason="needs the extra: pip install 'star-open[evaluate]'")
+pytest.importorskip("lm_eval", reason="needs the extra: pip install '.[evaluate]'")
 
 from lm_eval.api.instance import Instance
 

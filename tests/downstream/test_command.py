@@ -17,7 +17,7 @@ from star_core.errors import ConfigError, StarError
 ROOT = Path(__file__).parent.parent.parent
 VERSES = ROOT / "examples/tasks/verses.yaml"
 needs_lm_eval = pytest.mark.skipif(
-    find_spec("lm_eval") is None, reason="needs the extra: pip install 'star-open[evaluate]'"
+    find_spec("lm_eval") is None, reason="needs the extra: pip install '.[evaluate]'"
 )
 NO_NETWORK = """
 import socket

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytest.importorskip("lm_eval", reason="needs the extra: pip install 'star-open[evaluate]'")
+pytest.importorskip("lm_eval", reason="needs the extra: pip install '.[evaluate]'")
 
 from star_core.downstream.tasks import load_tasks, read_task, task_files
 from star_core.errors import DataError

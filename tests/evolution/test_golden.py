@@ -6,8 +6,10 @@ move these digests. Whoever moves them on purpose raises ``SEARCH`` in ``star_co
 
 import hashlib
 
+import numpy as np
 import pytest
 
+from star_core import SearchSpace, compile_genome
 from star_core.config import digest_json
 from star_core.evaluation import Evaluation
 from star_core.evolution.step import assess, offspring_of, select
@@ -80,3 +82,21 @@ def test_the_default_search_is_what_it_was(name):
 
 def test_what_generations_depend_on_is_what_it_was():
     assert experiment().params.digest == "f2f90a84186690608f7fc8ce3aaf69dd4b9ef4f97e8f7e941a240639213e8cab"
+
+
+SAMPLES = {
+    "paper": "eac196b6bbac757839d7884611ea5f7651604dbf9dab23325f547828f7e00494",
+    "extended": "ebcff159325dab275f12b579f01ac547f348704dec998f38f8e0708d38fd92ee",
+    "lfm2": "e400c128cc696b208994564d9f166a45d415a06cf5d66db77c1df2e8e4a3d8ec",
+    "attention": "dfdae931dc71c6809469b8f7e862e47bd339787b74bc8e61e1d31987e3418fdf",
+    "full": "a33c520ba2a3658cee5c66f21866c10dc68b849bbcbe03f92f88b5690db595f1",
+}
+
+
+@pytest.mark.parametrize("preset", SAMPLES)
+def test_what_spaces_sample_and_what_that_computes_is_what_it_was(preset):
+    space, rng, told = SearchSpace.preset(preset), np.random.default_rng(0), hashlib.sha256()
+    for _ in range(60):
+        genome = space.sample(rng)
+        told.update(f"{genome} {compile_genome(genome, space, 64).digest}\n".encode())
+    assert told.hexdigest() == SAMPLES[preset]

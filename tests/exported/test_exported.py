@@ -19,10 +19,15 @@ from star_core.errors import ConfigError, DataError, StarError, StoreError
 from star_core.exported import folder as exported_folder
 from star_core.exported.command import export_command
 from star_core.exported.folder import check_free
+from star_core.exported.format import EXPORT_FORMATS
 from star_core.exported.manifest import Manifest, tokens_of
 from star_core.exported.program import export_program
 from star_core.training.retrained import Retrained
+from tests.exported import models
+from tests.livs.layers import PLACES
 from tests.training.retrainings import GENOMES, retrained_run
+
+TABLE = PLACES["SA-1"][0]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +134,7 @@ def rewrite(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"semantics": semantics.MODEL + 1}, r"meant something else.*install star-open 0"),
+        ({"semantics": semantics.MODEL + 1}, r"meant something else.*install version 0"),
         ({"width": 32}, "compiles to another architecture"),
         ({"genome": "91111"}, "compiles to another architecture"),
         ({"genome": "no genome"}, "genome.json"),
@@ -228,3 +233,130 @@ def test_the_manifest_is_plain_json(made):
     content = json.loads((made / "genome.json").read_text())
     assert content["format"] == "star-model"
     assert content["tokens"] == {"kind": "bytes", "separator": 0}
+
+
+@pytest.fixture(scope="module")
+def everywhere(root, tmp_path_factory):
+    """A model in several formats. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export_command("main", "transformer++", root, folder, formats=["torch", "hf", "gguf"])
+    return folder
+
+
+def test_several_formats_at_once_have_a_folder_and_a_card_each(everywhere):
+    found = sorted(
+        path.relative_to(everywhere).as_posix() for path in everywhere.rglob("*") if path.is_file()
+    )
+    assert found == [
+        "README.md",
+        "genome.json",
+        "gguf/README.md",
+        "gguf/model-f32.gguf",
+        "hf/README.md",
+        "hf/config.json",
+        "hf/generation_config.json",
+        "hf/model.safetensors",
+        "hf/tokenizer.json",
+        "hf/tokenizer_config.json",
+        "weights.safetensors",
+    ]
+    manifest = load_exported(everywhere).manifest
+    written = [name for name in found if not name.endswith(("README.md", "genome.json"))]
+    assert manifest.files == {name: exported_folder.sha256_of(everywhere / name) for name in written}
+    card = (everywhere / "README.md").read_text()
+    for told in ("it is a Llama", "licence of the data | not stated", f"`{manifest.genome}`"):
+        assert told in card
+    assert f"{manifest.origin.validation_loss:.4f} nats" in card
+    assert 'from_pretrained("hf")' in card
+    assert 'from_pretrained(".")' in (everywhere / "hf/README.md").read_text()
+    assert "llama-cli -m gguf/model-f32.gguf" in card
+    assert "star-open" not in card
+
+
+def test_the_card_s_code_for_transformers_runs_in_its_folder_alone(everywhere, tmp_path):
+    folder = shutil.copytree(everywhere / "hf", tmp_path / "taken away")
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
+    result = subprocess.run(
+        [sys.executable, "-c", code.replace("200", "20")],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("In the beginning")
+
+
+def test_a_changed_file_of_any_format_is_found_and_one_left_out_is_not_missed(everywhere, tmp_path):
+    folder = Path(shutil.copytree(everywhere, tmp_path / "copy"))
+    path = folder / "hf/model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(StoreError, match=r"hf/model\.safetensors.*SHA-256"):
+        load_exported(folder)
+    shutil.rmtree(folder / "hf")
+    load_exported(folder)
+
+
+def test_a_folder_of_older_exports_is_read(copy):
+    rewrite(copy, files=None)
+    content = json.loads((copy / "genome.json").read_text())
+    assert "files" not in content
+    load_exported(copy)
+    (copy / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(StoreError, match="SHA-256"):
+        load_exported(copy)
+
+
+def test_without_torch_among_its_formats_a_folder_says_which_it_has(root, tmp_path):
+    export_command("main", "transformer++", root, tmp_path / "model", formats=["hf"])
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["README.md", "genome.json", "hf"]
+    with pytest.raises(StoreError, match=r"\['hf'\].*other formats only.*--format torch"):
+        load_exported(tmp_path / "model")
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is(root, tmp_path):
+    with pytest.raises(ConfigError, match=r"--format: 'gguf': LIV 1 \(Rec-1\) is in neither.*star inspect"):
+        export_command("main", "g000-00", root, tmp_path / "model", formats=["torch", "gguf"])
+    with pytest.raises(ConfigError, match=r"--format: 'guff': no such export format.*gguf"):
+        export_command("main", "g000-00", root, tmp_path / "model", formats=["guff"])
+    with pytest.raises(ConfigError, match=r"--weights: 'int4': no format that is asked for.*gguf"):
+        export_command("main", "g000-00", root, tmp_path / "model", precisions=["int4"])
+    with pytest.raises(ConfigError, match=r"--weights: 'q9': no such precision.*f32, int8, int4"):
+        export_command("main", "g000-00", root, tmp_path / "model", precisions=["q9"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_that_fails_its_check_leaves_nothing(root, tmp_path, monkeypatch):
+    def damaged(self, folder, trained):
+        raise StoreError("something else", place=str(folder))
+
+    monkeypatch.setattr(type(EXPORT_FORMATS["gguf"]), "check", damaged)
+    with pytest.raises(StoreError, match="something else"):
+        export_command("main", "transformer++", root, tmp_path / "model", formats=["torch", "hf", "gguf"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(root, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for name in ("hf", "gguf"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "write_bytes" if name == "hf" else "open", full)
+            with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+                exported_folder.export_model(
+                    tmp_path / "model", models.trained("11111-91111", TABLE), [EXPORT_FORMATS[name]]
+                )
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_checked_is_said(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    export_command("main", "transformer++", root, tmp_path / "model", formats=["hf", "gguf"])
+    said = capsys.readouterr().out
+    assert "hf (native Llama), gguf (llama)" in said
+    assert "hf: not compared with the model: transformers is not installed" in said
+    assert "gguf: not read back, because the package gguf is not installed" in said

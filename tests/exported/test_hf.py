@@ -1,4 +1,4 @@
-"""``--format hf``: transformers computes what the model does, from the files of the folder and nothing else."""
+"""``--format hf``: transformers computes what the model does, from the files in the folder alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from contextlib import nullcontext
 from unittest.mock import patch
 
@@ -63,9 +62,7 @@ def assert_same(loaded, model, batch=2, tolerance=1e-9):
         torch.testing.assert_close(loaded(input_ids=tokens_BL).logits, wanted_BLV, **close)
         cache, parts, start = None, [], 0
         for size in (3, 1, PROMPT - 4, 1, 1, 7, 1, LENGTH - PROMPT - 10):
-            seen = loaded(
-                input_ids=tokens_BL[:, start : start + size], past_key_values=cache, use_cache=True
-            )
+            seen = loaded(input_ids=tokens_BL[:, start : start + size], past_key_values=cache, use_cache=True)
             cache, start = seen.past_key_values, start + size
             parts.append(seen.logits)
         torch.testing.assert_close(torch.cat(parts, 1), wanted_BLV, **close)
@@ -153,7 +150,7 @@ def test_a_mask_that_is_too_short_is_refused(mixed):
     _, loaded = mixed
     with torch.no_grad():
         seen = loaded(input_ids=torch.ones(1, 4, dtype=torch.long), use_cache=True)
-        with pytest.raises(ValueError, match="covers 1 tokens, 4 are held and 1 are new"):
+        with pytest.raises(ValueError, match="covers 1 tokens, 4 held, 1 new"):
             loaded(
                 input_ids=torch.ones(1, 1, dtype=torch.long),
                 attention_mask=torch.ones(1, 1),

@@ -185,7 +185,7 @@ def test_an_address_that_cannot_be_reached_is_told_at_once(runner, address, mess
     monkeypatch.setattr(clusters, "find_spec", lambda _: None)
     with pytest.raises(ConfigError) as caught:
         require_reachable(Runtime(runner=runner, address=address))
-    assert caught.value.fix == f"pip install 'star-open[{runner}]'"
+    assert caught.value.fix == f"pip install '.[{runner}]' in a clone of STAR"
 
 
 def test_a_cluster_that_stays_needs_a_prefect_server_that_stays():

@@ -106,6 +106,15 @@ def test_repair_re_samples_uniformly_over_what_is_valid():
     assert all(160 < count < 240 for count in drawn.values())
 
 
+def test_a_norm_of_features_is_read_and_built_but_in_no_class_of_this_space():
+    genome = SearchSpace.preset("full", 1, classes=1).adopt(Genome.parse("q1111"))
+    assert str(genome) == "11111_b2123"
+    with pytest.raises(GenomeError, match=r"nonlinearity.*: '5': the space admits.*1, 3, 4.*for group C"):
+        SearchSpace.preset("full", 1, classes=1).validate(genome)
+    plain = compile_genome(Genome.parse("q1111"), SearchSpace.preset("lfm2-norm"), 64)
+    assert compile_genome(genome, FULL, 64).digest == plain.digest
+
+
 def test_spaces_refuse_each_others_genomes_and_say_how_to_go_on():
     plain, own = Genome.parse("11111-91111"), Genome.parse("11111-91111_12123_73111_91142_12133_54111")
     with pytest.raises(GenomeError, match=r"'paper' brings no classes.*space.preset to full.*classes: 5"):

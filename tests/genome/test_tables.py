@@ -2,8 +2,8 @@
 
 import pytest
 
+from star_core import Genome, SearchSpace, compile_genome
 from star_core.errors import GenomeError
-from star_core.genome import SearchSpace
 from star_core.structures.registered import class_table, featurizer_of, roles_of, structure_of, structures
 from star_core.vocabulary.featurizer import FeatureGroupGenome
 from star_core.vocabulary.operator import OperatorGenome
@@ -61,6 +61,26 @@ def test_an_operator_that_cannot_be_built_is_refused_with_the_rule(operator, rul
     genome = OperatorGenome.parse(operator)
     with pytest.raises(GenomeError, match=rule):
         structure_of(genome.token_mixing).check(genome, featurizer_of(genome.featurizer))
+
+
+@pytest.mark.parametrize(
+    ("groups", "rule"),
+    [
+        (
+            "111211-111211-111211-115211",
+            "5: a norm over the channels of a head .* is of features, not of rates",
+        ),
+        ("111211-111211-111211-112211", "2: softmax is a nonlinearity of operators, not of features"),
+    ],
+)
+def test_a_feature_group_that_cannot_be_computed_is_refused_with_the_rule(groups, rule):
+    with pytest.raises(GenomeError, match=rule):
+        compile_genome(Genome.parse(f"11111_04111-{groups}"), SearchSpace.preset("full"), 64)
+
+
+def test_a_norm_is_no_nonlinearity_of_an_operator():
+    with pytest.raises(GenomeError, match="nonlinearity is an integer from 1 to 4"):
+        OperatorGenome.parse("12153")
 
 
 @pytest.mark.parametrize("text", ["1111", "111111111", "x", "911211", "1112é1", "000000"])

@@ -149,6 +149,9 @@ def feature(role, genome, weights, h_LD, heads):
             for t in range(min(i + 1, taps_SK.shape[1])):
                 u_LS[i] += taps_SK[:, t] * inputs_LS[i - t]
     u_LS = nonlinearity(genome[2], u_LS)
+    if genome[2] == "5":
+        weight_E = weights[f"{role}.norm"]
+        u_LS = norm(u_LS.reshape(len(h_LD), -1, len(weight_E)), weight_E)
     if role == "A":
         u_LS = softplus(u_LS + weights["A.step_bias"]) * np.exp(weights["A.log_rate"])
     repeat = int(genome[5], 36)

@@ -13,7 +13,7 @@ from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
 from star_core.exported.hf.config import EPSILON, ROTATION
 from star_core.exported.hf.tokenizer import byte_letters
 from star_core.exported.manifest import EXPORT_AGAIN, Manifest, Tokens
-from star_core.exported.native import Native, Unmapped, native, native_weights
+from star_core.exported.native import Native, Unmapped, native
 
 if TYPE_CHECKING:
     from star_core.exported.gguf_file import Storage
@@ -57,7 +57,9 @@ class GGUF(ExportFormat):
     def refusal(self, architecture: Architecture, tokens: Tokens) -> str | None:
         """What is neither of the two; and a vocabulary that cannot be written into the file."""
         if tokens.kind != "bytes":
-            return "its tokens are ids of a vocabulary that is not known here, and the file holds its tokenizer"
+            return (
+                "its tokens are ids of a vocabulary that is not known here, and the file holds the tokenizer"
+            )
         try:
             native(architecture)
         except Unmapped as error:
@@ -77,10 +79,10 @@ class GGUF(ExportFormat):
         for precision in precisions:
             if precision != "f32" and width % gguf_file.BLOCK:
                 raise ConfigError(
-                    f"{precision} weights share a scale in blocks of {gguf_file.BLOCK}, of which the width is a multiple",
+                    f"{precision} weights are in blocks of {gguf_file.BLOCK}: the width is a multiple",
                     value=width,
                     place="--weights",
-                    fix=f"use f32, or star retrain with --width {-(-width // gguf_file.BLOCK) * gguf_file.BLOCK}",
+                    fix="use f32, or star retrain with another --width",
                 )
             gguf_file.write_gguf(
                 folder / _file(precision), _values(trained, precision), _stored(trained, precision)
@@ -119,8 +121,14 @@ class GGUF(ExportFormat):
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """A first text, with each file there is."""
-        files = [name.rpartition("/")[2] for name in sorted(manifest.files or ()) if name.startswith(f"{self.name}/")]
-        several = f"Or {', '.join(files[1:])}: the same weights, rounded to fewer bits.\n" if files[1:] else ""
+        files = [
+            name.rpartition("/")[2]
+            for name in sorted(manifest.files or ())
+            if name.startswith(f"{self.name}/")
+        ]
+        several = (
+            f"Or {', '.join(files[1:])}: the same weights, rounded to fewer bits.\n" if files[1:] else ""
+        )
         return _GUIDE.format(folder=folder, file=files[0] if files else _file("f32"), several=several)
 
 
@@ -129,7 +137,7 @@ def _file(precision: str) -> str:
 
 
 def _values(trained: Trained, precision: str) -> dict[str, Any]:
-    """Hyperparameters and tokenizer; whole numbers are written as unsigned, lists of them as signed integers."""
+    """Hyperparameters and tokenizer."""
     from star_core.exported import gguf_file
 
     manifest, found = trained.manifest, native(trained.model.arch)
@@ -187,6 +195,8 @@ def _stored(trained: Trained, precision: str) -> Iterator[tuple[str, Any, Storag
 
 
 def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
+    from star_core.exported.native_weights import native_weights
+
     model = trained.model
     found: Native = native(model.arch)
     last = "output_norm" if found.family == "llama" else "token_embd_norm"
@@ -204,7 +214,10 @@ def _compare(gguf: Any, path: Path, trained: Trained, precision: str) -> None:
     wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained, precision)}
     if read.keys() != wanted.keys():
         raise StoreError(
-            "it has the model's tensors", value=sorted(read.keys() ^ wanted.keys())[:5], place=str(path), fix=EXPORT_AGAIN
+            "it has the model's tensors",
+            value=sorted(read.keys() ^ wanted.keys())[:5],
+            place=str(path),
+            fix=EXPORT_AGAIN,
         )
     for name, (numbers, storage) in wanted.items():
         found = gguf.dequantize(read[name].data, read[name].tensor_type).reshape(numbers.shape)

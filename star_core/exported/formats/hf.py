@@ -78,8 +78,8 @@ class HuggingFace(ExportFormat):
         for layer in architecture.layers:
             if layer.liv_class.operator.token_mixing not in PAPER_STRUCTURES:
                 return (
-                    f"LIV {layer.index + 1} ({layer.liv_class.name}) is of a structure that another package brings, "
-                    "which the modelling file does not have; genomes of every preset without it can be written"
+                    f"LIV {layer.index + 1} ({layer.liv_class.name}) is of another package's structure, "
+                    "which the modelling file does not have; genomes without it can be written"
                 )
         return None
 
@@ -114,7 +114,7 @@ class HuggingFace(ExportFormat):
         try:
             import transformers  # noqa: F401
         except ImportError:
-            return "not compared with the model, because transformers is not installed (pip install transformers)"
+            return "not compared with the model: transformers is not installed (pip install transformers)"
         from star_core.exported.hf.comparison import compare, load
 
         compare(load(folder, _native(trained.model.arch)), trained.model, folder)
@@ -179,7 +179,7 @@ def _native(architecture: Architecture) -> Native | None:
 
 
 def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:
-    from star_core.exported.native import native_weights
+    from star_core.exported.native_weights import native_weights
 
     names, model = _NAMES[found.family], trained.model
     last = "norm" if found.family == "llama" else "embedding_norm"
@@ -188,7 +188,9 @@ def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:
         f"model.{last}.weight": model.get_parameter("backbone.norm").detach(),
     }
     for depth, name, tensor in native_weights(model, found, halves=True):
-        tensors[f"model.layers.{depth}.{names[name]}.weight"] = tensor.unsqueeze(1) if name == "taps" else tensor
+        tensors[f"model.layers.{depth}.{names[name]}.weight"] = (
+            tensor.unsqueeze(1) if name == "taps" else tensor
+        )
     return tensors
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from star_core.graphs.runner import Model
 
 _GUIDE = """\
-Needs STAR, open, version {star} or one that reads semantics version {semantics}: `pip install .` in a clone of it.
+Needs STAR {star}, or a version that reads semantics version {semantics}: `pip install .` in a clone of it.
 
 ```python
 from star_core import load_exported

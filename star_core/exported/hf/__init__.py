@@ -1,1 +1,1 @@
-"""What a folder for Hugging Face's transformers is made of: configuration, weights, tokenizer, modelling file."""
+"""What a folder for transformers is made of: configuration, tokenizer, modelling file."""

@@ -34,7 +34,9 @@ def compare(loaded: Any, model: LanguageModel, place: Path) -> None:
     Raises:
         StoreError: They differ.
     """
-    tokens_BL = torch.randint(0, model.arch.vocab_size, (2, LENGTH), generator=torch.Generator().manual_seed(0))
+    tokens_BL = torch.randint(
+        0, model.arch.vocab_size, (2, LENGTH), generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         wanted_BLV = model(tokens_BL)
         whole_BLV = loaded(input_ids=tokens_BL, use_cache=False).logits
@@ -85,7 +87,8 @@ def quiet() -> Iterator[None]:
 def _modeling(path: Path) -> ModuleType:
     """The modelling file as a module that is known to nobody else."""
     spec = importlib.util.spec_from_file_location(f"exported_{MODELING}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -122,7 +122,7 @@ def _common(manifest: Manifest) -> dict[str, Any]:
 
 
 def generation_config(manifest: Manifest) -> dict[str, Any]:
-    """``generation_config.json``: samples, because the likeliest text of a small model goes round in circles."""
+    """``generation_config.json``: samples, because the likeliest text of small models goes in circles."""
     end = manifest.tokens.separator
     return {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0} | (
         {} if end is None else {"eos_token_id": end, "pad_token_id": end}

@@ -1,11 +1,11 @@
 """A STAR backbone for transformers, in one file that needs torch and transformers only.
 
-STAR (arXiv 2411.17800) evolves stacks of linear input-varying operators (LIVs). ``config.layers`` describes each
-one: its token-mixing structure and the feature groups that feed it (C reads, B writes, V is carried, K is a
-filter, A a decay), which earlier LIV's features or weights it uses, and the shapes of its weights.
+STAR (arXiv 2411.17800) evolves stacks of linear input-varying operators (LIVs). ``config.layers`` describes
+each one: its token-mixing structure and the feature groups that feed it (C reads, B writes, V is carried, K
+is a filter, A a decay), which earlier LIV's features or weights it uses, and the shapes of its weights.
 
-Legend: B batch, L tokens of this pass, S tokens held after it, D channels, H heads, E and P channels per head,
-N state, Q tokens of a chunk, M modes.
+Legend: B batch, L tokens of this pass, S tokens held after it, D channels, H heads, E and P channels per
+head, N state, Q tokens of a chunk, M modes.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _Pass:
         self.start, self.length = (0 if held is None else held.length), length
         if mask_BS is not None and mask_BS.shape[1] != self.start + length:
             raise ValueError(
-                f"the attention mask covers {mask_BS.shape[1]} tokens, {self.start} are held and {length} are new"
+                f"the attention mask covers {mask_BS.shape[1]} tokens, {self.start} held, {length} new"
             )
         if mask_BS is None and held is not None and held.real_BS is not None:
             mask_BS = functional.pad(held.real_BS, (0, length), value=True)
@@ -263,7 +263,7 @@ class _LIV(_Weights):
         return (y_BLHP if kind == SOFTMAX else y_BLHP / counts_BL[..., None, None]).flatten(2), new
 
     def toeplitz(self, features: dict, states: dict, run: _Pass) -> tuple[torch.Tensor, dict]:
-        """y = C (K ∗ (B V)), with K of a few taps or a sum of modes."""
+        """Y = C (K ∗ (B V)), with K of a few taps or a sum of modes."""
         C_BLD, B_BLD, V_BLD = (features[role].flatten(2) for role in "CBV")
         u_BLD, K = B_BLD * V_BLD, features["K"]
         if "window" in states:
@@ -293,11 +293,13 @@ def precise(x: torch.Tensor) -> torch.Tensor:
 
 
 def rms_norm(x_D: torch.Tensor, weight_D: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """W · x / sqrt(mean(x²) + ε), over the last axis."""
     x = precise(x_D)
     return (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)).to(x_D.dtype) * weight_D
 
 
 def pointwise(kind: int, x: torch.Tensor) -> torch.Tensor:
+    """ReLU, swish, or nothing."""
     if kind == RELU:
         return functional.relu(x)
     return functional.silu(x) if kind == SWISH else x

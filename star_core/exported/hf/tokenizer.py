@@ -35,7 +35,7 @@ def tokenizer_files(length: int) -> dict[str, dict[str, Any]]:
         "normalized": False,
         "special": True,
     }
-    model = {
+    model: dict[str, Any] = {
         "type": "BPE",
         "dropout": None,
         "unk_token": None,
