@@ -158,7 +158,7 @@ def main() -> None:
     scale, folder = QUICK if arguments.quick else Scale(), Path(arguments.folder).resolve()
     goals = (QUALITY, SIZE, CACHE if arguments.plain else BOUNDED)
     searches = {goal: search(goal, scale, folder) for goal in goals}
-    with Final(scale, folder) as final:
+    with Final(scale, folder, QUALITY.run, baselines(scale.depth)) as final:
         limit = min(final.tune().values())
         chosen = {goal: choose(goal, found, final, limit) for goal, found in searches.items()}
         finalists = final.compete(chosen)
@@ -185,17 +185,24 @@ def search(goal: Goal, scale: Scale, folder: Path) -> list[Generation]:
 
 
 class Final:
-    """Longer trainings; what the store of the searches knows is not trained again."""
+    """Longer trainings; what the store of the searches knows is not trained again.
 
-    def __init__(self, scale: Scale, folder: Path) -> None:
+    Args:
+        scale: Of the final.
+        folder: Of the searches.
+        run: A search, by whose recipe all are trained.
+        hand_designed: Candidates that choose their learning rates.
+    """
+
+    def __init__(self, scale: Scale, folder: Path, run: str, hand_designed: Sequence[Candidate]) -> None:
         self.scale, self.folder = scale, folder
-        self.params = load_params(folder / f"{QUALITY.run}.yaml")
-        self.data: TokenData = load_tokens(folder / "data" / "tokens" / QUALITY.run)
+        self.params = load_params(folder / f"{run}.yaml")
+        self.data: TokenData = load_tokens(folder / "data" / "tokens" / run)
         self.storage = folder / ".star" / "evaluations"
         self.workers = self.params.workers
         runtime = self.params.runtime
         self.pool = CandidatePool(self.workers, runtime.deadline_seconds, runtime.memory_mib)
-        self.hand_designed = baselines(scale.depth)
+        self.hand_designed = hand_designed
         self.rates: dict[str, float] = {}
 
     def __enter__(self) -> Final:

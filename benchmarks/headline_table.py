@@ -128,7 +128,7 @@ def table(finalists: Sequence[Finalist], verdicts: Sequence[Verdict], spent: str
         for text, holds in verdict.claims:
             judged.append((verdict.goal, verdict.name, text, "yes" if holds else "**NO**", speed))
     genomes = "\n".join(f"- {finalist.name}: `{finalist.architecture.genome}`" for finalist in finalists)
-    return f"{_markdown(rows)}\n\n{_markdown(judged)}\n\n{genomes}\n\n{spent}"
+    return f"{markdown(rows)}\n\n{markdown(judged)}\n\n{genomes}\n\n{spent}"
 
 
 def _row(finalist: Finalist) -> tuple[str, ...]:
@@ -149,7 +149,8 @@ def _change(value: float, reference: float) -> str:
     return f"{value / reference - 1:+.1%}"
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, whose first row is its head."""
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from star_core.config import Objectives, Params, Section, load_params, params_from
+from star_core.config import Objectives, Params, Section, load_params, params_from, stored_params
 from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
 from star_core.genome.baselines import PATTERNS, baseline
@@ -37,7 +37,7 @@ def test_the_shipped_parameters_state_every_key():
     for name, section in Params().model_dump().items():
         if isinstance(section, dict):
             missing = set(section) - set(stated[name])
-            assert missing <= {"names", "structures"}, (name, missing)
+            assert missing <= {"names", "structures", "runtime", "weights", "threads"}, (name, missing)
 
 
 @pytest.mark.parametrize(
@@ -184,3 +184,20 @@ class Required(Section):
 def test_settings_that_cannot_work_are_refused_when_they_are_registered(plugins, name, settings, message):
     with pytest.raises(ConfigError, match=message):
         Objectives.add_plugin(name, object(), settings)
+
+
+def test_a_stored_experiment_that_names_no_runtime_was_measured_on_the_first_one():
+    measured = {"names": ["perplexity", "decode_seconds_per_token"]}
+    assert stored_params({"objectives": measured}, "stored").objectives.runtime == "eager"
+    assert (
+        stored_params({"objectives": {"constraints": {"prefill_seconds": 1.0}}}, "x").objectives.runtime
+        == "eager"
+    )
+    assert params_from({"objectives": measured}, "written").objectives.runtime == "onnxruntime"
+    for objectives in (measured, {}, measured | {"runtime": "eager"}, {"runtime": "eager"}):
+        params = params_from({"objectives": objectives}, "written")
+        assert stored_params(params.identity(), "stored").identity() == params.identity()
+    unmeasured = Params().identity()["objectives"]
+    assert "runtime" not in unmeasured, "what no objective depends on changes no stored experiment"
+    eager = params_from({"objectives": measured | {"runtime": "eager"}}, "written").identity()
+    assert "runtime" not in eager["objectives"]

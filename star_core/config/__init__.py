@@ -4,15 +4,17 @@ from star_core.config.candidate import Data, Model, Space, Training
 from star_core.config.digest import digest_json
 from star_core.config.evolution import Evolution, Halving, Screening
 from star_core.config.execution import Budget, Retrain, Runtime
-from star_core.config.objectives import OBJECTIVE_PRESETS, Objectives
-from star_core.config.params import LATER, Params
-from star_core.config.params_file import MAX_FILE_BYTES, load_params, params_from
+from star_core.config.objectives import MEASURED, OBJECTIVE_PRESETS, Objectives
+from star_core.config.params import FIRST_RUNTIME, LATER, Params
+from star_core.config.params_file import MAX_FILE_BYTES, load_params, params_from, stored_params
 from star_core.config.plain_yaml import PlainLoader
 from star_core.config.section import ExtensibleSection, Section
 
 __all__ = [
+    "FIRST_RUNTIME",
     "LATER",
     "MAX_FILE_BYTES",
+    "MEASURED",
     "OBJECTIVE_PRESETS",
     "Budget",
     "Data",
@@ -32,4 +34,5 @@ __all__ = [
     "digest_json",
     "load_params",
     "params_from",
+    "stored_params",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ OBJECTIVE_PRESETS: dict[str, tuple[str, ...]] = {
 }
 
 
+MEASURED = ("prefill_seconds", "decode_seconds_per_token", "peak_memory_bytes")
+"""Objectives that are measured on a runtime, and that sizes are meant to stand for."""
+
+
 class Objectives(ExtensibleSection):
     """What is minimised.
 
@@ -28,6 +32,10 @@ class Objectives(ExtensibleSection):
         names: Objectives by name, instead of a preset.
         cache_length: Tokens held when the inference cache, or the time per token, is measured.
         prompt_length: Tokens of the prompt when the time to the first token is measured.
+        runtime: On which time and memory are measured: ``onnxruntime``, ``openvino``, ``llama.cpp``, or
+            ``eager``: this package's own steps in torch, which nobody deploys.
+        weights: In what a device stores the matrices of a model: ``f32``, ``int8`` or ``int4``.
+        threads: That the runtime computes with; ``None``: as many as a training.
         mad_steps: Optimiser steps on each of the synthetic tasks of ``mad_error``.
         constraints: Objective name → largest admissible value (need not be an objective of the run).
     """
@@ -40,8 +48,17 @@ class Objectives(ExtensibleSection):
     names: list[str] | None = None
     cache_length: int = Field(default=4096, ge=1)
     prompt_length: int = Field(default=512, ge=1)
+    runtime: Literal["onnxruntime", "openvino", "llama.cpp", "eager"] = "onnxruntime"
+    weights: Literal["f32", "int8", "int4"] = "f32"
+    threads: int | None = Field(default=None, ge=1)
     mad_steps: int = Field(default=200, ge=1)
     constraints: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether an objective or a constraint is measured on the runtime."""
+        wanted = {*self.selected, *self.constraints}
+        return not wanted.isdisjoint(MEASURED)
 
     @property
     def selected(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from star_core.config.candidate import Data, Model, Space, Training
 from star_core.config.digest import digest_json
 from star_core.config.evolution import Evolution
 from star_core.config.execution import Budget, Retrain, Runtime
-from star_core.config.objectives import Objectives
+from star_core.config.objectives import MEASURED, Objectives
 from star_core.config.section import Section
 from star_core.machine import default_workers
 
@@ -28,8 +28,13 @@ LATER: tuple[tuple[str, str], ...] = (
     ("objectives", "mad_steps"),
     ("evolution", "screening"),
     ("space", "structures"),
+    ("objectives", "weights"),
+    ("objectives", "threads"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
+
+FIRST_RUNTIME = "eager"
+"""What was measured on before there was a key for it."""
 
 
 class Params(Section):
@@ -61,7 +66,21 @@ class Params(Section):
             own = getattr(self, section)
             if getattr(own, key) == type(own).model_fields[key].get_default(call_default_factory=True):
                 del values[section][key]
+        runtime = self.objectives.runtime
+        if runtime == (FIRST_RUNTIME if self.objectives.is_measured else Objectives().runtime):
+            del values["objectives"]["runtime"]
         return values
+
+    @classmethod
+    def stored(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A stored identity with what it leaves out though the default is another one now."""
+        section = values.get("objectives")
+        if not isinstance(section, dict) or "runtime" in section:
+            return values
+        wanted = {*(section.get("names") or ()), *(section.get("constraints") or ())}
+        if wanted.isdisjoint(MEASURED):
+            return values
+        return {**values, "objectives": {**section, "runtime": FIRST_RUNTIME}}
 
     @property
     def digest(self) -> str:

@@ -51,6 +51,15 @@ def load_params(path: str | Path, changes: Sequence[str] = ()) -> Params:
     return params_from(values, str(path))
 
 
+def stored_params(values: object, place: str) -> Params:
+    """The parameters that a stored identity (``Params.identity``) stands for.
+
+    Raises:
+        ConfigError: As ``load_params``.
+    """
+    return params_from(Params.stored(values) if isinstance(values, dict) else values, place)
+
+
 def params_from(values: object, place: str) -> Params:
     """Checks parameters given as a plain mapping; ``place`` is named in errors.
 

@@ -6,6 +6,17 @@ A structure is described by *shapes* (``star_core/structures``), by *arithmetic*
 
 from star_core.graphs.mixer import GraphMixer, graph_mixer_of, register
 from star_core.graphs.model import BLOCK, ModelGraph, write_graph
+from star_core.graphs.weights import random_weights, weight_shapes
 from star_core.graphs.writer import GraphWriter
 
-__all__ = ["BLOCK", "GraphMixer", "GraphWriter", "ModelGraph", "graph_mixer_of", "register", "write_graph"]
+__all__ = [
+    "BLOCK",
+    "GraphMixer",
+    "GraphWriter",
+    "ModelGraph",
+    "graph_mixer_of",
+    "random_weights",
+    "register",
+    "weight_shapes",
+    "write_graph",
+]

@@ -54,6 +54,7 @@ class Treatment:
         nonlinearity: Behind that.
         is_rate: Whether it is a rate then.
         factor: What it is multiplied by at last; 1 where its weights can be.
+        normed: Channels of a head, if each head is normalised in place of a nonlinearity; else 0.
         turned: Channels of a head, if it is rotated; else 0.
     """
 
@@ -61,6 +62,7 @@ class Treatment:
     nonlinearity: Nonlinearity
     is_rate: bool
     factor: float
+    normed: int
     turned: int
 
 
@@ -166,25 +168,19 @@ class LayerGraphs:
                 name,
                 lambda: np.concatenate(
                     [
-                        self._weights[f"{place}.projection"]
-                        * np.float32(self._projection_factor(group, mixer))
+                        self._weights[f"{place}.projection"] * np.float32(_projection_factor(group, mixer))
                         for place, (_, group) in zip(places, entries, strict=True)
                     ]
                 ),
             )
         (place,) = places
         if mixing is ChannelMixing.GROUPED:
-            return self._block_product(h_LD, f"{place}.projection", self._projection_factor(first, mixer))
-        scale_ED = self._weights[f"{place}.scale"] * np.float32(self._projection_factor(first, mixer))
+            return self._block_product(h_LD, f"{place}.projection", _projection_factor(first, mixer))
+        scale_ED = self._weights[f"{place}.scale"] * np.float32(_projection_factor(first, mixer))
         length, width = self._positions.length, scale_ED.shape[1]
         h_L1D = graph.reshape(h_LD, length, 1, width)
         spread_LED = graph.node("Mul", h_L1D, graph.weight(f"{place}.scale", scale_ED))
         return graph.reshape(spread_LED, length, scale_ED.size)
-
-    def _projection_factor(self, group: FeatureGroup, mixer: GraphMixer) -> float:
-        """The factor of the group, where its projection is what carries it."""
-        foldable = group.genome.nonlinearity is Nonlinearity.NONE and group.kind is Kind.FEATURE
-        return mixer.factor(group) if foldable else 1.0
 
     def _block_product(self, x: str, name: str, factor: float = 1.0) -> str:
         """A product with a block-diagonal matrix (G, S / G, D / G)."""
@@ -223,6 +219,19 @@ class LayerGraphs:
             )
             self._state_output(state, new_WS)
         x_LS = graph.nonlinearity(treatment.nonlinearity, x_LS)
+        heads = [group.shape.heads for _, group in entries]
+        if treatment.normed:
+            x_LHE = graph.reshape(x_LS, length, sum(heads), treatment.normed)
+            unit = graph.constant(np.ones(treatment.normed))
+            x_LHE = graph.node("RMSNormalization", x_LHE, unit, axis=-1, epsilon=NORM_EPSILON)
+            weight_HE = np.concatenate(
+                [
+                    np.tile(self._weights[f"{place}.norm"] * np.float32(mixer.factor(group)), (count, 1))
+                    for place, (_, group), count in zip(places, entries, heads, strict=True)
+                ]
+            )
+            x_LHE = graph.node("Mul", x_LHE, graph.constant(weight_HE))
+            x_LS = x_LHE if treatment.turned else graph.reshape(x_LHE, length, sum(sizes))
         if treatment.is_rate:
             biased_LS = graph.node("Add", x_LS, graph.constant(weights("step_bias")))
             rates_S = graph.constant(np.exp(weights("log_rate")))
@@ -230,22 +239,22 @@ class LayerGraphs:
         if treatment.factor != 1:
             x_LS = graph.node("Mul", x_LS, graph.constant(treatment.factor))
         if treatment.turned:
-            heads = [group.shape.heads for _, group in entries]
-            x_LHE = graph.reshape(x_LS, length, sum(heads), treatment.turned)
+            x_LHE = x_LS if treatment.normed else graph.reshape(x_LS, length, sum(heads), treatment.turned)
             parts = graph.split(self._positions.rotate(x_LHE, treatment.turned), heads, 1)
         else:
             parts = graph.split(x_LS, sizes, 1)
         self._features.update(zip((key for key, _ in entries), parts, strict=True))
 
     def _treatment(self, group: FeatureGroup, mixer: GraphMixer) -> Treatment:
-        genome = group.genome
-        folded = self._projection_factor(group, mixer) != 1.0
+        genome, channels = group.genome, group.shape.channels
+        is_normed = genome.nonlinearity is Nonlinearity.NORM
         return Treatment(
             windowed=genome.token_mixing == FILTERED,
             nonlinearity=genome.nonlinearity,
             is_rate=group.kind is Kind.RATE,
-            factor=1.0 if folded else mixer.factor(group),
-            turned=group.shape.channels if group.role in mixer.turned else 0,
+            factor=1.0 if is_normed or _is_linear(group) else mixer.factor(group),
+            normed=channels if is_normed else 0,
+            turned=channels if group.role in mixer.turned else 0,
         )
 
     def _mix(self, layer: Layer, branch: int, mixer: GraphMixer) -> str:
@@ -310,6 +319,15 @@ def _users(architecture: Architecture) -> dict[tuple[int, str], tuple[int, ...]]
             if group.weights_of is not None:
                 users.setdefault((group.weights_of, group.role), []).append(layer.index)
     return {key: tuple(layers) for key, layers in users.items()}
+
+
+def _is_linear(group: FeatureGroup) -> bool:
+    """Whether a factor of a feature group may be one of its projection."""
+    return group.genome.nonlinearity is Nonlinearity.NONE and group.kind is Kind.FEATURE
+
+
+def _projection_factor(group: FeatureGroup, mixer: GraphMixer) -> float:
+    return mixer.factor(group) if _is_linear(group) else 1.0
 
 
 def _place(branch: int, group: FeatureGroup) -> str:

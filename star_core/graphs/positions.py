@@ -30,6 +30,7 @@ class PositionNodes:
         self._start = graph.input("position", (1,), np.int64)
         self._turns: dict[int, tuple[str, str]] = {}
         self._masks: dict[tuple[bool, bool], str] = {}
+        self._sizes: str | None = None
 
     @cached_property
     def _steps(self) -> str:
@@ -68,8 +69,14 @@ class PositionNodes:
         graph = self._graph
         if banded:
             return graph.constant([WINDOW - 1, self.length], np.int64)
-        size = graph.node("Shape", keys_GEM, start=2, end=3)
-        return graph.node("Concat", size, graph.constant([self.length], np.int64), axis=0)
+        if self._sizes is None:
+            own = graph.constant([self.length], np.int64)
+            self._sizes = graph.node("Concat", self._places(keys_GEM), own, axis=0)
+        return self._sizes
+
+    def _places(self, keys_GEM: str) -> str:
+        """M, which all histories have in common, (1,)."""
+        return self._graph.node("Shape", keys_GEM, start=2, end=3)
 
     def unread_before(self, keys_GEM: str, banded: bool, softmax: bool) -> str:
         """What keeps scores of the history in order: M, or L × M of a band, to be added or multiplied.
@@ -95,7 +102,7 @@ class PositionNodes:
     def _read_of_all(self, keys_GEM: str) -> str:
         """Whether a place of a history is filled."""
         graph = self._graph
-        size = graph.node("Squeeze", graph.node("Shape", keys_GEM, start=2, end=3))
+        size = graph.node("Squeeze", self._places(keys_GEM))
         zero, one = (graph.constant(value, np.int64) for value in (0, 1))
         return graph.node("Less", graph.node("Range", zero, size, one), self._start)
 

@@ -13,7 +13,7 @@ import codecs
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -54,11 +54,25 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.description = json.loads(self.session.get_modelmeta().custom_metadata_map["star"])
-        self.length: int = self.description["length"]
         self.inputs = {entry.name: entry.shape for entry in self.session.get_inputs()}
         self.outputs = {entry.name: entry.shape for entry in self.session.get_outputs()}
+
+    def bind(self, arrays: Mapping[str, np.ndarray]) -> Callable[[], object]:
+        """What computes the outputs from the inputs, each in its array, without copying any."""
+        binding = self.session.io_binding()
+        values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
+        for name in self.inputs:
+            binding.bind_ortvalue_input(name, values[name])
+        for name in self.outputs:
+            binding.bind_ortvalue_output(name, values[name])
+
+        def run(kept: object = values) -> None:  # a binding does not keep what it is bound to
+            self.session.run_with_iobinding(binding)
+
+        return run
 
 
 class Decoder:
@@ -68,16 +82,23 @@ class Decoder:
         step: Graph of a pass over one token.
         block: Graph of a pass over more; ``None``: tokens are read one by one.
         threads: That compute; 0: one for each core.
+        graph: What runs a graph.
 
     Attributes:
         description: What the graph says of itself.
         position: Tokens read so far.
     """
 
-    def __init__(self, step: str | bytes, block: str | bytes | None = None, threads: int = 1) -> None:
-        self._graphs = [Graph(model, threads) for model in (block, step) if model is not None]
+    def __init__(
+        self,
+        step: str | bytes,
+        block: str | bytes | None = None,
+        threads: int = 1,
+        graph: Callable[[str | bytes, int], Graph] = Graph,
+    ) -> None:
+        self._graphs = [graph(model, threads) for model in (block, step) if model is not None]
         self.description = self._graphs[-1].description
-        if any(graph.description["digest"] != self.description["digest"] for graph in self._graphs):
+        if any(read.description["digest"] != self.description["digest"] for read in self._graphs):
             raise ValueError("the two graphs are of different models")
         self._axes: dict[str, int | None] = {
             state["name"]: state["grows"] for state in self.description["states"]
@@ -86,24 +107,30 @@ class Decoder:
         self._endless = {
             name for name, shape in self._shapes.items() if any(isinstance(n, str) for n in shape)
         }
-        self._places = PLACES
         self._states: dict[str, list[np.ndarray]] = {}
-        self._turn = 0
-        self.position = 0
-        self._allocate()
+        self.reset()
 
-    def reset(self) -> None:
-        """Forgets all tokens."""
-        self.position = 0
-        for arrays in self._states.values():
-            for array in arrays:
-                array.fill(0)
+    def reset(self, tokens: int = 0) -> None:
+        """Forgets all tokens, and makes place for so many."""
+        self.position = self._turn = self._places = 0
+        self._states.clear()
+        self.reserve(max(tokens, 1))
 
     def reserve(self, tokens: int) -> None:
         """Makes place for so many tokens in all."""
-        if tokens > self._places and self._endless:
+        if tokens > self._places and (self._endless or not self._places):
             self._places = -(-tokens // PLACES) * PLACES
             self._allocate()
+
+    def pretend(self, tokens: int) -> None:
+        """Remembers so many tokens that were never read: what follows costs what it would behind them."""
+        self.reset(tokens + 1)
+        numbers = np.random.default_rng(0)
+        for arrays in self._states.values():
+            for array in arrays:
+                numbers.standard_normal(out=array, dtype=np.float32)
+                array *= 0.1
+        self.position = tokens
 
     def feed(self, tokens: Sequence[int]) -> np.ndarray:
         """Reads at least one token; the logits of the next, (vocabulary,), good until the next call.
@@ -143,8 +170,8 @@ class _Pass:
     def __init__(
         self, graph: Graph, states: Mapping[str, list[np.ndarray]], axes: Mapping[str, int | None]
     ) -> None:
-        self.length, self._session = graph.length, graph.session
-        self._tokens, self._position = np.zeros(graph.length, np.int64), np.zeros(1, np.int64)
+        self.length: int = graph.description["length"]
+        self._tokens, self._position = np.zeros(self.length, np.int64), np.zeros(1, np.int64)
         self._logits = np.zeros(graph.outputs["logits"], np.float32)
         rows = {name: np.zeros(self._rows(states[name][0], axes[name]), np.float32) for name in axes}
         self._histories = [
@@ -152,21 +179,13 @@ class _Pass:
             for name, axis in axes.items()
             if axis is not None
         ]
-        self._bindings = [graph.session.io_binding() for _ in range(2)]
-        # A binding does not keep what it is bound to.
-        self._bound: list[onnxruntime.OrtValue] = []
-        for turn, binding in enumerate(self._bindings):
-            inputs, outputs = {"tokens": self._tokens, "position": self._position}, {"logits": self._logits}
-            for name, arrays in states.items():
-                inputs[name] = arrays[turn % len(arrays)]
-                outputs[f"{name}.new"] = arrays[1 - turn] if axes[name] is None else rows[name]
-            for bind, arrays_by_name, declared in (
-                (binding.bind_ortvalue_input, inputs, graph.inputs),
-                (binding.bind_ortvalue_output, outputs, graph.outputs),
-            ):
-                for name in declared:
-                    self._bound.append(onnxruntime.OrtValue.ortvalue_from_numpy(arrays_by_name[name]))
-                    bind(name, self._bound[-1])
+        self._runs = []
+        for turn in range(2):
+            arrays = {"tokens": self._tokens, "position": self._position, "logits": self._logits}
+            for name, held in states.items():
+                arrays[name] = held[turn % len(held)]
+                arrays[f"{name}.new"] = held[1 - turn] if axes[name] is None else rows[name]
+            self._runs.append(graph.bind(arrays))
 
     def run(self, tokens: Sequence[int], position: int, turn: int) -> np.ndarray:
         """Reads so many tokens behind ``position`` others; the logits of the next one.
@@ -178,7 +197,7 @@ class _Pass:
         """
         self._tokens[:] = tokens
         self._position[0] = position
-        self._session.run_with_iobinding(self._bindings[turn])
+        self._runs[turn]()
         end = position + self.length
         for history, rows in self._histories:
             places = len(history)

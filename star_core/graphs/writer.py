@@ -103,13 +103,16 @@ class GraphWriter:
         )
 
     def rows(self, tokens_L: str, name: str, rows_SD: np.ndarray) -> str:
-        """Rows of a matrix of weights, (L, D); if quantised, as ``matrix_product`` stores it."""
+        """Rows of a matrix of weights, (L, D); if quantised, of the bytes that ``matrix_product`` stores.
+
+        They are another tensor then, of another shape, which a file can let begin at the same place.
+        """
         if not self.bits:
             return self.node("Gather", self.weight(name, rows_SD), tokens_L, axis=0)
         packed, scales, stored = self._quantise(name, lambda: rows_SD)
         x_LD = self.node(
             "GatherBlockQuantized",
-            self.reshape(packed, len(rows_SD), -1),
+            self.weight(f"{packed}.rows", stored.packed.reshape(len(rows_SD), -1)),
             tokens_L,
             scales,
             domain=CONTRIB,

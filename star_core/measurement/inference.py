@@ -5,15 +5,17 @@ Shapes: B batch (always 1 here), L length, V vocabulary.
 
 from __future__ import annotations
 
+import importlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-
-import torch
+from typing import cast
 
 from star_core import units
 from star_core.architecture import Architecture
+from star_core.config import FIRST_RUNTIME
 from star_core.measurement.device import Device
 from star_core.measurement.timing import Timing, timing
-from star_core.models import build_model
+from star_core.objectives.runtimes import runtime
 
 STEPS = 16
 """Tokens written in one repeat."""
@@ -30,6 +32,10 @@ class Conditions:
         prompt: Tokens read until the first one is written.
         context: Tokens held while others are written.
         repeats: Undisturbed repeats of each timing.
+        runtime: What computes, by its name in ``star_core.objectives.runtimes``.
+        weights: Precision of its matrices.
+        version: Of the runtime; empty: any.
+        threads: That compute.
         rounds: How often all is timed where others keep the machine busy, at the most.
     """
 
@@ -37,6 +43,10 @@ class Conditions:
     prompt: int
     context: int
     repeats: int
+    runtime: str = "eager"
+    weights: str = "f32"
+    version: str = ""
+    threads: int = 1
     rounds: int = 3
 
     @property
@@ -45,76 +55,69 @@ class Conditions:
         return max(self.prompt, self.context + STEPS)
 
 
-class Session:
-    """One sequence: a prompt that is read, then tokens that are written one by one.
+class Session(ABC):
+    """One sequence on one runtime: a prompt that is read, then tokens that are written one by one.
+
+    Weights are random: they change no cost.
 
     Args:
-        architecture: What is built. Its weights are random: they change no cost.
         conditions: Lengths and repeats.
         device: Device to run on.
 
-    Raises:
-        MemoryError: It cannot fit into what memory is free; nothing has been allocated then.
+    Attributes:
+        threads: That compute.
     """
 
-    def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
-        self._conditions, self._device = conditions, device
-        _check_memory(architecture, conditions, device)
-        self._model = build_model(architecture).to(device.torch_device)
-        self._cache = self._model.init_cache(1, conditions.longest)
-        self._generator = torch.Generator(device.torch_device).manual_seed(0)
-        self._prompt_BL = torch.randint(
-            conditions.vocab_size,
-            (1, conditions.prompt),
-            generator=self._generator,
-            device=device.torch_device,
-        )
+    def __init__(self, conditions: Conditions, device: Device) -> None:
+        self.conditions, self.device = conditions, device
 
     def prefill_time(self) -> Timing:
         """Seconds from the prompt to its first token."""
-        return timing(
-            self.prefill, self._conditions.repeats, prepare=self._empty, busy=self._device.keeps_busy
-        )
+        return timing(self.prefill, self.conditions.repeats, prepare=self.empty, busy=self.device.keeps_busy)
 
     def decode_time(self) -> Timing:
         """Seconds of one token behind the context."""
         self.fill()
         return timing(
             self.decode,
-            self._conditions.repeats,
-            prepare=self._rewind,
+            self.conditions.repeats,
+            prepare=self.rewind,
             share=STEPS,
-            busy=self._device.keeps_busy,
+            busy=self.device.keeps_busy,
         )
 
-    @torch.inference_mode()
+    @abstractmethod
     def prefill(self) -> None:
         """Reads the prompt up to the choice of its first token."""
-        logits_BLV, _ = self._model.prefill(self._prompt_BL, self._cache)
-        int(logits_BLV[0, -1].argmax())
 
-    @torch.inference_mode()
+    @abstractmethod
     def decode(self) -> None:
         """Writes ``STEPS`` tokens, each the likeliest behind the one before."""
-        tokens_B = self._prompt_BL[:, 0]
-        for _ in range(STEPS):
-            logits_BV, _ = self._model.step(tokens_B, self._cache)
-            tokens_B = logits_BV.argmax(-1)
-        self._device.finish()
 
+    @abstractmethod
+    def empty(self) -> None:
+        """Forgets what was read."""
+
+    @abstractmethod
     def fill(self) -> None:
         """Makes the cache hold the context; random states cost what real ones cost."""
-        for tensor in self._cache.tensors.values():
-            tensor.normal_(std=0.1, generator=self._generator)
-        self._rewind()
 
-    def _empty(self) -> None:
-        self._cache.reset()
-        self._device.finish()
+    @abstractmethod
+    def rewind(self) -> None:
+        """Makes the cache hold no more than the context."""
 
-    def _rewind(self) -> None:
-        self._cache.length = self._conditions.context
-        self._device.finish()
+
+def open_session(architecture: Architecture, conditions: Conditions, device: Device) -> Session:
+    """A session on the runtime of the conditions.
+
+    Raises:
+        ConfigError: The runtime is not installed, or cannot run this architecture.
+        MemoryError: It cannot fit into what memory is free; nothing has been allocated then.
+    """
+    _check_memory(architecture, conditions, device)
+    module, _, name = runtime(conditions.runtime, conditions.weights).target.partition(":")
+    made = getattr(importlib.import_module(module), name)(architecture, conditions, device)
+    return cast(Session, made)
 
 
 def begin(
@@ -133,9 +136,9 @@ def begin(
         device: Device to run on.
     """
     short = replace(conditions, vocab_size=twin.vocab_size, prompt=_SHORT, context=_SHORT)
-    _exercise(Session(twin, short, device))
+    _exercise(open_session(twin, short, device))
     before = device.held_bytes()
-    session = Session(architecture, conditions, device)
+    session = open_session(architecture, conditions, device)
     # Drawing the weights takes memory of its own.
     device.reset_peak()
     _exercise(session)
@@ -143,8 +146,11 @@ def begin(
 
 
 def least_bytes(architecture: Architecture, conditions: Conditions) -> int:
-    """What a session holds at least, in float32: weights, the cache, and the logits of the prompt."""
-    logits = conditions.prompt * conditions.vocab_size
+    """What a session holds at least: weights, which graphs are written from, and the cache, in float32.
+
+    Torch also gives the logits of the whole prompt.
+    """
+    logits = conditions.prompt * conditions.vocab_size if conditions.runtime == FIRST_RUNTIME else 0
     return 4 * (architecture.num_parameters + logits) + architecture.cache_bytes(conditions.longest)
 
 

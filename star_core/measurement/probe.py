@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import torch
 
 from star_core.architecture import Architecture
 from star_core.compiler import job_architecture, planned_architecture
-from star_core.config import Model
+from star_core.config import FIRST_RUNTIME, Model
 from star_core.errors import ConfigError, GenomeError
 from star_core.evaluation import Evaluation, Job
 from star_core.machine import fingerprint
@@ -18,6 +19,7 @@ from star_core.measurement.alone import Load, one_at_a_time, pin
 from star_core.measurement.device import Device
 from star_core.measurement.inference import Conditions, Session, begin
 from star_core.measurement.timing import Timing
+from star_core.objectives.runtimes import runtime
 from star_core.training.processes.outcome import now
 
 TWIN_WIDTH = 16
@@ -31,11 +33,11 @@ _PAUSE = 1.0
 def measure(job: Job) -> Evaluation:
     """Time to first token, time per token and peak memory of an architecture, alone on its cores.
 
-    ``job.settings`` are the ``Conditions``. Metrics are ``prefill_seconds``, ``decode_seconds_per_token`` and
-    ``peak_memory_bytes``; for each time also its name with ``_spread``, ``_low`` and ``_high`` (``Timing``);
-    ``disturbed`` (share of repeats) and ``other_load`` (cores that others used), which say how far to trust
-    them; and the machine's ``flops_per_second`` and ``bytes_per_second``. What others disturb is timed
-    again, and marked if that did not help.
+    ``job.settings`` are the ``Conditions``, which name the runtime. Metrics are ``prefill_seconds``,
+    ``decode_seconds_per_token`` and ``peak_memory_bytes``; for each time also its name with ``_spread``,
+    ``_low`` and ``_high`` (``Timing``); ``disturbed`` (share of repeats) and ``other_load`` (cores that others
+    used), which say how far to trust them; and the machine's ``flops_per_second`` and ``bytes_per_second``.
+    What others disturb is timed again, and marked if that did not help.
 
     Raises:
         GenomeError: The genome is not valid.
@@ -43,13 +45,18 @@ def measure(job: Job) -> Evaluation:
             can be measured.
         StarError: Another measurement does not end.
     """
-    conditions, recipe = Conditions(**job.settings), job.training
+    recipe = job.training
+    conditions = replace(Conditions(**job.settings), threads=job.settings.get("threads") or recipe.threads)
+    chosen = runtime(conditions.runtime, conditions.weights)
     architecture = planned_architecture(job, conditions.vocab_size, "measurement")
-    machine = fingerprint(recipe.accelerator, recipe.threads)
+    # Only this package's own steps run on a GPU.
+    is_eager = conditions.runtime == FIRST_RUNTIME
+    machine = fingerprint(recipe.accelerator if is_eager else "cpu", conditions.threads)
+    machine["runtime"] = f"{chosen.name} {chosen.version}, {conditions.weights}"
     began = time.perf_counter()
     with one_at_a_time():
-        pin(recipe.threads)
-        torch.set_num_threads(recipe.threads)
+        pin(conditions.threads)
+        torch.set_num_threads(conditions.threads)
         torch.set_flush_denormal(True)
         device = Device(machine["device"])
         session, peak_memory = begin(architecture, _twin(job, architecture), conditions, device)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from star_core.architecture import Architecture
-from star_core.config import Objectives, Params
+from star_core.config import FIRST_RUNTIME, Objectives, Params
 from star_core.objectives.base import Objective, at_least, register
 from star_core.objectives.probe import Probe, probed
+from star_core.objectives.runtimes import runtime
 
 REPEATS = 15
 """Undisturbed repeats of each timing."""
@@ -19,12 +20,18 @@ NOISE = 0.05
 def settings(params: Params, vocab_size: int) -> dict[str, Any]:
     """The conditions of ``star_core.measurement.inference``; the context is that of the cache's size."""
     section = params.objectives
-    return {
+    conditions: dict[str, Any] = {
         "vocab_size": vocab_size,
         "prompt": section.prompt_length,
         "context": section.cache_length,
         "repeats": REPEATS,
     }
+    chosen = runtime(section.runtime, section.weights)
+    if section.threads is not None:
+        conditions["threads"] = section.threads
+    if chosen.name == FIRST_RUNTIME:  # keys of measurements that were made when there was no other
+        return conditions
+    return {**conditions, "runtime": chosen.name, "weights": section.weights, "version": chosen.version}
 
 
 DEVICE = Probe(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from star_core import semantics
-from star_core.config import Params, params_from
+from star_core.config import Params, stored_params
 from star_core.config.plain_yaml import is_text
 from star_core.errors import StarError, StoreError
 from star_core.genome.backbone import Genome
@@ -97,7 +97,7 @@ class Generation(Sealed):
 
     def params(self) -> Params:
         """The parameters it was made with (those that do not matter to it at their defaults)."""
-        return params_from(self.parameters, f"{self.run}, generation {self.index}, parameters")
+        return stored_params(self.parameters, f"{self.run}, generation {self.index}, parameters")
 
 
 def check_run_name(name: str) -> str:

@@ -9,8 +9,9 @@ from star_core.config import Model, Objectives, Params, Training
 from star_core.errors import ConfigError
 from star_core.evaluation import Job
 from star_core.measurement.device import Device
-from star_core.measurement.inference import Conditions, Session, least_bytes
+from star_core.measurement.inference import Conditions, least_bytes, open_session
 from star_core.objectives.latency import DEVICE
+from star_core.objectives.runtimes import RUNTIMES
 from star_core.storage.evaluations import EvaluationStore
 from star_core.training import CandidatePool
 
@@ -18,7 +19,7 @@ MIB = 1 << 20
 PARAMS = Params(
     model=Model(width=64),
     training=Training(accelerator="cpu"),
-    objectives=Objectives(prompt_length=64, cache_length=256),
+    objectives=Objectives(prompt_length=64, cache_length=256, runtime="eager"),
 )
 
 
@@ -38,8 +39,25 @@ def measuring(genome, storage, params=PARAMS):
     return replace(job, settings={**job.settings, "repeats": 3, "rounds": 1}), spec
 
 
-def test_times_and_their_spread_and_the_machine_are_stored_and_not_measured_twice(pool, tmp_path):
-    job, _ = measuring("11111-91111", tmp_path)
+def on(**changes):
+    """The parameters with another part of objectives."""
+    return PARAMS.model_copy(update={"objectives": PARAMS.objectives.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize(
+    ("runtime", "weights"),
+    [
+        ("eager", "f32"),
+        ("onnxruntime", "f32"),
+        ("onnxruntime", "int4"),
+        ("openvino", "f32"),
+        ("openvino", "int8"),
+    ],
+)
+def test_times_and_their_spread_and_the_machine_are_stored_and_not_measured_twice(
+    pool, tmp_path, runtime, weights
+):
+    job, _ = measuring("11111-91111-71111-81111-51111", tmp_path, on(runtime=runtime, weights=weights))
     evaluation = pool.run(job)
     assert (evaluation.status, evaluation.tokens, evaluation.digest) == ("ok", 0, job.digest)
     metrics = evaluation.metrics
@@ -51,13 +69,13 @@ def test_times_and_their_spread_and_the_machine_are_stored_and_not_measured_twic
     assert metrics["flops_per_second"] > 1e8
     assert metrics["bytes_per_second"] > 1e7
     assert evaluation.machine["processor"]
+    assert evaluation.machine["runtime"] == f"{runtime} {RUNTIMES[runtime].version}, {weights}"
     assert EvaluationStore(job.storage).get(job.key) == evaluation
     assert pool.run(job) == evaluation
 
 
-def held(pool, tmp_path, genome, prompt, context):
-    section = Objectives(prompt_length=prompt, cache_length=context)
-    job, spec = measuring(genome, tmp_path, PARAMS.model_copy(update={"objectives": section}))
+def held(pool, tmp_path, genome, prompt, context, runtime="eager"):
+    job, spec = measuring(genome, tmp_path, on(prompt_length=prompt, cache_length=context, runtime=runtime))
     found = pool.run(job).metrics["peak_memory_bytes"]
     return found, 4 * spec.num_parameters + spec.cache_bytes(context)
 
@@ -73,6 +91,14 @@ def test_memory_is_that_of_weights_and_cache_and_a_little(pool, tmp_path):
     assert long - short == pytest.approx(needed_long - needed_short, rel=0.1)
 
 
+def test_memory_on_a_runtime_is_two_graphs_their_states_and_a_little(pool, tmp_path):
+    short, needed_short = held(pool, tmp_path, "11111-91111", 64, 256, "onnxruntime")
+    long, needed_long = held(pool, tmp_path, "11111-91111", 64, 32768, "onnxruntime")
+    assert needed_short <= short + 0.1 * MIB
+    assert short <= 2.5 * needed_short + 8 * MIB
+    assert long - short == pytest.approx(needed_long - needed_short, rel=0.25)
+
+
 def test_memory_is_that_of_reading_the_prompt_too(pool, tmp_path):
     short, _ = held(pool, tmp_path, "91111", 64, 256)
     behind_more, _ = held(pool, tmp_path, "91111", 64, 32768)
@@ -85,8 +111,7 @@ def test_memory_is_that_of_reading_the_prompt_too(pool, tmp_path):
 @pytest.mark.parametrize(("prompt", "context"), [(64, 1 << 32), (1 << 32, 256)])
 def test_what_no_memory_holds_is_out_of_memory_before_anything_is_allocated(pool, tmp_path, prompt, context):
     """The kernel would kill it, three times, and perhaps something else with it."""
-    section = Objectives(prompt_length=prompt, cache_length=context)
-    job, _ = measuring("11111-91111", tmp_path, PARAMS.model_copy(update={"objectives": section}))
+    job, _ = measuring("11111-91111", tmp_path, on(prompt_length=prompt, cache_length=context))
     begun = []
     found = pool.run(job, begun.append)
     assert found.status == "out_of_memory"
@@ -103,9 +128,9 @@ def test_what_is_more_than_is_free_is_refused_by_what_it_holds_at_least():
     device = Device("cpu")
     device.free_bytes = lambda: needed - 1
     with pytest.raises(MemoryError, match="4,096 of context"):
-        Session(spec, conditions, device)
+        open_session(spec, conditions, device)
     device.free_bytes = lambda: needed
-    Session(spec, conditions, device)
+    open_session(spec, conditions, device)
 
 
 def test_a_probe_may_take_no_more_than_is_free_whatever_the_limit(tmp_path, monkeypatch):

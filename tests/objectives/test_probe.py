@@ -13,6 +13,7 @@ from star_core.objectives import probe as probing
 from star_core.objectives.base import OBJECTIVES, measure, objective, probes, spreads
 from star_core.objectives.latency import DEVICE, NOISE
 from star_core.objectives.mad import TASKS
+from star_core.objectives.runtimes import RUNTIMES
 from star_core.training.processes.wire import decode_job, encode_job
 
 ARCH = compile_genome(Genome.parse("91111"), SearchSpace.preset(), 16)
@@ -87,7 +88,11 @@ def test_the_job_of_a_probe_names_it_and_trains_nothing():
     made = job(checkpoint="w.safetensors", stop=5, states="states", resume="a" * 64)
     assert made.probe == "star_core.measurement.probe:measure"
     assert (made.checkpoint, made.states, made.resume, made.tokens) == (None, None, None, 0)
-    assert made.settings == {"vocab_size": 256, "prompt": 512, "context": 4096, "repeats": 15}
+    conditions = {"vocab_size": 256, "prompt": 512, "context": 4096, "repeats": 15}
+    runtime = {"runtime": "onnxruntime", "weights": "f32", "version": RUNTIMES["onnxruntime"].version}
+    assert made.settings == conditions | runtime
+    eager = DEVICE.settings(Params(objectives=Objectives(runtime="eager")), 256)
+    assert eager == conditions, "as before there were runtimes: what was measured then is found"
     assert decode_job(encode_job(made)) == made
     assert (made.digest, made.storage) == (ARCH.digest, "store")
 
@@ -106,6 +111,10 @@ def test_the_key_says_what_the_result_depends_on(monkeypatch):
         job(params(threads=2)).key,
         job(params(prompt_length=100)).key,
         job(params(cache_length=100)).key,
+        job(params(runtime="eager")).key,
+        job(params(runtime="openvino")).key,
+        job(params(weights="int4")).key,
+        job(Params(training=Training(accelerator="cpu"), objectives=Objectives(threads=2))).key,
         job(probe=TASKS).key,
     ]
     assert len({known, *others}) == 1 + len(others)

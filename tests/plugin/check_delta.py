@@ -26,6 +26,7 @@ from star_core.structures.registered import families
 from tests.evolution.experiments import evolve, experiment
 from tests.genome.contract import assert_repaired, canonical_form
 from tests.genome.own_classes import any_vector
+from tests.graphs.written import Decoder, decoded, expected, graphs_of, model_at_work, relative_error
 from tests.models.language_models import (
     assert_every_parameter_learns,
     assert_forms_agree,
@@ -188,3 +189,10 @@ def test_what_is_taken_is_refused_with_both_owners():
 
 def _shape(role, group, operator, dims):
     return DELTA.shape(role, group, operator, dims)
+
+
+def test_its_graph_is_its_model():
+    model = model_at_work(compiled(STACK, ADMITTED))
+    found = np.random.default_rng(0).integers(model.arch.vocab_size, size=140).tolist()
+    decoder = Decoder(*graphs_of(model))
+    assert relative_error(decoded(decoder, found, [3, 64, 1, 72]), expected(model, found)) < 1e-5

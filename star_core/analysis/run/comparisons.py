@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from star_core.analysis.run.candidates import Candidate, candidates_of, same_recipe
-from star_core.config import Params, params_from
+from star_core.config import Params, stored_params
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation
 
@@ -76,6 +76,6 @@ class Comparisons:
             if comparison.data_digest != first.data_digest or comparison.generation not in known:
                 notes.append(f"The scaled results {path.stem!r} belong to another search and are left out.")
                 continue
-            params = params_from(comparison.parameters, f"{path}, parameters")
+            params = stored_params(comparison.parameters, f"{path}, parameters")
             scaled.append(Scaled(path.stem, params, candidates_of(comparison, params, vocab_size)))
         return cls(found["baselines"], found["retrain"], tuple(scaled), tuple(notes))

@@ -13,13 +13,11 @@ from star_core import units
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.rank_correlation import Correlation, correlation
 from star_core.analysis.run.results import Results
-from star_core.config import Objectives
+from star_core.config import MEASURED, Objectives
 from star_core.objectives.flops import prefill_flops
 
 PARAMETERS, CACHE, FLOPS = "parameters", "cache_bytes", "flops_per_token"
 SIZES = (PARAMETERS, CACHE, FLOPS)
-MEASURED = ("prefill_seconds", "decode_seconds_per_token", "peak_memory_bytes")
-"""Objectives that were measured on a device, and that sizes are meant to stand for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from star_core.analysis.run.candidates import candidates_of
 from star_core.analysis.run.results import BYTES
 from star_core.analysis.terminal.front_table import columns_of, least_of, measured, standing, value_at
 from star_core.analysis.terminal.table import Column, TerminalTable
-from star_core.config import params_from
+from star_core.config import stored_params
 from star_core.genome.baselines import PATTERNS
 from star_core.population.comparison import Comparison
 
 
 def retrained_table(comparison: Comparison, vocab_size: int) -> TerminalTable:
     """The architectures of a comparison, best first; baselines are set back, failures come last."""
-    params = params_from(comparison.parameters, f"{comparison.purpose} of run {comparison.run}, parameters")
+    params = stored_params(comparison.parameters, f"{comparison.purpose} of run {comparison.run}, parameters")
     names, length = params.objectives.selected, params.objectives.cache_length
     shown = sorted(
         candidates_of(comparison, params, vocab_size),

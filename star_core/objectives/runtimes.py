@@ -1,0 +1,83 @@
+"""What a model is measured on. Nothing here imports a runtime: it need not be installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from star_core.errors import ConfigError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A program that runs models on a device.
+
+    Attributes:
+        name: As in ``objectives.runtime``.
+        package: That brings it, by the name it is installed by.
+        weights: Precisions of matrices that it computes with.
+        target: ``module:function`` from an architecture, ``Conditions`` and a device to a
+            ``star_core.measurement.inference.Session``, loaded by the process that measures.
+    """
+
+    name: str
+    package: str
+    weights: tuple[str, ...]
+    target: str
+
+    @property
+    def version(self) -> str:
+        """Of the package.
+
+        Raises:
+            ConfigError: It is not installed.
+        """
+        try:
+            return importlib.metadata.version(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            raise ConfigError(
+                "this runtime is not installed here",
+                value=self.name,
+                place="objectives.runtime",
+                fix=f"pip install {self.package}, or use onnxruntime",
+            ) from None
+
+
+RUNTIMES: Mapping[str, Runtime] = {
+    runtime.name: runtime
+    for runtime in (
+        Runtime(
+            "onnxruntime", "onnxruntime", ("f32", "int8", "int4"), "star_core.measurement.graphs:OnnxRuntime"
+        ),
+        Runtime("openvino", "openvino", ("f32", "int8", "int4"), "star_core.measurement.graphs:OpenVino"),
+        Runtime(
+            "llama.cpp",
+            "llama-cpp-python",
+            ("f32", "int8", "int4"),
+            "star_core.measurement.llama_cpp:LlamaCpp",
+        ),
+        Runtime("eager", "torch", ("f32",), "star_core.measurement.eager:Eager"),
+    )
+}
+
+
+def runtime(name: str, weights: str) -> Runtime:
+    """The runtime of this name.
+
+    Raises:
+        ConfigError: There is none, or it does not compute with such weights.
+    """
+    if name not in RUNTIMES:
+        raise ConfigError(
+            "no such runtime", value=name, place="objectives.runtime", fix=nearest(name, RUNTIMES)
+        )
+    found = RUNTIMES[name]
+    if weights not in found.weights:
+        raise ConfigError(
+            f"{name} does not compute with such weights here",
+            value=weights,
+            place="objectives.weights",
+            fix=f"use {' or '.join(found.weights)}, or objectives.runtime: onnxruntime",
+        )
+    return found
