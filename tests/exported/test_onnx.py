@@ -1,4 +1,4 @@
-"""``--format onnx``: a folder that computes what the model does, with onnxruntime and numpy and nothing else."""
+"""``--format onnx``: a folder that computes what the model does, with onnxruntime and numpy alone."""
 
 from __future__ import annotations
 
@@ -108,10 +108,11 @@ def test_a_graph_is_small_because_weights_lie_beside_it_once(folder):
                 assert begin % (4096 if length >= 4096 else 64) == 0
                 found[begin] = length
             onnx.checker.check_model(str(folder / name), full_check=precision == "f32")
-        assert len(places[step]) >= 7
-        assert places[step] == places[block]
-        last = max(places[step])
-        assert (folder / beside).stat().st_size == last + places[step][last]
+        assert len(places[step]) >= 6
+        # A block has one matrix more: of the convolution, over its tokens.
+        assert len(places[step].items() - places[block].items()) == 0
+        last = max(places[block])
+        assert (folder / beside).stat().st_size == last + places[block][last]
     large = source(width=64)
     write_files(folder.parent, large.model.arch, large.arrays)
     for name in file_names("f32")[:2]:
