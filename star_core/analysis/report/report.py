@@ -28,7 +28,8 @@ def write_report(run: str, root: str | Path, out: str | Path, store: EvaluationS
     """Writes ``report.html``, ``metrics.json``, ``fronts.csv`` and ``hypervolume.csv``.
 
     Everything but wall times and reasons of failures, which only the store knows, follows from the
-    stored files, so without a store the same run gives the same bytes.
+    stored files, so without a store the same run gives the same bytes; on another type of machine, what
+    the best model writes may differ.
 
     Args:
         run: Name of the run.
