@@ -11,7 +11,7 @@ from star_core.graphs.liv import Weights
 from star_core.graphs.runner import Sampling, Text, generate, opened
 
 SEEDS = range(3)
-LENGTH = 200
+LENGTH = 120
 """Bytes of a sample, unless its document ends before."""
 SAMPLING = Sampling()
 

@@ -213,7 +213,7 @@ def test_a_changed_file_is_found(root, folder, tmp_path):
 def test_the_card_shows_what_it_writes(root, folder):
     card = (folder / "README.md").read_text()
     assert "Beginnings of documents, at temperature 0.8 and top-p 0.95, by the seeds 0, 1, 2." in card
-    (text,) = written(folder, root, [""], Writing(200))
+    (text,) = written(folder, root, [""], Writing(120))
     shown = "".join(letter for letter in text if letter.isalnum())
     assert shown
     assert shown in "".join(letter for letter in card if letter.isalnum())

@@ -18,7 +18,7 @@ import safetensors.torch
 from star_core.errors import StoreError
 from star_core.exported.decoder import TorchDecoder
 from star_core.exported.format import EXPORT_FORMATS, PRECISIONS
-from star_core.exported.formats.onnx import TOLERANCES, _error
+from star_core.exported.formats.onnx import TOLERANCE, _error, _rounded
 from star_core.graphs import runner
 from star_core.graphs.files import write_files
 from star_core.graphs.runner import Sampling, Text, file_names, generate, opened
@@ -84,10 +84,14 @@ def test_what_is_written_is_the_model(genome, precision, tmp_path):
     model = source(genome)
     assert ONNX.refusal(model.model.arch, model.manifest.tokens) is None
     ONNX.write(tmp_path, model, [precision])
+    before = sorted(tmp_path.iterdir())
     assert ONNX.check(tmp_path, model) is None
+    assert sorted(tmp_path.iterdir()) == before
+    bound = 1e-5 if precision == "f32" else 0.05  # what such weights are multiplied by is rounded, too
+    assert _error(opened(tmp_path), _rounded(model.model, precision)) < bound
     other = source(genome)
     other.model.get_parameter("backbone.norm").data *= -1
-    assert _error(opened(tmp_path), other.model) > TOLERANCES[precision]
+    assert _error(opened(tmp_path), other.model) > TOLERANCE
     with pytest.raises(StoreError, match="logits differ"):
         ONNX.check(tmp_path, other)
 
@@ -128,6 +132,19 @@ def test_large_tensors_begin_where_windows_can_map_them(tmp_path):
     where = {entry.key: int(entry.value) for entry in embedding.external_data if entry.key != "location"}
     assert where["length"] == 5000 * 64 * 4
     assert where["offset"] % 65536 == 0
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_scales_that_are_wrong_by_a_little_are_found_behind_many_livs(precision, tmp_path):
+    model = source("-".join(["11111", "91111"] * 8))
+    ONNX.write(tmp_path, model, [precision])
+    for name in file_names(precision)[:2]:
+        proto = onnx.load(tmp_path / name, load_external_data=False)
+        (scales,) = (x for x in proto.graph.initializer if x.name == "backbone.layers.0.output.scales")
+        scales.raw_data = (np.frombuffer(scales.raw_data, np.float32) * np.float32(1.02)).tobytes()
+        (tmp_path / name).write_bytes(proto.SerializeToString())
+    with pytest.raises(StoreError, match="logits differ"):
+        ONNX.check(tmp_path, model)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
