@@ -99,34 +99,28 @@ def generate_command(
     Raises:
         StarError: There is no such model, it cannot be run here, or a prompt is none of its.
     """
-    with _files(source, root, wanted, precision, scaled) as (entry, folder, manifest):
-        text = Text(manifest.tokens.kind, manifest.tokens.separator)
-        encoded = [_encoded(text, prompt, manifest.vocab_size) for prompt in prompts]
-        length = max(map(len, encoded)) + writing.new_tokens
-        written = []
-        try:
-            model = _decoder(entry, folder, manifest, length, precision)
+    written = []
+    try:
+        with _files(source, root, wanted, precision, scaled) as (entry, folder, manifest):
+            text = Text(manifest.tokens.kind, manifest.tokens.separator)
+            encoded = [_encoded(text, prompt, manifest.vocab_size) for prompt in prompts]
+            length = max(map(len, encoded)) + writing.new_tokens
+            model = entry.decoder(folder, manifest, length, precision)
             for prompt, tokens in zip(prompts, encoded, strict=True):
                 if len(prompts) > 1:
                     _show(f"== {prompt or 'a new document'}\n")
                 written.append({"prompt": prompt, "text": _continued(model, text, tokens, writing)})
-        except MemoryError as error:
-            raise ConfigError(
-                "prompt and new tokens do not fit into memory",
-                value=length,
-                place="tokens",
-                fix="shorten the prompt, or use fewer --new-tokens",
-            ) from error
-    return Output({"model": source, "format": entry.name, "writing": writing, "texts": written})
-
-
-def _decoder(
-    entry: ExportFormat, folder: Path, manifest: Manifest, length: int, precision: str | None
-) -> Model:
-    try:
-        return entry.decoder(folder, manifest, length, precision)
+    except MemoryError as error:
+        raise ConfigError(
+            "prompt and new tokens do not fit into memory",
+            place=source,
+            fix="shorten the prompt, or use fewer --new-tokens",
+        ) from error
+    except BrokenPipeError:
+        raise  # of who reads the text
     except (OSError, ValueError) as error:
-        raise StoreError(str(error), place=str(folder), fix=EXPORT_AGAIN) from error
+        raise StoreError(f"it cannot write ({error})", place=source, fix=EXPORT_AGAIN) from error
+    return Output({"model": source, "format": entry.name, "writing": writing, "texts": written})
 
 
 def _continued(model: Model, text: Text, tokens: Sequence[int], writing: Writing) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from star_core import load_exported
-from star_core.errors import ConfigError, DataError, StarError
+from star_core.errors import ConfigError, DataError, StarError, StoreError
 from star_core.exported import generation
 from star_core.exported.command import export_command
 from star_core.exported.digests import sha256_of
@@ -176,6 +176,18 @@ def test_options_that_mean_nothing(options, message):
 def test_more_tokens_than_fit_into_memory(root, folder):
     with pytest.raises(ConfigError, match="do not fit into memory"):
         written(folder, root, ["The"], Writing(10**17), "torch")
+
+
+def test_weights_that_are_no_numbers_and_a_full_disk_are_one_message(root, folder, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generation, "generate", lambda *_: (_ for _ in ()).throw(ValueError("NaN")))
+    with pytest.raises(StoreError, match=r"cannot write \(NaN\)"):
+        written(folder, root)
+    monkeypatch.setattr("star_core.graphs.files.write_graph", full)
+    with pytest.raises(StoreError, match="No space left"):
+        written("main:g000-00", root)
 
 
 def test_tokens_without_text_are_numbers(tmp_path, capsys):

@@ -123,7 +123,8 @@ def _exact(folder: Path, precision: str) -> Model:
                         attribute.i = 1
             copies.append(folder / f"exact-{name}")  # beside the weights, which it names
             copies[-1].write_bytes(proto.SerializeToString())
-        return Decoder(*map(str, copies))
+        step, block = map(str, copies)
+        return Decoder(step, block)
     finally:
         for copied in copies:
             copied.unlink(missing_ok=True)
