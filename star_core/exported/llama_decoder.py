@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -18,7 +19,7 @@ class LlamaDecoder:
     """
 
     def __init__(self, path: Path, length: int) -> None:
-        self._llama = llama_cpp.Llama(
+        self._llama: Any = llama_cpp.Llama(
             str(path),
             n_ctx=length,
             n_threads=1,
