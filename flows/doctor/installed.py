@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from star_core.config import Data, Evolution, Objectives
+from star_core.exported.format import EXPORT_FORMATS
 from star_core.structures.registered import STRUCTURES
 
 from .finding import Finding, Project, ok, problem, warning
@@ -98,7 +99,7 @@ def torch(project: Project) -> Iterator[Finding]:
 def plug_ins(project: Project) -> Iterator[Finding]:
     """What other packages bring but cannot be loaded, and what is wanted but not there."""
     params = project.params
-    for registry in (Objectives.plugins, Evolution.plugins, Data.plugins, STRUCTURES):
+    for registry in (Objectives.plugins, Evolution.plugins, Data.plugins, STRUCTURES, EXPORT_FORMATS):
         for broken in registry.broken:
             yield problem("plug-in", str(broken), f"mend or uninstall {broken.package}")
     known = {*Evolution.plugins.names(), *Objectives.plugins.names(), *STRUCTURES.names()}

@@ -11,8 +11,9 @@ import torch
 
 from star_core import units
 from star_core.analysis.terminal.output import say
+from star_core.architecture import Architecture
 from star_core.exported.folder import check_free, export_model
-from star_core.exported.format import EXPORT_FORMATS, check_precisions
+from star_core.exported.format import EXPORT_FORMATS, ExportFormat, check_precisions, precisions_of
 from star_core.exported.manifest import PROGRAM, Program
 from star_core.exported.program import MAX_BATCH, export_program
 from star_core.exported.trained import trained_model
@@ -60,8 +61,7 @@ def export_command(
         )
         trained = replace(trained, manifest=manifest.model_copy(update={"program": made}))
     unchecked = export_model(folder, trained, chosen, precisions, content)
-    kinds = [(entry.name, entry.kind(model.arch)) for entry in chosen]
-    written = ", ".join(f"{name} ({kind})" if kind else name for name, kind in kinds)
+    written = ", ".join(_in_words(entry, model.arch, precisions) for entry in chosen)
     said = f"{folder}: {units.count(model.arch.num_parameters)} parameters; {written}"
     if made is not None:
         low, high = made.lengths
@@ -69,3 +69,10 @@ def export_command(
     say(said)
     for sentence in unchecked:
         say(sentence)
+
+
+def _in_words(entry: ExportFormat, architecture: Architecture, precisions: Sequence[str]) -> str:
+    """E.g. ``gguf (llama, f32, int4)``."""
+    several = precisions_of(entry, precisions) if len(entry.precisions) > 1 else ()
+    details = ", ".join(filter(None, (entry.kind(architecture), *several)))
+    return f"{entry.name} ({details})" if details else entry.name

@@ -57,13 +57,10 @@ class Native:
     hidden: int
     taps: int
 
-    @property
-    def title(self) -> str:
-        """The name of the family, and how much of it is zeros."""
+    def called(self, name: str) -> str:
+        """A name for it, and how much of it is zeros."""
         zeros = sum((block.mixer is None) + (block.unit is None) for block in self.blocks)
-        return NAMES[self.family] + (
-            f", {zeros} of {2 * len(self.blocks)} half blocks are zeros" if zeros else ""
-        )
+        return name + (f", {zeros} of {2 * len(self.blocks)} half blocks are zeros" if zeros else "")
 
 
 def native(architecture: Architecture) -> Native:

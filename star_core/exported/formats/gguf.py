@@ -6,17 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from star_core.architecture import Architecture
 from star_core.datasets.base import DOCUMENT_END
 from star_core.errors import ConfigError, StoreError
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
+from star_core.exported.gguf_file import BLOCK, F32, Q4_0, Q8_0, Storage, write_gguf
 from star_core.exported.hf.config import EPSILON, ROTATION
 from star_core.exported.hf.tokenizer import byte_letters
 from star_core.exported.manifest import EXPORT_AGAIN, Manifest, Tokens
 from star_core.exported.native import Native, Unmapped, native
 
 if TYPE_CHECKING:
-    from star_core.exported.gguf_file import Storage
     from star_core.graphs.runner import Model
 
 _NAMES = {
@@ -35,7 +37,9 @@ _NAMES = {
     "up": "ffn_up",
     "down": "ffn_down",
 }
-_STORAGES = {"f32": "f32", "int8": "q8_0", "int4": "q4_0"}
+_STORAGES = {"f32": F32, "int8": Q8_0, "int4": Q4_0}
+_ROUNDING = {Q8_0: 0.6 / 127, Q4_0: 1.01 / 8}
+"""Largest error of a number, against the largest of its block."""
 _GUIDE = """\
 Needs [llama.cpp](https://github.com/ggml-org/llama.cpp), or anything that reads its files:
 
@@ -69,24 +73,21 @@ class GGUF(ExportFormat):
     def kind(self, architecture: Architecture) -> str:
         """Which of them."""
         found = native(architecture)
-        return found.title.replace(found.family.capitalize(), found.family).replace("LFM2", "lfm2")
+        return found.called(found.family)
 
     def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
         """A file for each precision."""
-        from star_core.exported import gguf_file
-
         width = trained.manifest.width
         for precision in precisions:
-            if precision != "f32" and width % gguf_file.BLOCK:
+            if precision != "f32" and width % BLOCK:
                 raise ConfigError(
-                    f"{precision} weights are in blocks of {gguf_file.BLOCK}: the width is a multiple",
+                    f"{precision} weights are in blocks of {BLOCK}, of which the width is a multiple",
                     value=width,
                     place="--weights",
                     fix="use f32, or star retrain with another --width",
                 )
-            gguf_file.write_gguf(
-                folder / _file(precision), _values(trained, precision), _stored(trained, precision)
-            )
+            storage = _STORAGES[precision]
+            write_gguf(folder / _file(storage), _values(trained, storage), _stored(trained, storage))
 
     def check(self, folder: Path, trained: Trained) -> str | None:
         """Every tensor as another reader has it, within the rounding of its storage."""
@@ -94,10 +95,10 @@ class GGUF(ExportFormat):
             import gguf
         except ImportError:
             return "not read back, because the package gguf is not installed (pip install gguf)"
-        for precision in _STORAGES:
-            path = folder / _file(precision)
+        for storage in _STORAGES.values():
+            path = folder / _file(storage)
             if path.exists():
-                _compare(gguf, path, trained, precision)
+                _compare(gguf, path, trained, storage)
         return None
 
     def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
@@ -113,7 +114,7 @@ class GGUF(ExportFormat):
             ) from None
         from star_core.exported.llama_decoder import LlamaDecoder
 
-        files = [folder / _file(name) for name in ([precision] if precision else _STORAGES)]
+        files = [folder / _file(_STORAGES[name]) for name in ([precision] if precision else _STORAGES)]
         path = next((file for file in files if file.exists()), files[0])
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing; the model was exported with other weights")
@@ -121,27 +122,21 @@ class GGUF(ExportFormat):
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """A first text, with each file there is."""
+        stated = manifest.files or {}
         files = [
-            name.rpartition("/")[2]
-            for name in sorted(manifest.files or ())
-            if name.startswith(f"{self.name}/")
+            _file(storage) for storage in _STORAGES.values() if f"{self.name}/{_file(storage)}" in stated
         ]
-        several = (
-            f"Or {', '.join(files[1:])}: the same weights, rounded to fewer bits.\n" if files[1:] else ""
-        )
-        return _GUIDE.format(folder=folder, file=files[0] if files else _file("f32"), several=several)
+        several = f"Or {', '.join(files[1:])}: weights of fewer bits.\n" if files[1:] else ""
+        return _GUIDE.format(folder=folder, file=files[0], several=several)
 
 
-def _file(precision: str) -> str:
-    return f"model-{_STORAGES[precision]}.gguf"
+def _file(storage: Storage) -> str:
+    return f"model-{storage.name}.gguf"
 
 
-def _values(trained: Trained, precision: str) -> dict[str, Any]:
+def _values(trained: Trained, storage: Storage) -> dict[str, Any]:
     """Hyperparameters and tokenizer."""
-    from star_core.exported import gguf_file
-
     manifest, found = trained.manifest, native(trained.model.arch)
-    storage: Storage = getattr(gguf_file, _STORAGES[precision].upper())
     key_heads: int | list[int] = found.key_heads
     if found.family == "lfm2":
         key_heads = [found.key_heads if attends else 0 for attends in found.attends]
@@ -181,11 +176,8 @@ def _values(trained: Trained, precision: str) -> dict[str, Any]:
     }
 
 
-def _stored(trained: Trained, precision: str) -> Iterator[tuple[str, Any, Storage]]:
-    """Matrices in the precision, as far as their rows are whole blocks; the rest, which is little, in f32."""
-    from star_core.exported.gguf_file import BLOCK, F32, Q4_0, Q8_0
-
-    wanted = {"f32": F32, "int8": Q8_0, "int4": Q4_0}[precision]
+def _stored(trained: Trained, wanted: Storage) -> Iterator[tuple[str, Any, Storage]]:
+    """Matrices as wanted, as far as their rows are whole blocks; the rest, which is little, in f32."""
     for name, tensor in _tensors(trained):
         numbers = tensor.numpy()
         matrix = numbers.ndim == 2 and numbers.shape[1] % BLOCK == 0 and "conv.weight" not in name
@@ -206,12 +198,10 @@ def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
         yield f"blk.{depth}.{_NAMES[name]}.weight", tensor
 
 
-def _compare(gguf: Any, path: Path, trained: Trained, precision: str) -> None:
+def _compare(gguf: Any, path: Path, trained: Trained, stored: Storage) -> None:
     """Raises ``StoreError`` if a tensor of a file is not the model's, but for rounding."""
-    import numpy as np
-
     read = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
-    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained, precision)}
+    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained, stored)}
     if read.keys() != wanted.keys():
         raise StoreError(
             "it has the model's tensors",
@@ -221,10 +211,13 @@ def _compare(gguf: Any, path: Path, trained: Trained, precision: str) -> None:
         )
     for name, (numbers, storage) in wanted.items():
         found = gguf.dequantize(read[name].data, read[name].tensor_type).reshape(numbers.shape)
-        bound = {"f32": 0.0, "q8_0": 0.6 / 127, "q4_0": 1.01 / 8}[storage.name]
-        blocks = np.abs(numbers).reshape(-1, numbers.shape[-1] if bound == 0 else 32).max(1, keepdims=True)
-        error = np.abs(found - numbers).reshape(blocks.shape[0], -1)
-        if not (error <= bound * blocks + 1e-7 * (bound > 0)).all():
+        error = np.abs(found - numbers)
+        bound = 0.0
+        if storage is not F32:
+            error = error.reshape(-1, BLOCK)
+            largest = np.abs(numbers).reshape(-1, BLOCK).max(1, keepdims=True)
+            bound = _ROUNDING[storage] * largest + 1e-7  # scales that small are rounded to few bits, or zero
+        if not (error <= bound).all():
             raise StoreError(
                 f"the tensor {name} is not the model's",
                 value=float(error.max()),

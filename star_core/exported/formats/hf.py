@@ -86,7 +86,7 @@ class HuggingFace(ExportFormat):
     def kind(self, architecture: Architecture) -> str:
         """Native, or with a file of its own."""
         found = _native(architecture)
-        return f"native {found.title}" if found else "its own modelling file"
+        return found.called(f"native {NAMES[found.family]}") if found else "its own modelling file"
 
     def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
         """Configuration, weights, tokenizer, and the modelling file where one is needed."""
