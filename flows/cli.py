@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from star_core.analysis.terminal.output import Output
-from star_core.cli.options import Changes, ParamsFile, Run, Width, expanded, stored_names
+from star_core.cli.options import (
+    Changes,
+    Formats,
+    ParamsFile,
+    Precisions,
+    Run,
+    Width,
+    expanded,
+    names_in,
+    stored_names,
+)
 from star_core.cli.panels import AFTER, LOOK, OPERATE, SEARCH, STAGES, add, printed
 
 if TYPE_CHECKING:
@@ -40,6 +50,7 @@ def register(app: typer.Typer) -> None:
         (SEARCH, plan),
         (SEARCH, resume),
         (SEARCH, reproduce),
+        (AFTER, pick),
         (AFTER, retrain),
         (OPERATE, doctor),
         (OPERATE, deploy),
@@ -149,6 +160,44 @@ def reproduce(
     from .commands.reproduce import reproduce_command
 
     return reproduce_command(Path.cwd(), run, index, tolerance)
+
+
+def pick(
+    run: Run = "main",
+    params: ParamsFile = None,
+    changes: Changes = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            metavar="NAME=VALUE",
+            help="The most that an objective may be, in bytes, seconds, …, e.g. file_bytes=1e6; repeatable.",
+        ),
+    ] = None,
+    best: Annotated[str, typer.Option(help="The objective to be best by.")] = "perplexity",
+    retrained: Annotated[
+        bool, typer.Option("--retrained", help="Pick from what was retrained, by what that came to.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            help="Folder the choice is written to, trained longer first unless it was.",
+            callback=expanded,
+        ),
+    ] = None,
+    formats: Formats = None,
+    weights: Precisions = None,
+) -> Output:
+    """Picks the best candidate within limits, and says what each limit costs.
+
+    Sizes and FLOPs are counted from the spec; [bold]--set[/bold] of objectives says under which conditions,
+    e.g. objectives.weights=int4. Exit code 1: nobody is within the limits, and the nearest are shown.
+    """
+    from .commands.pick import Export, pick_command
+
+    export = None if folder is None else Export(folder, names_in(formats, "torch"), names_in(weights, "f32"))
+    return pick_command(Path.cwd(), run, params, changes or (), limits or (), best, retrained, export)
 
 
 def retrain(

@@ -81,3 +81,28 @@ def retrain(
         source=generation.digest,
         name=f"width-{params.model.width}-depth-{depth}" if scaled else None,
     )
+
+
+def retrain_one(session: Session, generation: Generation, name: str, genome: str) -> Path:
+    """Trains one architecture with ``retrain.steps`` steps, and leaves the retraining of the run as it is.
+
+    Args:
+        session: The command's session.
+        generation: Stored generation that it was picked after.
+        name: Of the individual.
+        genome: Text.
+
+    Returns:
+        Path of the comparison file, one of ``data/scaled``, which has the individual's name.
+    """
+    return run_flow(
+        session,
+        comparison,
+        session,
+        "scaled",
+        {name: genome},
+        steps=session.params.retrain.steps,
+        keep_weights=True,
+        source=generation.digest,
+        name=name,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -140,6 +141,20 @@ class Architecture:
         ]
         spec = [self.dims.width, self.dims.head_dim, self.vocab_size, layers]
         return hashlib.sha256(json.dumps(spec, separators=(",", ":")).encode()).hexdigest()
+
+    def named_weights(self) -> Iterator[tuple[str, Weight]]:
+        """The weights of all LIVs by their names in the model, each once, with its owner.
+
+        Beside them a model has ``embedding`` (V × D) and ``backbone.norm`` (D).
+        """
+        for layer in self.layers:
+            prefix = f"backbone.layers.{layer.index}"
+            for weight in layer.weights:
+                yield f"{prefix}.{weight.name}", weight
+            for branch in range(layer.branches):
+                for group in layer.groups:
+                    for weight in group.weights if group.weights_of == layer.index else ():
+                        yield f"{prefix}.featurizers.{branch}.{group.role}.{weight.name}", weight
 
     @cached_property
     def num_parameters(self) -> int:

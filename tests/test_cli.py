@@ -25,12 +25,12 @@ register(app)
 APPLICATION = typer.main.get_command(app)
 NAME_A_RUN = {
     *("evolve", "plan", "resume", "reproduce", "report", "evaluate", "retrain", "doctor", "deploy"),
-    *("prepare", "baselines", "generation", "fork"),
+    *("prepare", "baselines", "generation", "fork", "pick"),
 }
 READ_PARAMETERS = {*NAME_A_RUN, "inspect", "measure"} - {"reproduce", "evaluate"}
 PRINT_DATA = {
     *("genes", "inspect", "plan", "measure", "evaluate", "reproduce", "doctor", "runs", "report"),
-    *("evolve", "resume", "retrain", "generate"),
+    *("evolve", "resume", "retrain", "pick", "generate"),
 }
 
 
@@ -52,7 +52,7 @@ def test_a_run_is_named_first_and_is_main_if_it_is_not_named():
     assert named == NAME_A_RUN
 
 
-@pytest.mark.parametrize("option", ["--params", "--to", "--tasks", "--prompts"])
+@pytest.mark.parametrize("option", ["--params", "--to", "--tasks", "--export", "--prompts"])
 def test_a_path_may_begin_with_the_home_folder(option, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     found = [(name, parameters(name)[option]) for name in APPLICATION.commands if option in parameters(name)]

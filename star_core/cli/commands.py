@@ -13,12 +13,15 @@ from star_core.cli.options import (
     DATA,
     GENOME_HELP,
     Changes,
+    Formats,
     Individual,
     ParamsFile,
+    Precisions,
     Run,
     Scaled,
     Width,
     expanded,
+    names_in,
 )
 from star_core.cli.panels import AFTER, LOOK, add, deprecated
 
@@ -159,16 +162,8 @@ def export(
     to: Annotated[
         Path, typer.Option(help="Folder that is made; it must be empty or not be there.", callback=expanded)
     ],
-    formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="torch (the default), hf, gguf, onnx; repeatable, or with commas."),
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="f32 (the default), int8 or int4, for formats that have them; repeatable, or with commas."
-        ),
-    ] = None,
+    formats: Formats = None,
+    weights: Precisions = None,
     scaled: Scaled = None,
     program: Annotated[
         bool, typer.Option("--program", help="And the forward pass as a torch.export program.")
@@ -184,7 +179,9 @@ def export(
     run, _, wanted = individual.partition(":")
     if not wanted:
         raise ConfigError("what is exported reads RUN:NAME", value=individual, fix=f"use main:{individual}")
-    export_command(run, wanted, DATA, to, scaled, program, _listed(formats, "torch"), _listed(weights, "f32"))
+    export_command(
+        run, wanted, DATA, to, scaled, program, names_in(formats, "torch"), names_in(weights, "f32")
+    )
 
 
 def generate(
@@ -227,8 +224,3 @@ def generate(
     writing = Writing(new_tokens, seed, tuple(stop or ()), temperature, top_k, top_p)
     texts = [*(prompt or ()), *(lines(prompts) if prompts else ())]
     return generate_command(model, texts or [""], DATA, writing, wanted, weights, scaled)
-
-
-def _listed(texts: Sequence[str] | None, default: str) -> list[str]:
-    """The names in an option that is repeated, or has several names with commas between them."""
-    return [name.strip() for text in texts or [default] for name in text.split(",")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,11 @@ def stored_names(incomplete: str) -> list[str]:
 def expanded(path: Any) -> Any:
     """A path from the command line, of which a shell has not replaced the ``~``."""
     return path if path is None else type(path)(local_path(str(path)))
+
+
+def names_in(texts: Sequence[str] | None, default: str) -> list[str]:
+    """The names in an option that is repeated, or has several names with commas between them."""
+    return [name.strip() for text in texts or [default] for name in text.split(",")]
 
 
 Run = Annotated[str, typer.Argument(metavar="[RUN]", help="Name of the run.", autocompletion=stored_names)]
@@ -50,4 +56,15 @@ Width = Annotated[int | None, typer.Option(help="Channels; the run's by default.
 Scaled = Annotated[
     str | None,
     typer.Option(help="A retraining at another size, e.g. width-128-depth-16; the run's own by default."),
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help="torch (the default), hf, gguf, onnx; repeatable, or with commas."),
+]
+Precisions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        help="f32 (the default), int8 or int4, for formats that have them; repeatable, or with commas.",
+    ),
 ]

@@ -13,7 +13,7 @@ from star_core import units
 from star_core.analysis.terminal.output import say
 from star_core.architecture import Architecture
 from star_core.exported.folder import check_free, export_model
-from star_core.exported.format import EXPORT_FORMATS, ExportFormat, check_precisions, precisions_of
+from star_core.exported.format import ExportFormat, formats_of, precisions_of
 from star_core.exported.manifest import PROGRAM, Program
 from star_core.exported.program import MAX_BATCH, export_program
 from star_core.exported.trained import trained_model
@@ -46,8 +46,7 @@ def export_command(
         StoreError: Weights are missing or damaged, or the folder cannot be written.
     """
     check_free(folder)
-    chosen = [EXPORT_FORMATS[text] for text in dict.fromkeys(formats)]
-    check_precisions(chosen, precisions)
+    chosen = formats_of(formats, precisions)
     trained = trained_model(run, name, root, chosen, scaled)
     model, manifest = trained.model, trained.manifest
     content = made = None

@@ -135,10 +135,15 @@ def precisions_of(entry: ExportFormat, wanted: Sequence[str]) -> tuple[str, ...]
     return tuple(name for name in wanted if name in entry.precisions) or ("f32",)
 
 
-def check_precisions(formats: Sequence[ExportFormat], precisions: Sequence[str]) -> None:
-    """Raises ``ConfigError`` for a precision that is none, or that no chosen format has."""
+def formats_of(names: Sequence[str], precisions: Sequence[str]) -> list[ExportFormat]:
+    """The formats of these names, each once.
+
+    Raises:
+        ConfigError: There is none of that name; or a precision is none, or none that a chosen format has.
+    """
+    chosen = [EXPORT_FORMATS[name] for name in dict.fromkeys(names)]
     for precision in precisions:
-        if not any(precision in entry.precisions for entry in formats):
+        if not any(precision in entry.precisions for entry in chosen):
             having = [name for name in EXPORT_FORMATS.names() if precision in EXPORT_FORMATS[name].precisions]
             known = f"no format that is asked for stores weights so ({', '.join(having)} can)"
             raise ConfigError(
@@ -147,3 +152,12 @@ def check_precisions(formats: Sequence[ExportFormat], precisions: Sequence[str])
                 place="--weights",
                 fix=f"add --format {having[0]}" if having else nearest(precision, PRECISIONS),
             )
+    return chosen
+
+
+def check_taken(formats: Sequence[ExportFormat], architecture: Architecture, tokens: Tokens) -> None:
+    """Raises ``ConfigError`` with the reason why a format does not take an architecture."""
+    for wanted in formats:
+        if reason := wanted.refusal(architecture, tokens):
+            fix = "leave it out; star inspect says which formats a genome leaves in"
+            raise ConfigError(reason, value=wanted.name, place="--format", fix=fix)

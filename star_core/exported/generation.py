@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from star_core.analysis.terminal.output import Output, printable
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.digests import check_files
-from star_core.exported.format import EXPORT_FORMATS, ExportFormat, check_precisions
+from star_core.exported.format import EXPORT_FORMATS, ExportFormat, formats_of
 from star_core.exported.manifest import EXPORT_AGAIN, GENOME, WEIGHTS, Manifest
 from star_core.graphs.runner import Model, Sampling, Text, generate, until
 
@@ -164,8 +164,7 @@ def _files(
     """A format, the folder of its files while they are needed, and what they are of."""
     if Path(source).is_dir():
         manifest = Manifest.read(Path(source) / GENOME, EXPORT_AGAIN)
-        entry = _format_in(Path(source), manifest, wanted)
-        _check(entry, precision)
+        entry = _format_in(Path(source), manifest, wanted, precision)
         check_files(Path(source), manifest)
         yield entry, Path(source) if entry.at_top else Path(source) / entry.name, manifest
         return
@@ -178,19 +177,14 @@ def _files(
         )
     from star_core.exported.trained import trained_model  # imports torch, which a folder need not
 
-    entry = EXPORT_FORMATS[wanted or "onnx"]
-    _check(entry, precision)
+    (entry,) = formats_of([wanted or "onnx"], [precision] if precision else [])
     trained = trained_model(run, name, root, [entry], scaled)
     with TemporaryDirectory() as folder:
         entry.write(Path(folder), trained, [precision or "f32"])
         yield entry, Path(folder), trained.manifest
 
 
-def _check(entry: ExportFormat, precision: str | None) -> None:
-    check_precisions([entry], [precision] if precision else [])
-
-
-def _format_in(folder: Path, manifest: Manifest, wanted: str | None) -> ExportFormat:
+def _format_in(folder: Path, manifest: Manifest, wanted: str | None, precision: str | None) -> ExportFormat:
     """The format that is asked for, or the first of those in an exported folder."""
     files = manifest.files or {WEIGHTS: manifest.weights}
     there = [
@@ -198,7 +192,7 @@ def _format_in(folder: Path, manifest: Manifest, wanted: str | None) -> ExportFo
         for name in dict.fromkeys((*_PREFERRED, *EXPORT_FORMATS.names()))
         if (folder / name).is_dir() or (EXPORT_FORMATS[name].at_top and WEIGHTS in files)
     ]
-    entry = EXPORT_FORMATS[wanted or (there or _PREFERRED)[0]]
+    (entry,) = formats_of([wanted or (there or _PREFERRED)[0]], [precision] if precision else [])
     if entry.name not in there:
         fix = f"use {' or '.join(there)}" if there else EXPORT_AGAIN
         raise ConfigError("this format is not in the folder", value=entry.name, place=str(folder), fix=fix)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import star_core
 from star_core.config import Training
 from star_core.datasets.base import licence_of
-from star_core.errors import ConfigError
 from star_core.exported.digests import sha256_of
-from star_core.exported.format import ExportFormat, Trained
+from star_core.exported.format import ExportFormat, Trained, check_taken
 from star_core.exported.manifest import Manifest, Origin, tokens_of
 from star_core.semantics import MODEL
 from star_core.training.retrained import Retrained
 
 
 def trained_model(
-    run: str, name: str, root: Path, formats: Iterable[ExportFormat], scaled: str | None = None
+    run: str, name: str, root: Path, formats: Sequence[ExportFormat], scaled: str | None = None
 ) -> Trained:
     """The model of an entry of a retraining, found to do what it did when it was trained.
 
@@ -38,9 +37,7 @@ def trained_model(
     sha256 = sha256_of(weights) if weights.exists() else ""
     loaded = retrained.load(entry)
     tokens, metadata = tokens_of(data.vocab_size, data.meta["separator"]), loaded.metadata
-    for wanted in formats:
-        if reason := wanted.refusal(loaded.architecture, tokens):
-            raise ConfigError(reason, value=wanted.name, place="--format", fix=_OTHERS)
+    check_taken(formats, loaded.architecture, tokens)
     model = retrained.model(entry, data)
     recipe = Training.model_validate(retrained.comparison.parameters["training"])
     manifest = Manifest(
@@ -66,6 +63,3 @@ def trained_model(
         weights=sha256,
     )
     return Trained(model, manifest, weights)
-
-
-_OTHERS = "leave it out; star inspect says which formats a genome leaves in"

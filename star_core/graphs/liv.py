@@ -202,48 +202,59 @@ class LayerGraphs:
     ) -> None:
         """From projections to feature groups."""
         graph, length = self._graph, self._positions.length
-        places = [_place(key.branch, group) for key, group in entries]
-        layer = entries[0][0].layer
-        named = "".join(f"{group.role}{key.branch}" for key, group in entries)
-        sizes = [group.shape.size for _, group in entries]
-
-        def weights(name: str) -> np.ndarray:
-            return np.concatenate([self._weights[f"{place}.{name}"] for place in places])
-
         if treatment.windowed:
-            state = f"state.{layer}.window.{named}"
-            window_WS = self._state_input(GraphState(state, (SHORT_FILTER - 1, sum(sizes))))
-            name = f"backbone.layers.{entries[0][1].weights_of}.short_filters.{named}"
-            x_LS, new_WS = short_filter(
-                graph, x_LS, window_WS, name, weights("short_filter")[:, None], length
-            )
-            self._state_output(state, new_WS)
+            x_LS = self._windowed(x_LS, entries)
         x_LS = graph.nonlinearity(treatment.nonlinearity, x_LS)
-        heads = [group.shape.heads for _, group in entries]
-        if treatment.normed:
-            x_LHE = graph.reshape(x_LS, length, sum(heads), treatment.normed)
-            unit = graph.constant(np.ones(treatment.normed))
-            x_LHE = graph.node("RMSNormalization", x_LHE, unit, axis=-1, epsilon=NORM_EPSILON)
-            weight_HE = np.concatenate(
-                [
-                    np.tile(self._weights[f"{place}.norm"] * np.float32(mixer.factor(group)), (count, 1))
-                    for place, (_, group), count in zip(places, entries, heads, strict=True)
-                ]
-            )
-            x_LHE = graph.node("Mul", x_LHE, graph.constant(weight_HE))
-            x_LS = x_LHE if treatment.turned else graph.reshape(x_LHE, length, sum(sizes))
         if treatment.is_rate:
-            biased_LS = graph.node("Add", x_LS, graph.constant(weights("step_bias")))
-            rates_S = graph.constant(np.exp(weights("log_rate")))
+            biased_LS = graph.node("Add", x_LS, graph.constant(self._together("step_bias", entries)))
+            rates_S = graph.constant(np.exp(self._together("log_rate", entries)))
             x_LS = graph.node("Mul", graph.node("Softplus", biased_LS), rates_S)
         if treatment.factor != 1:
             x_LS = graph.node("Mul", x_LS, graph.constant(treatment.factor))
+        channels, sizes = treatment.normed or treatment.turned, [group.shape.size for _, group in entries]
+        if channels:
+            x_LS = graph.reshape(x_LS, length, -1, channels)
+        if treatment.normed:
+            x_LS = self._normed(x_LS, entries, mixer)
         if treatment.turned:
-            x_LHE = x_LS if treatment.normed else graph.reshape(x_LS, length, sum(heads), treatment.turned)
-            parts = graph.split(self._positions.rotate(x_LHE, treatment.turned), heads, 1)
-        else:
-            parts = graph.split(x_LS, sizes, 1)
-        self._features.update(zip((key for key, _ in entries), parts, strict=True))
+            x_LS, sizes = self._positions.rotate(x_LS, channels), [group.shape.heads for _, group in entries]
+        elif channels:
+            x_LS = graph.reshape(x_LS, length, -1)
+        self._features.update(zip((key for key, _ in entries), graph.split(x_LS, sizes, 1), strict=True))
+
+    def _windowed(self, x_LS: str, entries: list[tuple[FeatureKey, FeatureGroup]]) -> str:
+        """Feature groups behind their short filter, whose window is one state."""
+        (key, group), *_ = entries
+        named = "".join(f"{group.role}{key.branch}" for key, group in entries)
+        taps_S1K = self._together("short_filter", entries)[:, None]
+        state = f"state.{key.layer}.window.{named}"
+        window_WS = self._state_input(GraphState(state, (SHORT_FILTER - 1, len(taps_S1K))))
+        name = f"backbone.layers.{group.weights_of}.short_filters.{named}"
+        y_LS, new_WS = short_filter(self._graph, x_LS, window_WS, name, taps_S1K, self._positions.length)
+        self._state_output(state, new_WS)
+        return y_LS
+
+    def _normed(self, x_LHE: str, entries: list[tuple[FeatureKey, FeatureGroup]], mixer: GraphMixer) -> str:
+        """Each head normalised, times the weight of its group, which carries the factor of the group."""
+        graph = self._graph
+        weight_HE = np.concatenate(
+            [
+                np.tile(
+                    self._weights[f"{_place(key.branch, group)}.norm"] * np.float32(mixer.factor(group)),
+                    (group.shape.heads, 1),
+                )
+                for key, group in entries
+            ]
+        )
+        unit_E = graph.constant(np.ones(weight_HE.shape[1]))
+        unit_LHE = graph.node("RMSNormalization", x_LHE, unit_E, axis=-1, epsilon=NORM_EPSILON)
+        return graph.node("Mul", unit_LHE, graph.constant(weight_HE))
+
+    def _together(self, name: str, entries: list[tuple[FeatureKey, FeatureGroup]]) -> np.ndarray:
+        """Weights of this name of several feature groups, one behind the other."""
+        return np.concatenate(
+            [self._weights[f"{_place(key.branch, group)}.{name}"] for key, group in entries]
+        )
 
     def _treatment(self, group: FeatureGroup, mixer: GraphMixer) -> Treatment:
         genome, channels = group.genome, group.shape.channels

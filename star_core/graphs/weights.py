@@ -13,14 +13,8 @@ def weight_shapes(architecture: Architecture) -> Iterator[tuple[str, tuple[int, 
     """Name and shape of every weight, each once."""
     yield "embedding", (architecture.vocab_size, architecture.width)
     yield "backbone.norm", (architecture.width,)
-    for layer in architecture.layers:
-        place = f"backbone.layers.{layer.index}"
-        for weight in layer.weights:
-            yield f"{place}.{weight.name}", weight.shape
-        for branch in range(layer.branches):
-            for group in layer.groups:
-                for weight in group.weights if group.weights_of == layer.index else ():
-                    yield f"{place}.featurizers.{branch}.{group.role}.{weight.name}", weight.shape
+    for name, weight in architecture.named_weights():
+        yield name, weight.shape
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:

@@ -35,8 +35,8 @@ def measure(job: Job) -> Evaluation:
 
     ``job.settings`` are the ``Conditions``, which name the runtime. Metrics are ``prefill_seconds``,
     ``decode_seconds_per_token`` and ``peak_memory_bytes``; for each time also its name with ``_spread``,
-    ``_low`` and ``_high`` (``Timing``); ``disturbed`` (share of repeats) and ``other_load`` (cores that others
-    used), which say how far to trust them; and the machine's ``flops_per_second`` and ``bytes_per_second``.
+    ``_low`` and ``_high`` (``Timing``); ``disturbed`` (share of repeats) and ``other_load`` (cores of
+    others), which say how far to trust them; and the machine's ``flops_per_second`` and ``bytes_per_second``.
     What others disturb is timed again, and marked if that did not help.
 
     Raises:

@@ -47,7 +47,8 @@ class Comparison(Sealed):
 
     Attributes:
         run: The run it belongs to.
-        purpose: ``baselines``, ``retrain``, or ``scaled`` (the parameters state the other size).
+        purpose: ``baselines``, ``retrain``, or ``scaled``: at the size that the parameters state, or of one
+            individual that was picked.
         parameters: The parameters it depends on.
         data_digest: Digest of the prepared corpus.
         generation: Digest of the generation that retrained individuals were taken from.

@@ -71,6 +71,11 @@ class Weight:
         """Number of scalars."""
         return math.prod(self.shape)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is a matrix that maps all channels at once: most of what a model consists of."""
+        return self.decayed and len(self.shape) == 2
+
 
 @dataclass(frozen=True, slots=True)
 class State:

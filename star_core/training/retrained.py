@@ -62,7 +62,10 @@ class Retrained:
                 place=str(path),
                 fix=f"use one of {others}" if others else f"{again}, or dvc pull where it was made elsewhere",
             )
-        return cls(read_comparison(path, run, purpose), path.parent, again)
+        comparison = read_comparison(path, run, purpose)
+        if scaled in {entry.name for entry in comparison.entries}:
+            again = f"star pick {run} --export FOLDER"
+        return cls(comparison, path.parent, again)
 
     def entries(self, names: Sequence[str] = ()) -> list[Entry]:
         """The entries of these names, or all of which weights were kept.

@@ -28,7 +28,7 @@ UNLISTED = [
     liv_class("linear gate", "91112", "111221-324221", "CV"),
     liv_class("repeated recurrence", "54111", "111254-324252-111211-323211", "CBVA"),
     liv_class("plain recurrence", "54111", "111211-111211-111211-111211", "CBVA", differential=True),
-    liv_class("normed recurrence", "54111", "115282-325282-111211-111211", "CBVA"),
+    liv_class("normed recurrence", "54111", "115282-115282-111211-111211", "CBVA"),
     liv_class("normed gates", "73111", "115211-115111-115311-321131", "CBVK"),
     liv_class("single tap", "73111", "324211-111211-323211-321111", "CBVK"),
     liv_class("five taps", "73111", "111211-321211-111211-321151", "CBVK", differential=True),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from star_core import units
 from star_core.objectives.base import described, excess
@@ -28,12 +29,15 @@ class Breach:
     value: float
     limit: float
 
+    @property
+    def over(self) -> str:
+        """By how much: a share of the limit, or the value where that is 0."""
+        over = described(self.name).text(self.value)
+        return f"{units.percent(excess(self.value, self.limit), 1) if self.limit else over} over"
+
     def __str__(self) -> str:
         entry = described(self.name)
-        over = entry.text(self.value)
-        if self.limit:
-            over = units.percent(excess(self.value, self.limit), 1)
-        return f"{entry.title} {entry.text(self.value)}, {over} over {entry.text(self.limit)}"
+        return f"{entry.title} {entry.text(self.value)}, {self.over} {entry.text(self.limit)}"
 
 
 def breaches(objectives: Mapping[str, float | None], constraints: Mapping[str, float]) -> tuple[Breach, ...]:
@@ -46,14 +50,37 @@ def breaches(objectives: Mapping[str, float | None], constraints: Mapping[str, f
     return tuple(sorted(broken, key=lambda breach: -excess(breach.value, breach.limit)))
 
 
+class Judged(Protocol):
+    """A candidate whose violation of some limits is known."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def objectives(self) -> Mapping[str, float | None]:
+        """Name → value."""
+
+    @property
+    def violation(self) -> float:
+        """0: it breaks none."""
+
+
+J = TypeVar("J", bound=Judged)
+
+
 def nearest(generation: Generation) -> tuple[Individual, ...]:
     """The trained members of the population that break the constraints least; empty if one meets them."""
-    trained = [individual for individual in generation.population if individual.ok]
-    if any(individual.violation == 0 for individual in trained):
+    return nearest_of([individual for individual in generation.population if individual.ok])
+
+
+def nearest_of(trained: Sequence[J]) -> tuple[J, ...]:
+    """Those of trained candidates that break the limits least; empty if one meets them."""
+    if any(candidate.violation == 0 for candidate in trained):
         return ()
-    return tuple(sorted(trained, key=lambda individual: (individual.violation, individual.id))[:SHOWN])
+    return tuple(sorted(trained, key=lambda candidate: (candidate.violation, candidate.id))[:SHOWN])
 
 
-def in_words(individual: Individual, constraints: Mapping[str, float]) -> str:
+def in_words(candidate: Judged, constraints: Mapping[str, float]) -> str:
     """Which limits a candidate breaks and by how much: ``parameters 143k, 43.0 % over 100k``."""
-    return "; ".join(map(str, breaches(individual.objectives, constraints)))
+    return "; ".join(map(str, breaches(candidate.objectives, constraints)))
