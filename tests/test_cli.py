@@ -30,7 +30,7 @@ NAME_A_RUN = {
 READ_PARAMETERS = {*NAME_A_RUN, "inspect", "measure"} - {"reproduce", "evaluate"}
 PRINT_DATA = {
     *("genes", "inspect", "plan", "measure", "evaluate", "reproduce", "doctor", "runs", "report"),
-    *("evolve", "resume", "retrain", "pick"),
+    *("evolve", "resume", "retrain", "pick", "generate"),
 }
 
 
@@ -52,7 +52,7 @@ def test_a_run_is_named_first_and_is_main_if_it_is_not_named():
     assert named == NAME_A_RUN
 
 
-@pytest.mark.parametrize("option", ["--params", "--to", "--tasks", "--export"])
+@pytest.mark.parametrize("option", ["--params", "--to", "--tasks", "--export", "--prompts"])
 def test_a_path_may_begin_with_the_home_folder(option, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     found = [(name, parameters(name)[option]) for name in APPLICATION.commands if option in parameters(name)]
@@ -218,6 +218,8 @@ def test_inspect_explains_layers_links_and_sizes(tmp_path):
         (["evolve", "--set", "training.step=1"], "did you mean 'steps'"),
         (["plan", "--set", "training"], "a change reads section.key=value"),
         (["export", "g000-00", "--to", "x"], "use main:g000-00"),
+        (["generate", "g000-00"], "use main:g000-00"),
+        (["generate", "main:g000-00", "--prompts", "nowhere"], "No such file"),
         (["runs", "remove", "nowhere"], "there is no such run"),
         (["runs", "compare", "main", "nowhere"], "star evolve main"),
         (["retrain", "nowhere"], "star evolve nowhere"),

@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     add(app, LOOK, measure)
     add(app, AFTER, evaluate)
     add(app, AFTER, export)
+    add(app, AFTER, generate)
 
 
 def parameters(run: str | None, params: str | None, changes: Sequence[str] | None) -> Params:
@@ -235,3 +236,45 @@ def export(
     export_command(
         run, wanted, DATA, to, scaled, program, names_in(formats, "torch"), names_in(weights, "f32")
     )
+
+
+def generate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN:NAME|FOLDER",
+            help="A retrained individual or baseline of a run, or a folder that star export made.",
+            callback=expanded,
+        ),
+    ],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts to continue, one after the other; a new document by default."),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A file of prompts, one in each line.", callback=expanded)
+    ] = None,
+    new_tokens: Annotated[int, typer.Option(help="The most tokens behind each prompt.", min=0)] = 200,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token each time.", min=0)] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw among so many likeliest tokens; 0: all.", min=0)] = 0,
+    top_p: Annotated[
+        float,
+        typer.Option(help="Draw among the likeliest tokens that together have this chance.", min=0, max=1),
+    ] = 0.95,
+    stop: Annotated[list[str] | None, typer.Option(help="A text to stop before; repeatable.")] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn, for each prompt anew.", min=0)] = 0,
+    wanted: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="What computes: onnx (the default), torch, hf, gguf; or what the folder has."
+        ),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="f32, int8 or int4; the most exact by default.")] = None,
+    scaled: Scaled = None,
+) -> Output:
+    """Writes behind prompts with a trained model, as it decodes: of a run, or of an exported folder."""
+    from star_core.exported.generation import Writing, generate_command, lines
+
+    writing = Writing(new_tokens, seed, tuple(stop or ()), temperature, top_k, top_p)
+    texts = [*(prompt or ()), *(lines(prompts) if prompts else ())]
+    return generate_command(model, texts or [""], DATA, writing, wanted, weights, scaled)
