@@ -14,7 +14,10 @@ from .finding import Check, Finding, Project, problem, refused, shown_url
 CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Installed", (installed.python, installed.packages, installed.torch, installed.plug_ins)),
     ("Machine", (machine.cores, machine.memory, machine.disk)),
-    ("Project", (project.parameters, project.git, project.dvc, project.cache, project.remote)),
+    (
+        "Project",
+        (project.parameters, project.folders, project.git, project.dvc, project.cache, project.remote),
+    ),
     ("Storage", (storage.storage,)),
     ("Server", (server.server, server.deployments)),
     ("Workers", (cluster.cluster,)),

@@ -46,6 +46,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
+def require_writable(folder: Path, fix: str = "make it a folder that can be written to") -> None:
+    """Tries to write below a folder, which is made when it is needed; nothing is left there.
+
+    Raises:
+        StoreError: It cannot be written, or something that is no folder is in its place.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there, prefix=".", suffix=".tmp"):
+            pass
+    except OSError as error:
+        said = "no folder is there" if not there.is_dir() else error.strerror
+        raise StoreError(f"cannot be written ({said})", place=str(there), fix=fix) from error
+
+
 def _temporary(path: Path) -> tuple[BinaryIO, Path]:
     """A new file beside ``path``, locked as long as it is open: its writer lives."""
     while True:
