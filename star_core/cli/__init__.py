@@ -92,8 +92,8 @@ def main() -> None:
             raise
         place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         say_error(
-            f"{place}{reason_of(error)}. Fix: mend that; where it does not say what is wrong, or star is, type "
-            f"this again with {TRACEBACK}=1 before it and report what that prints"
+            f"{place}{reason_of(error)}. Fix: mend that; where it does not say what is wrong, or star is, "
+            f"type this again with {TRACEBACK}=1 before it and report what that prints"
         )
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as ending:
