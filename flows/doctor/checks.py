@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Iterator
@@ -46,7 +47,8 @@ class _Examination:
         self.name = check.__name__.replace("_", " ")
         self._check, self._asked = check, asked
         self._found: list[Finding] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        context = contextvars.copy_context()  # in which Prefect keeps its settings
+        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

@@ -6,10 +6,8 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
 from aiohttp import ClientConnectionError
 
-from star_core.config import PlainLoader
 from star_core.errors import StarError
 from star_core.evolution.base import Problem
 
@@ -90,24 +88,16 @@ def dvc(project: Project) -> Iterator[Finding]:
     if (folder := repository(project.paths)) is None:
         yield warning("DVC", "no repository: generations are not versioned", "dvc init (and git init before)")
         return
-    path = project.root / "dvc.yaml"
-    try:
-        content = yaml.load(path.read_bytes(), Loader=PlainLoader)
-        stages = content["stages"]
-        for name in ("prepare", "baselines", "founders", "generation", "report"):
-            _ = stages[name]
-    except FileNotFoundError:
+    if not versioning.is_versioned(project.paths):
         yield problem("DVC", "there is no dvc.yaml", "copy it from the project's repository")
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        yield problem("DVC", f"dvc.yaml: {' '.join(str(error).split())[:120]}", "git checkout dvc.yaml")
+        return
+    try:
+        versioning.check(project.paths)
+    except StarError as error:
+        yield refused("DVC", error)
     else:
-        try:
-            versioning.check(project.paths)
-        except StarError as error:
-            yield refused("DVC", error)
-        else:
-            where = "" if folder == project.root else f" at {folder}"
-            yield ok("DVC", f"repository{where} with {len(stages)} kinds of stages")
+        where = "" if folder == project.root else f" at {folder}"
+        yield ok("DVC", f"repository{where} with {len(versioning.STAGES)} kinds of stages")
 
 
 def cache(project: Project) -> Iterator[Finding]:

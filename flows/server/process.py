@@ -18,6 +18,7 @@ import urllib.request
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 from star_core.analysis.terminal.output import say_error, write_anything
 from star_core.environment import settle
@@ -60,8 +61,9 @@ def prefect_server(
         errors="replace",
         start_new_session=True,
     )
+    assert server.stderr is not None
     said = deque[str](maxlen=_LINES)
-    listener = threading.Thread(target=lambda: said.extend(server.stderr or ()), daemon=True)
+    listener = threading.Thread(target=_listen, args=(server.stderr, said), daemon=True)
     listener.start()
     try:
         until = time.monotonic() + START_SECONDS
@@ -84,6 +86,12 @@ def prefect_server(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        listener.join(1)
+
+
+def _listen(lines: IO[str], said: deque[str]) -> None:
+    with lines:
+        said.extend(lines)
 
 
 def reason(said: Sequence[str]) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import yaml
 
-from star_core.config.plain_yaml import ParamsLoader
+from star_core.config.plain_yaml import ParamsLoader, PlainLoader
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
 from star_core.population.generation import first_index
+from star_core.population.ledger import ledger_path
 from star_core.storage.files import require_writable
 
 from ..run.paths import RunPaths
@@ -29,6 +30,8 @@ from .ledger import enter, enter_scaled, read_ledger, remove
 
 OUTPUTS = ("tokens", "populations", "baselines", "retrain", "reports")
 """Folders below ``data`` that hold outputs of stages."""
+STAGES = ("prepare", "baselines", "founders", "forks", "generation", "retrain", "scaled", "report")
+"""What ``dvc.yaml`` makes of a run."""
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
@@ -79,8 +82,10 @@ def try_repository(paths: RunPaths) -> None:
         return
     from scmrepo.noscm import NoSCM
 
+    check_stages(paths)
     with opened(paths) as repo:
-        repo.stage.load_all(os.path.realpath(paths.path("dvc.yaml")))
+        if ledger_path(paths.data).exists():  # its stages are made of it, and the first generation makes it
+            repo.stage.load_all(os.path.realpath(paths.path("dvc.yaml")))
         assert repo.tmp_dir is not None
         for folder in (repo.tmp_dir, repo.site_cache_dir, repo.cache.local.path):
             require_writable(Path(folder))
@@ -91,6 +96,25 @@ def try_repository(paths: RunPaths) -> None:
                     place=str(folder),
                     fix=INSIDE,
                 )
+
+
+def check_stages(paths: RunPaths) -> None:
+    """Finds out whether ``dvc.yaml`` has the stages that runs are kept by.
+
+    Raises:
+        StoreError: It has not.
+    """
+    path = paths.path("dvc.yaml")
+    fix = "copy the file from the project's repository, or its stages into yours"
+    try:
+        content = yaml.load(path.read_bytes(), PlainLoader)
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise StoreError(f"cannot be read: {said}", place=str(path), fix=fix) from None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    for name in STAGES:
+        if not isinstance(stages, dict) or name not in stages:
+            raise StoreError("has no such stage", value=name, place=str(path), fix=fix)
 
 
 def record(session: Session, last: int) -> None:
@@ -180,7 +204,7 @@ def commit(paths: RunPaths, stages: Iterable[str], attempts: int = 10) -> None:
         for left in range(attempts, 0, -1):
             try:
                 with opened(paths) as repo:
-                    repo.commit(f"{os.path.realpath(paths.path('dvc.yaml'))}:{stage}", force=True)
+                    repo.commit(stage, force=True)
                 break
             except StoreError as error:
                 if isinstance(error.__cause__, LockError) and left > 1:
