@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -125,7 +126,7 @@ def _deployment(talk: SyncPrefectClient, deployment: DeploymentResponse) -> Find
     if deployment.work_pool_name:
         workers = talk.read_workers_for_work_pool(deployment.work_pool_name)
         if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
-            fix = f"prefect worker start --pool '{deployment.work_pool_name}'"
+            fix = f"prefect worker start --pool {shlex.quote(deployment.work_pool_name)}"
             return warning(subject, f"{text}, but no worker of pool {deployment.work_pool_name!r} is up", fix)
         return ok(subject, f"{text}, by pool {deployment.work_pool_name!r}")
     if deployment.status is None or deployment.status.value != "READY":

@@ -46,6 +46,15 @@ def check_folders(paths: RunPaths) -> None:
     Raises:
         StarError: A folder cannot be written, or files cannot be large enough.
     """
+    try:
+        str(paths.path().absolute()).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            "Prefect and DVC keep paths as text, and the project folder's is none in UTF-8",
+            value=str(paths.path().absolute()),
+            place="the project folder",
+            fix="rename it",
+        ) from None
     for folder in folders(paths):
         require_writable(folder)
     try:
