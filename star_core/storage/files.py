@@ -91,7 +91,9 @@ def parse_json(content: bytes, place: str) -> Any:
         StoreError: Too large, not UTF-8, not JSON, too deep, or with NaN or infinity.
     """
     if len(content) > MAX_BYTES:
-        raise StoreError(f"at most {MAX_BYTES >> 20} MiB are read", value=len(content), place=place)
+        raise StoreError(
+            f"at most {MAX_BYTES >> 20} MiB are read", value=len(content), place=place, fix=f"delete {place}"
+        )
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -112,5 +114,7 @@ def read_json(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"cannot be read ({error.strerror})", place=str(path)) from error
+        missing = isinstance(error, FileNotFoundError)
+        fix = "see what is stored (star runs), or fetch it (dvc pull)" if missing else f"restore it: {path}"
+        raise StoreError(f"cannot be read ({error.strerror})", place=str(path), fix=fix) from error
     return parse_json(content, str(path))

@@ -298,7 +298,7 @@ def test_a_rule_is_the_zone_that_goes_by_it(monkeypatch):
 
 def test_a_time_zone_that_cannot_be_told_is_not_taken_for_another(monkeypatch, tmp_path):
     monkeypatch.setenv("TZ", "nonsense")
-    with pytest.raises(ConfigError, match="TZ: 'nonsense': no such time zone. Fix: give --timezone"):
+    with pytest.raises(ConfigError, match=r"TZ: 'nonsense': no such time zone. Fix: give --timezone"):
         local_zone()
     monkeypatch.delenv("TZ")
     monkeypatch.setattr(time_zone, "LOCALTIME", tmp_path / "localtime")
@@ -307,7 +307,7 @@ def test_a_time_zone_that_cannot_be_told_is_not_taken_for_another(monkeypatch, t
     tokyo = datetime(2030, 7, 1, tzinfo=ZoneInfo(local_zone()))
     assert tokyo.utcoffset() == timedelta(hours=9)
     (tmp_path / "localtime").write_bytes(b"TZif by nobody")
-    with pytest.raises(ConfigError, match="has no name. Fix: give --timezone"):
+    with pytest.raises(ConfigError, match=r"has no name. Fix: give --timezone"):
         local_zone()
 
 
