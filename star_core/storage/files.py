@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -41,9 +42,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise kind(
             f"cannot be written ({error.strerror})",
             place=str(path),
-            fix="free disk space or make the folder writable, then run the same command again; "
-            "nothing finished is lost",
+            fix=f"{_remedy(error)}, then run the same command again; nothing finished is lost",
         ) from error
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EFBIG:
+        return "raise the limit of file sizes (ulimit -f unlimited)"
+    return "free disk space or make the folder writable"
 
 
 def require_writable(folder: Path, fix: str = "make it a folder that can be written to") -> None:

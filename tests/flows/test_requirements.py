@@ -20,6 +20,7 @@ from dvc.repo import Repo
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from star_flows.commands.preparation import check_experiment
+from star_flows.commands.reproduce import project_apart
 from star_flows.commands.stages import make
 from star_flows.doctor import checks, project
 from star_flows.doctor.finding import Level
@@ -32,7 +33,8 @@ from star_flows.versions import dvc
 
 from star_core.environment import settle
 from star_core.errors import ConfigError, StarError, StoreError
-from star_core.storage.files import require_writable
+from star_core.population.generation import stored_generations
+from star_core.storage.files import require_writable, write_atomically
 from tests.flows.checkups import answering, only
 from tests.flows.projects import ROOT, TINY, environment_for
 
@@ -315,3 +317,23 @@ def test_without_a_proxy_the_environment_stays(monkeypatch):
     before = dict(os.environ)
     settle()
     assert dict(os.environ) == before
+
+
+def test_a_file_that_may_not_be_so_large_is_said(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"File too large.*ulimit -f unlimited") as raised:
+            write_atomically(tmp_path / "file", bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert raised.value.place == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reproduce_tries_its_own_folder_first(finished, tmp_path):
+    shutil.copytree(finished.folder / "data", tmp_path / "data")
+    (tmp_path / ".star").write_text("in the way")
+    generation = stored_generations("main", tmp_path / "data")[-1]
+    with pytest.raises(StoreError, match=r"\.star: cannot be written \(no folder is there\). Fix: "):
+        project_apart(tmp_path, "main", generation)
