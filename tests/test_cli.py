@@ -9,20 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer.main
-from star_flows.cli import register
+import typer
 
 from star_core import Genome, SearchSpace, compile_genome
-from star_core.cli import app
 from star_core.cli.panels import PANELS
 from star_core.structures import class_table, structures
 from star_core.structures.registered import operator_genes
 from star_core.vocabulary.tables import BACKBONE_GENES, FEATURIZER_GENES
+from tests.commands import APPLICATION
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-register(app)
-APPLICATION = typer.main.get_command(app)
 NAME_A_RUN = {
     *("evolve", "plan", "resume", "reproduce", "report", "evaluate", "retrain", "doctor", "deploy"),
     *("prepare", "baselines", "generation", "fork", "pick"),

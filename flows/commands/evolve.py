@@ -52,6 +52,8 @@ def evolve_command(
     found = checked_run(session, fork)
     say(f"Corpus: {describe(session.data)}")
     say(f"Training: {trainer(session)}")
+    if not dvc.is_versioned(paths):
+        say("Versions: none are kept, for there is no DVC repository with a dvc.yaml here (star doctor).")
     known = read_ledger(paths).runs.get(paths.run)
     if known is not None and max(last, next_index(found) - 1) < known.last:
         say(

@@ -250,5 +250,5 @@ def _own_params(root: Path, run: str, ledger: Ledger) -> list[Path]:
     """The parameter file that was written for this run, if no other uses it."""
     path = root / f"params-{run}.yaml"
     others = {known.params for name, known in ledger.runs.items() if name != run}
-    written = path.exists() and path.read_text().startswith(GENERATED)
+    written = path.exists() and path.read_bytes().startswith(GENERATED.encode())
     return [path] if written and path.name not in others else []

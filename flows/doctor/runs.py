@@ -68,7 +68,7 @@ def worker(paths: RunPaths) -> str | None:
     """The process that works on a run; ``None`` if none does."""
     path = paths.path(".star", "locks", f"{paths.run}.lock")
     try:
-        with path.open() as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -101,7 +101,7 @@ def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None
     runtime = parameters(run, params, changes).runtime
     store = EvaluationStore(runtime.storage, runtime.endpoint)
     page = write_report(run, DATA, DATA / "reports" / run, store)
-    metrics = json.loads(page.with_name("metrics.json").read_text())
+    metrics = json.loads(page.with_name("metrics.json").read_bytes())
     return Output({"run": run, "report": str(page), "metrics": metrics}, [whole(page)])
 
 
