@@ -53,7 +53,8 @@ def evolve_command(
     say(f"Corpus: {describe(session.data)}")
     say(f"Training: {trainer(session)}")
     known = read_ledger(paths).runs.get(paths.run)
-    if known is not None and max(last, next_index(found) - 1) < known.last:
+    behind = known is not None and max(last, next_index(found) - 1) < known.last
+    if known is not None and behind and dvc.is_versioned(paths):
         say(
             f"Generations: up to {last} in this call. The ledger rules what `dvc repro` makes, and has them "
             f"up to {known.last}; `star evolve{options(paths)} --generations {known.last}` makes the same."

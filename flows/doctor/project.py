@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from star_core.evolution.base import Problem
 
 from ..versions import dvc as versioning
 from ..versions.cache import Output, is_here, locked_outputs, objects, uncached
+from ..versions.repository import repository
 from .finding import Finding, Project, named, ok, problem, refused, shown_url, warning
 
 KEPT = ("dvc.lock", "dvc.yaml", "data/ledger.yaml")
@@ -117,10 +117,7 @@ def remote(project: Project) -> Iterator[Finding]:
     """Where ``dvc push`` keeps a second copy, whether it answers, and holds what the cache does."""
     if not (project.root / ".dvc").is_dir():
         return
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
-    from dvc.repo import Repo
-
-    with Repo(str(project.root)) as repo:
+    with repository(project.root) as repo:
         name: str | None = repo.config["core"].get("remote")
         if name is None or name not in repo.config["remote"]:
             yield warning(

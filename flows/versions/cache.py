@@ -15,6 +15,7 @@ import yaml
 from star_core.errors import StoreError
 
 from ..run.paths import RunPaths
+from .repository import repository
 
 _FOLDER = ".dir"
 """How DVC ends the digest of a folder; the object of that name lists the folder's files."""
@@ -68,10 +69,9 @@ def uncached(paths: RunPaths, outputs: Iterable[Output]) -> list[Output]:
         StoreError: DVC cannot open the project.
     """
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     try:
-        with Repo(str(paths.root)) as repo:
+        with repository(paths.root) as repo:
             cache = repo.cache.local
             return [
                 output

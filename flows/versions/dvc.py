@@ -7,7 +7,6 @@ generation and one per other size it was retrained at, made from the entries of 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -26,6 +25,7 @@ from ..run.paths import RunPaths
 from ..run.session import Session
 from .cache import locked_outputs, md5, uncached
 from .ledger import enter, enter_scaled, read_ledger, remove
+from .repository import repository
 
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
@@ -43,9 +43,9 @@ def check(paths: RunPaths) -> None:
         ConfigError: The parameter file cannot stand in a stage, or leaves out a watched section.
         StoreError: The ledger is malformed.
     """
+    read_ledger(paths)
     if not is_versioned(paths):
         return
-    read_ledger(paths)
     if not _PATH.fullmatch(paths.params_file) or ".." in Path(paths.params_file).parts:
         raise ConfigError(
             "under DVC the parameter file is below the project folder, its path relative and of letters, "
@@ -68,14 +68,16 @@ def check(paths: RunPaths) -> None:
 def record(session: Session, last: int) -> None:
     """Enters what is stored up to generation ``last`` in the ledger and commits what DVC lacks.
 
+    The ledger also tells which parameter file a run has, so it is kept without DVC too.
+
     Raises:
         StoreError: The parameters or the corpus were changed while the run went on, so that DVC would
             record what was not used; or DVC refuses.
     """
     paths = session.paths
+    enter(paths, session.params.data.source, last)
     if not is_versioned(paths):
         return
-    enter(paths, session.params.data.source, last)
     stages = uncommitted(paths, last)
     if not stages:
         return
@@ -148,13 +150,12 @@ def commit(paths: RunPaths, stages: Iterable[str], attempts: int = 10) -> None:
     """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
-    from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
     for stage in stages:
         for left in range(attempts, 0, -1):
             try:
-                Repo(paths.root).commit(stage, force=True)
+                with repository(paths.root) as repo:
+                    repo.commit(stage, force=True)
                 break
             except (DvcException, OSError) as error:
                 if isinstance(error, LockError) and left > 1:
@@ -178,12 +179,11 @@ def forget(paths: RunPaths) -> list[str]:
         remove(paths)
         return []
     from dvc.lock import LockError
-    from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml
 
-    repo, path = Repo(paths.root), paths.path("dvc.lock")
+    path = paths.path("dvc.lock")
     try:
-        with repo.lock:
+        with repository(paths.root) as repo, repo.lock:
             stages = remove(paths)
             if not path.exists():
                 return []

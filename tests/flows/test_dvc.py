@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sys
 
 import pytest
 import yaml
+from star_flows.commands.runs import list_runs
 from star_flows.doctor.finding import Level
 from star_flows.doctor.finding import Project as Place
 from star_flows.doctor.project import cache, remote
 from star_flows.doctor.runs import runs
-from star_flows.versions.dvc import uncommitted
+from star_flows.run.paths import RunPaths
+from star_flows.run.session import Session
+from star_flows.versions.cache import locked_outputs, uncached
+from star_flows.versions.dvc import commit, record, uncommitted
 
+from star_core.population.ledger import own_params_file
 from tests.flows.projects import Project
 
 
@@ -67,6 +74,37 @@ def test_a_clean_clone_reproduces_the_lock_file(retrained, finished, tmp_path):
     assert clone.run("git", "status", "--porcelain") == ""
 
 
+class Terminal(io.StringIO):
+    """A stream on which progress bars would be drawn."""
+
+    def isatty(self):
+        return True
+
+
+def test_dvc_draws_nothing_beside_our_own_display(retrained, tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    shutil.copytree(retrained.folder, folder, symlinks=True)
+    shutil.rmtree(folder / ".dvc/cache")
+    paths, terminal = RunPaths(str(folder), "main"), Terminal()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    commit(paths, ["prepare@main", "founders@main"])
+    assert "prepare@main" not in {output.stage for output in uncached(paths, locked_outputs(paths))}
+    assert terminal.getvalue() == ""
+
+
+def test_without_dvc_the_ledger_still_knows_a_runs_parameter_file(finished, tmp_path):
+    for name in ("data/populations", "data/tokens"):
+        shutil.copytree(finished.folder / name, tmp_path / name)
+    shutil.copy(finished.folder / "params.yaml", tmp_path / "mine.yaml")
+    shutil.copy(finished.folder / "corpus.txt", tmp_path)
+    record(Session(RunPaths(str(tmp_path), "main", "mine.yaml")), 2)
+    assert [run["parameters"] for run in list_runs(tmp_path).data["runs"]] == ["mine.yaml"]
+    assert own_params_file(tmp_path, "main") == "mine.yaml"
+    assert not (tmp_path / "dvc.lock").exists()
+
+
 def test_an_experiment_changes_what_it_says(retrained, tmp_path):
     clone = clone_of(retrained, tmp_path / "clone")
     clone.run("dvc", "exp", "run", "-S", "evolution.population=3", "founders@main")
@@ -81,7 +119,10 @@ def test_what_reproduces_the_lock_is_cached_and_pushed(retrained, tmp_path):
     assert "not here yet: prepare@main, baselines@main" in fresh.replace("\n", " ")
     assert "0 problems" in fresh
     before = (clone.folder / "dvc.lock").read_text()
-    assert "generation 2" in clone.run("star", "evolve")
+    the_ledger_rules_what_dvc_makes_and_that_is_said(clone)
+    assert clone.generations() == retrained.generations()
+    clone.run("star", "report")
+    assert "is complete" in clone.run("star", "evolve")
     assert (clone.folder / "dvc.lock").read_text() == before
     stages = ["prepare@main", "baselines@main", "founders@main", "generation@main-001", "generation@main-002"]
     assert "not in cache" not in clone.run("dvc", "status", *stages)
@@ -123,10 +164,11 @@ def test_a_cache_that_lost_something_is_said_and_filled_again(retrained, tmp_pat
     assert (project.folder / "dvc.lock").read_text() == before
 
 
-def test_the_ledger_rules_what_dvc_makes_and_that_is_said(retrained, tmp_path):
-    clone = clone_of(retrained, tmp_path / "clone")
+def the_ledger_rules_what_dvc_makes_and_that_is_said(clone):
+    """It has generation 2, at which ``generations: 1`` does not arrive; ``dvc repro`` makes it."""
     params = clone.folder / "params.yaml"
-    params.write_text(params.read_text().replace("generations: 2", "generations: 1"))
+    stated = params.read_text()
+    params.write_text(stated.replace("generations: 2", "generations: 1"))
     said = " ".join(clone.run("star", "evolve").split())
     assert "The ledger rules what `dvc repro` makes, and has them up to 2" in said
     assert len(clone.generations()) == 2
@@ -135,4 +177,4 @@ def test_the_ledger_rules_what_dvc_makes_and_that_is_said(retrained, tmp_path):
     assert "star evolve stops at generation 1 (params.yaml); dvc repro makes what the ledger has" in row.text
     assert "2 of 3 generations of the ledger are here yet" in missing.text
     clone.run("dvc", "repro", "generation@main-002")
-    assert clone.generations() == retrained.generations()
+    params.write_text(stated)

@@ -46,18 +46,6 @@ def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
     } <= set(lock)
 
 
-def test_the_population_is_a_table_in_the_prefect_ui(finished):
-    api = Api(finished.environment["PREFECT_API_URL"])  # where other tests' runs are as well
-    root = str(finished.folder)
-    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("session", {}).get("root") == root]
-    wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
-    newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
-    rows = json.loads(newest["data"])
-    assert all({"individual", "genome", "perplexity", "inference cache", "front"} <= set(row) for row in rows)
-    last = stored_generations("main", finished.folder / "data")[-1]
-    assert {row["genome"] for row in rows} == {member.genome for member in last.population}
-
-
 def test_every_candidate_was_trained_once(finished):
     generations = stored_generations("main", finished.folder / "data")
     keys = {member.key for generation in generations for member in generation.born}
@@ -68,7 +56,7 @@ def test_every_candidate_was_trained_once(finished):
     assert {name.removesuffix(".json") for name in finished.evaluations()} == keys
 
 
-def test_again_says_complete_and_further_goes_on(copied):
+def test_again_says_complete_and_further_goes_on_and_is_seen_in_prefect(copied):
     before, evaluations = copied.generations(), copied.evaluations()
     output = copied.run("star", "evolve")
     assert "complete" in output
@@ -79,6 +67,20 @@ def test_again_says_complete_and_further_goes_on(copied):
     assert set(after) - set(before) == {"gen_003.json"}
     assert {name: after[name] for name in before} == before
     assert evaluations.items() <= copied.evaluations().items()
+    rows = population_in_the_prefect_ui(copied)
+    assert all({"individual", "genome", "perplexity", "inference cache", "front"} <= set(row) for row in rows)
+    last = stored_generations("main", copied.folder / "data")[-1]
+    assert {row["genome"] for row in rows} == {member.genome for member in last.population}
+
+
+def population_in_the_prefect_ui(project):
+    """The newest table of the project's population."""
+    api = Api(project.environment["PREFECT_API_URL"])  # where other tests' runs are as well
+    root = str(project.folder)
+    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("session", {}).get("root") == root]
+    wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
+    newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
+    return json.loads(newest["data"])
 
 
 def test_deleted_generations_come_back_the_same_without_training(copied):
@@ -101,7 +103,7 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, envir
     project = Project.create(tmp_path / "project", environment)
     random_numbers, seen = random.Random(7), {}
     # First while it starts, then at random instants after one or two more candidates are done.
-    for progress in (0, 1, 2, 1, 2, 1):
+    for progress in (0, 2, 1, 2):
         process = project.start("star", "evolve")
         while process.poll() is None and len(project.evaluations()) < len(seen) + progress:
             time.sleep(0.01)
@@ -114,7 +116,7 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, envir
         now = project.evaluations()
         assert seen.items() <= now.items(), "a finished candidate was trained again"
         seen = now
-    assert 7 <= len(seen) < len(finished.evaluations())
+    assert 5 <= len(seen) < len(finished.evaluations())
     project.run("star", "evolve")
     assert project.generations() == finished.generations()
     assert seen.items() <= project.evaluations().items()

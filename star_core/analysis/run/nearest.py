@@ -47,11 +47,14 @@ def breaches(objectives: Mapping[str, float | None], constraints: Mapping[str, f
 
 
 def nearest(generation: Generation) -> tuple[Individual, ...]:
-    """The trained members of the population that break the constraints least; empty if one meets them."""
-    trained = [individual for individual in generation.population if individual.ok]
-    if any(individual.violation == 0 for individual in trained):
+    """Members of the population that break the constraints least, of those that did not fail.
+
+    Empty if one meets the constraints.
+    """
+    known = [individual for individual in generation.population if individual.has_standing]
+    if any(individual.violation == 0 for individual in known):
         return ()
-    return tuple(sorted(trained, key=lambda individual: (individual.violation, individual.id))[:SHOWN])
+    return tuple(sorted(known, key=lambda individual: (individual.violation, individual.id))[:SHOWN])
 
 
 def in_words(individual: Individual, constraints: Mapping[str, float]) -> str:
