@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import shutil
 import sys
 
@@ -20,7 +22,7 @@ from star_flows.versions.cache import locked_outputs, uncached
 from star_flows.versions.dvc import commit, record, uncommitted
 
 from star_core.population.ledger import own_params_file
-from tests.flows.projects import Project
+from tests.flows.projects import ROOT, Project
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,25 @@ def test_a_clean_clone_reproduces_the_lock_file(retrained, finished, tmp_path):
     clone.run("dvc", "repro", "-f", "-s", "generation@main-001")
     assert (clone.folder / "dvc.lock").read_text() == before
     assert clone.run("git", "status", "--porcelain") == ""
+
+
+def test_tables_and_plots_of_the_documentation_are_narrow_and_need_no_network(retrained, tmp_path):
+    page = (ROOT / "docs/running.md").read_text()
+    shown, plotted = re.findall(r"^dvc exp show .*$|^dvc plots show .*$", page, re.M)
+    clone = clone_of(retrained, tmp_path / "clone")
+    clone.run("dvc", "exp", "run", "-n", "smaller", "-S", "evolution.population=3", "prepare@main")
+    clone.environment = {**clone.environment, "COLUMNS": "60"}
+    table = clone.run(*shlex.split(shown))
+    assert "evolution.population" in table
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 60
+    shutil.copytree(retrained.folder / "data/reports", clone.folder / "data/reports")
+    shutil.copytree(ROOT / "examples", clone.folder / "examples")
+    clone.run(*shlex.split(plotted))
+    plots = (clone.folder / "dvc_plots/index.html").read_text()
+    assert "hypervolume" in plots
+    assert "vega-embed.min.js" in plots
+    assert not re.search(r"src=.https?:", plots)
 
 
 class Terminal(io.StringIO):
