@@ -288,7 +288,7 @@ def test_without_seconds_nothing_is_begun_and_that_is_no_error(environment, tmp_
 def test_wrong_arguments_of_a_plan_are_one_message(tmp_path, arguments, message):
     project = Project(tmp_path, {**os.environ, "COLUMNS": "200"})
     (tmp_path / "params.yaml").write_text("{}")
-    output = project.run("star", "plan", *arguments, code=2)
+    output = project.refused("plan", *arguments)
     assert message in output
     assert "Traceback" not in output
 
@@ -297,6 +297,6 @@ def test_a_plan_refuses_what_evolving_would(finished, tmp_path):
     path = tmp_path / "other.yaml"
     path.write_text((finished.folder / "params.yaml").read_text().replace("width: 16", "width: 32"))
     project = Project(finished.folder, finished.environment)
-    output = project.run("star", "plan", "--params", str(path), code=2)
+    output = project.refused("plan", "--params", str(path))
     assert "model.width: 32" in output or "under DVC the parameter file" in output
     assert "Fix:" in output

@@ -144,7 +144,7 @@ def test_changed_or_wrong_parameters_are_one_message_and_exit_code_2(copied, sec
     params = yaml.safe_load(path.read_text())
     params[section] = {**params.get(section, {}), **value}
     path.write_text(yaml.safe_dump(params))
-    output = copied.run("star", "evolve", code=2)
+    output = copied.refused("evolve")
     assert message in output
     assert "Fix:" in output
     assert "Traceback" not in output
@@ -214,7 +214,7 @@ def test_a_run_whose_report_is_missing_is_not_complete(copied):
 def test_retraining_by_other_parameters_is_refused(copied):
     path = copied.folder / "other.yaml"
     path.write_text((copied.folder / "params.yaml").read_text().replace("width: 16", "width: 32"))
-    output = copied.run("star", "retrain", "main", "--params", "other.yaml", code=2)
+    output = copied.refused("retrain", "main", "--params", "other.yaml")
     assert "other.yaml, model.width: 32" in output
 
 
@@ -227,7 +227,7 @@ def test_retraining_by_other_parameters_is_refused(copied):
 )
 def test_a_malformed_ledger_is_one_message(copied, ledger, message):
     (copied.folder / "data/ledger.yaml").write_text(ledger)
-    output = copied.run("star", "evolve", code=2)
+    output = copied.refused("evolve")
     assert message in output
     assert "Traceback" not in output
 
@@ -241,7 +241,7 @@ def test_a_malformed_lock_file_costs_a_commit(copied):
 
 def test_a_parameter_file_that_cannot_stand_in_a_stage_is_refused(copied):
     shutil.copy(copied.folder / "params.yaml", copied.folder / "my params.yaml")
-    output = copied.run("star", "evolve", "other", "--params", "my params.yaml", code=2)
+    output = copied.refused("evolve", "other", "--params", "my params.yaml")
     assert "under DVC the parameter file" in output
 
 
@@ -259,7 +259,7 @@ def test_a_tampered_generation_is_refused_and_not_overwritten(copied):
     content["population"][0]["objectives"]["perplexity"] = 1.0
     path.write_text(json.dumps(content))
     before = copied.generations()
-    output = copied.run("star", "evolve", code=2)
+    output = copied.refused("evolve")
     assert "gen_001.json" in output
     assert "it was changed" in output
     assert "Traceback" not in output
@@ -271,7 +271,7 @@ def test_a_section_that_dvc_watches_must_be_stated(copied):
     params = yaml.safe_load(path.read_text())
     del params["objectives"]
     path.write_text(yaml.safe_dump(params))
-    assert "add the line `objectives: {}`" in copied.run("star", "evolve", code=2)
+    assert "add the line `objectives: {}`" in copied.refused("evolve")
 
 
 def test_an_empty_corpus_is_an_error_before_any_training(environment, tmp_path):
