@@ -145,8 +145,7 @@ def _parameters(newest: Sequence[Generation]) -> TerminalTable:
 
 
 def _volumes(runs: dict[str, list[Generation]], names: Sequence[str]) -> TerminalTable:
-    begun = [individual for found in runs.values() for individual in found[0].born]
-    frame = Normalisation.of_founders(begun, names)
+    frame = Normalisation.of_runs(runs.values(), names)
     points = {
         run: [point for individual in _front(found[-1], names) if (point := values_of(individual, names))]
         for run, found in runs.items()

@@ -25,7 +25,7 @@ def runs(project: Project) -> Iterator[Finding]:
         owner = worker(paths)
         try:
             known, here = read_ledger(paths).runs.get(name), stored_generations(name, paths.data)
-            if known is not None:
+            if known is not None and versioning.is_versioned(paths):
                 yield from generations(subject, paths, known.last, next_index(here) > known.last)
             if known is not None and owner is None and next_index(here) <= known.last:
                 text = f"{len(here)} of {known.last + 1} generations" if here else "none of its generations"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 INSIDE = "keep the folder in the repository; data/tokens/RUN itself may be a link to another disk"
+LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+"""Whose level also decides whether a progress bar is drawn, which would break ours."""
 _FOLDER = ".dir"
 """How DVC ends the digest of a folder; the object of that name lists the folder's files."""
 
@@ -61,7 +63,8 @@ def opened(paths: RunPaths) -> Iterator[Repo]:
     """
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # what it would log is in what it raises
+    for name in LOGGERS:  # what it would log is in what it raises
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with Repo(os.path.realpath(paths.root)) as repo:
             yield repo

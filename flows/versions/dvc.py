@@ -49,9 +49,9 @@ def check(paths: RunPaths) -> None:
         StoreError: The ledger is malformed; or DVC, git or a folder of theirs would fail when a generation
             is to be kept.
     """
+    read_ledger(paths)
     if not is_versioned(paths):
         return
-    read_ledger(paths)
     if not _PATH.fullmatch(paths.params_file) or ".." in Path(paths.params_file).parts:
         raise ConfigError(
             "under DVC the parameter file is below the project folder, its path relative and of letters, "
@@ -120,14 +120,16 @@ def check_stages(paths: RunPaths) -> None:
 def record(session: Session, last: int) -> None:
     """Enters what is stored up to generation ``last`` in the ledger and commits what DVC lacks.
 
+    The ledger also tells which parameter file a run has, so it is kept without DVC too.
+
     Raises:
         StoreError: The parameters or the corpus were changed while the run went on, so that DVC would
             record what was not used; or DVC refuses.
     """
     paths = session.paths
+    enter(paths, session.params.data.source, last)
     if not is_versioned(paths):
         return
-    enter(paths, session.params.data.source, last)
     stages = uncommitted(paths, last)
     if not stages:
         return

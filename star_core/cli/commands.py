@@ -82,12 +82,20 @@ def inspect(
     width: Width = None,
 ) -> Output:
     """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token, own classes."""
-    from star_core.analysis.terminal.explain import explained, find_architecture
+    from star_core.analysis.run.outcomes import evaluations, has_failed, reason_of
+    from star_core.analysis.terminal.explain import explained, find_architecture, find_individual
     from star_core.exported.leaving import with_formats
+    from star_core.storage.evaluations import EvaluationStore
 
     settings = parameters(_run_of(genome), params, changes)
-    architecture = find_architecture(genome, DATA, settings, width)
-    return with_formats(explained(architecture, settings.objectives), architecture)
+    architecture, found = find_architecture(genome, DATA, settings, width), find_individual(genome, DATA)
+    if found is None:
+        return with_formats(explained(architecture, settings.objectives), architecture)
+    individual, store = found[0], None
+    if has_failed(individual) and individual.failure is None:
+        store = EvaluationStore(settings.runtime.storage, settings.runtime.endpoint)
+    reason = reason_of(individual, evaluations([individual.key], store))
+    return with_formats(explained(architecture, settings.objectives, individual, reason), architecture)
 
 
 def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None) -> Output:
