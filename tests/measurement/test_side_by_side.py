@@ -172,5 +172,5 @@ def test_a_runtime_that_cannot_be_used_is_refused_before_anything_runs(monkeypat
     with pytest.raises(ConfigError, match="eager does not compute with such weights"):
         measure_command(named, [params(), params(runtime="eager", weights="int4")], 3, False)
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(ConfigError, match="not installed here. Fix: pip install llama-cpp-python"):
+    with pytest.raises(ConfigError, match="not installed here"):
         measure_command(named, [params(runtime="llama.cpp")], 3, False)
