@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     add(app, LOOK, measure)
     add(app, AFTER, evaluate)
     add(app, AFTER, export)
+    add(app, AFTER, generate)
 
 
 def parameters(run: str | None, params: str | None, changes: Sequence[str] | None) -> Params:
@@ -81,12 +82,20 @@ def inspect(
     width: Width = None,
 ) -> Output:
     """Explains a genome layer by layer: sharing links, parameters, cache, FLOPs per token, own classes."""
-    from star_core.analysis.terminal.explain import explained, find_architecture
+    from star_core.analysis.run.outcomes import evaluations, has_failed, reason_of
+    from star_core.analysis.terminal.explain import explained, find_architecture, find_individual
     from star_core.exported.leaving import with_formats
+    from star_core.storage.evaluations import EvaluationStore
 
     settings = parameters(_run_of(genome), params, changes)
-    architecture = find_architecture(genome, DATA, settings, width)
-    return with_formats(explained(architecture, settings.objectives), architecture)
+    architecture, found = find_architecture(genome, DATA, settings, width), find_individual(genome, DATA)
+    if found is None:
+        return with_formats(explained(architecture, settings.objectives), architecture)
+    individual, store = found[0], None
+    if has_failed(individual) and individual.failure is None:
+        store = EvaluationStore(settings.runtime.storage, settings.runtime.endpoint)
+    reason = reason_of(individual, evaluations([individual.key], store))
+    return with_formats(explained(architecture, settings.objectives, individual, reason), architecture)
 
 
 def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None) -> Output:
@@ -100,7 +109,7 @@ def report(run: Run = "main", params: ParamsFile = None, changes: Changes = None
     runtime = parameters(run, params, changes).runtime
     store = EvaluationStore(runtime.storage, runtime.endpoint)
     page = write_report(run, DATA, DATA / "reports" / run, store)
-    metrics = json.loads(page.with_name("metrics.json").read_text())
+    metrics = json.loads(page.with_name("metrics.json").read_bytes())
     return Output({"run": run, "report": str(page), "metrics": metrics}, [whole(page)])
 
 
@@ -235,3 +244,45 @@ def export(
     export_command(
         run, wanted, DATA, to, scaled, program, names_in(formats, "torch"), names_in(weights, "f32")
     )
+
+
+def generate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN:NAME|FOLDER",
+            help="A retrained individual or baseline of a run, or a folder that star export made.",
+            callback=expanded,
+        ),
+    ],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts to continue, one after the other; a new document by default."),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A file of prompts, one in each line.", callback=expanded)
+    ] = None,
+    new_tokens: Annotated[int, typer.Option(help="The most tokens behind each prompt.", min=0)] = 200,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token each time.", min=0)] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw among so many likeliest tokens; 0: all.", min=0)] = 0,
+    top_p: Annotated[
+        float,
+        typer.Option(help="Draw among the likeliest tokens that together have this chance.", min=0, max=1),
+    ] = 0.95,
+    stop: Annotated[list[str] | None, typer.Option(help="A text to stop before; repeatable.")] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn, for each prompt anew.", min=0)] = 0,
+    wanted: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="What computes: onnx (the default), torch, hf, gguf; or what the folder has."
+        ),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="f32, int8 or int4; the most exact by default.")] = None,
+    scaled: Scaled = None,
+) -> Output:
+    """Writes behind prompts with a trained model, as it decodes: of a run, or of an exported folder."""
+    from star_core.exported.generation import Writing, generate_command, lines
+
+    writing = Writing(new_tokens, seed, tuple(stop or ()), temperature, top_k, top_p)
+    texts = [*(prompt or ()), *(lines(prompts) if prompts else ())]
+    return generate_command(model, texts or [""], DATA, writing, wanted, weights, scaled)

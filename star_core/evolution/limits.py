@@ -1,16 +1,47 @@
-"""What nobody can meet or know, found before anything is trained."""
+"""Constraints before anything is trained: those nobody can meet or know, and candidates that are over one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from star_core import semantics
 from star_core.architecture import Architecture
+from star_core.config import Params
 from star_core.errors import ConfigError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.objectives.base import objective, objective_of
+from star_core.objectives.base import measure, objective, objective_of
+
+LIMITS = 1
+"""Version of what becomes of candidates over a known limit: no training. Only runs with one state it."""
+
+
+def semantics_of(params: Params) -> dict[str, int]:
+    """Versions of all that the results of an experiment follow from, as a generation file states them."""
+    section = params.objectives
+    static = any(not objective_of(section, name).needs_process for name in section.constraints)
+    return {**semantics.VERSIONS, "limits": LIMITS} if static else dict(semantics.VERSIONS)
+
+
+def over_limits(problem: Problem, architectures: Mapping[str, Architecture]) -> dict[str, str]:
+    """Name → the limits it breaks by what is known without training, for those that break any."""
+    found = {name: excess_of(problem, architecture) for name, architecture in architectures.items()}
+    return {name: said for name, said in found.items() if said}
+
+
+def excess_of(problem: Problem, architecture: Architecture) -> str:
+    """The limits that an architecture breaks by what is known without training; empty: none."""
+    section = problem.params.objectives
+    values, violation, _ = measure(architecture, None, section)
+    if not violation:
+        return ""
+    return "; ".join(
+        f"{name} is {value:.15g}, the limit {limit:.15g}"
+        for name, limit in section.constraints.items()
+        if (value := values[name]) is not None and value > limit
+    )
 
 
 def check_limits(problem: Problem) -> None:

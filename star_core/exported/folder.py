@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from star_core.datasets.base import DOCUMENT_END
-from star_core.datasets.byte_tokens import decode, encode
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
+from star_core.exported.decoder import TorchDecoder
+from star_core.exported.digests import check_files, sha256_of
 from star_core.exported.format import ExportFormat, Trained, precisions_of
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
@@ -26,10 +25,11 @@ from star_core.exported.manifest import (
     Manifest,
     check_compiled,
 )
+from star_core.graphs import runner
+from star_core.graphs.runner import Sampling, Text
+from star_core.graphs.samples import samples
 from star_core.models import LanguageModel, build_model
 from star_core.training.checkpoint import load_checkpoint
-
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,25 +55,24 @@ class Exported:
 
         Raises:
             DataError: The model's tokens are no text; use ``model.generate`` with token ids.
-            ConfigError: As ``LanguageModel.generate``.
+            ConfigError: ``new_tokens``, ``temperature`` or ``seed`` is negative.
         """
-        if self.manifest.tokens.kind != "bytes":
+        tokens = self.manifest.tokens
+        if tokens.kind != "bytes":
             raise DataError(
                 "the tokens of this model are ids of a vocabulary that is not known here",
                 value=self.manifest.vocab_size,
                 place="generate",
                 fix="use model.generate with token ids",
             )
-        prompt = encode(text) or [DOCUMENT_END]
-        device = self.model.embedding.device
-        found = self.model.generate(
-            torch.tensor([prompt], device=device),
-            new_tokens,
-            temperature,
-            torch.Generator(device).manual_seed(seed),
-        )
-        written = found[0, len(prompt) :].tolist()
-        return decode(written[: written.index(DOCUMENT_END)] if DOCUMENT_END in written else written)
+        try:
+            sampling, bytes_of = Sampling(temperature, top_p=1), Text(tokens.kind, tokens.separator)
+            prompt = bytes_of.encode(text)
+            decoder = TorchDecoder(self.model, len(prompt) + max(new_tokens, 0))
+            found = runner.generate(decoder, prompt, new_tokens, sampling, seed, tokens.separator)
+            return "".join(bytes_of.decode(found))
+        except ValueError as error:
+            raise ConfigError(str(error), place="generate", fix=_GENERATE) from None
 
 
 def export_model(
@@ -115,7 +114,7 @@ def export_model(
                     unchecked.append(f"{entry.name}: {missing}")
             if program is not None:
                 (temporary / PROGRAM).write_bytes(program)
-            _describe(temporary, trained.manifest, formats)
+            _describe(temporary, trained.manifest, formats, _samples(trained))
             for file in _files(temporary):
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
@@ -132,33 +131,35 @@ def export_model(
     return unchecked
 
 
-def _describe(folder: Path, manifest: Manifest, formats: Sequence[ExportFormat]) -> None:
+def _samples(trained: Trained) -> list[str]:
+    """What the model writes by itself, if its tokens are text and its structures have graphs."""
+    tokens = trained.manifest.tokens
+    if tokens.kind != "bytes" or tokens.separator is None:
+        return []
+    try:
+        return samples(trained.model.arch, trained.arrays, tokens.separator)
+    except ConfigError:
+        return []
+
+
+def _describe(
+    folder: Path, manifest: Manifest, formats: Sequence[ExportFormat], written: Sequence[str]
+) -> None:
     """Writes ``genome.json``, with the digests of all that is there, and the cards, which may be edited."""
     files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
     manifest = manifest.model_copy(update={"files": files})
     (folder / GENOME).write_bytes(manifest.to_bytes())
     sections = [(entry, "." if entry.at_top else entry.name) for entry in formats]
-    (folder / GUIDE).write_text(card(manifest, sections), encoding="utf-8")
+    (folder / GUIDE).write_text(card(manifest, sections, written), encoding="utf-8")
     alone = manifest.model_copy(update={"program": None})
     for entry in formats:
         if not entry.at_top:
-            (folder / entry.name / GUIDE).write_text(card(alone, [(entry, ".")]), encoding="utf-8")
+            text = card(alone, [(entry, ".")], written)
+            (folder / entry.name / GUIDE).write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raises ``StoreError`` if a file was changed; formats that are left out are not missed."""
-    stated = manifest.files
-    if stated is None:
-        stated = {WEIGHTS: manifest.weights}
-        if manifest.program is not None:
-            stated[PROGRAM] = manifest.program.sha256
-    for name, digest in stated.items():
-        if name == WEIGHTS or (folder / name).exists():
-            require_content(folder / name, digest)
 
 
 def check_free(folder: Path) -> None:
@@ -188,16 +189,25 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
     """
     folder = Path(folder)
     manifest = Manifest.read(folder / GENOME, EXPORT_AGAIN)
-    architecture = check_compiled(manifest, str(folder / GENOME))
-    path = folder / WEIGHTS
     if manifest.files is not None and WEIGHTS not in manifest.files:
         raise StoreError(
             "this model was exported in other formats only",
             value=sorted({name.partition("/")[0] for name in manifest.files}),
-            place=str(path),
+            place=str(folder / WEIGHTS),
             fix="star export RUN:NAME --to FOLDER --format torch, or see its README",
         )
     check_files(folder, manifest)
+    return Exported(manifest, restored(folder, manifest, device))
+
+
+def restored(folder: Path, manifest: Manifest, device: torch.device | str | None = None) -> LanguageModel:
+    """The model of a description with the weights beside it, whose digest was found in order.
+
+    Raises:
+        StoreError: The weights are of another model, or of another version.
+        ConfigError: Torch knows no such device.
+    """
+    architecture, path = check_compiled(manifest, str(folder / GENOME)), folder / WEIGHTS
     checkpoint = load_checkpoint(path)
     if checkpoint.architecture.digest != architecture.digest:
         raise StoreError(
@@ -208,28 +218,7 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
         )
     model = build_model(architecture, device=device)
     checkpoint.restore(model)
-    return Exported(manifest, model.eval())
+    return model.eval()
 
 
-def require_content(path: Path, stated: str) -> None:
-    """Raises ``StoreError`` if a file cannot be read or has another SHA-256 than ``genome.json`` states."""
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise StoreError(f"cannot be read ({error.strerror})", place=str(path), fix=EXPORT_AGAIN) from error
-    if found != stated:
-        raise StoreError(
-            f"its SHA-256 is not the one in {GENOME}: it was changed or damaged",
-            value=found,
-            place=str(path),
-            fix=EXPORT_AGAIN,
-        )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+_GENERATE = "use e.g. new_tokens=200, temperature=0.8, seed=0"

@@ -18,6 +18,9 @@ from star_core.exported.manifest import Manifest, Tokens
 from star_core.registry import Registry
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from star_core.graphs.runner import Model  # imports onnxruntime
     from star_core.models import LanguageModel  # imports torch
 
 PRECISIONS = ("f32", "int8", "int4")
@@ -37,6 +40,11 @@ class Trained:
     model: LanguageModel
     manifest: Manifest
     weights: Path
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by their names in the model's state dict."""
+        return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
 
 
 class ExportFormat(ABC):
@@ -88,6 +96,24 @@ class ExportFormat(ABC):
         Raises:
             StoreError: It computes something else.
         """
+
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """What writes text with the files of the format.
+
+        Args:
+            folder: Of those files.
+            manifest: Description of the model.
+            length: The most tokens of a sequence, those of the prompt included.
+            precision: Of the weights, one of the format's; ``None``: any that is there.
+
+        Raises:
+            ConfigError: The files cannot be run here; the message says what to install.
+            OSError, StoreError: One is missing or damaged.
+            MemoryError: There is no room for so many tokens.
+        """
+        raise ConfigError(
+            f"{self.title} is not run from here", value=self.name, place="--format", fix="see its README.md"
+        )
 
     @abstractmethod
     def guide(self, manifest: Manifest, folder: str) -> str:

@@ -6,6 +6,7 @@ Batch 1. Legend: L tokens of a pass, V vocabulary, D channels.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,7 @@ def write_graph(
     length: int = 1,
     precision: str = "f32",
     every_logit: bool = False,
+    told: Mapping[str, object] | None = None,
 ) -> ModelGraph:
     """Writes the graph of a pass over ``length`` tokens, in operators of ONNX opset 23.
 
@@ -55,6 +57,7 @@ def write_graph(
         length: Tokens L of a pass, 1 to ``BLOCK``.
         precision: Of matrices: ``f32``, ``int8`` or ``int4``, which need an operator of ONNX Runtime's.
         every_logit: Whether logits are (L, V), not (1, V) of the last token.
+        told: What else the graph says of itself, as JSON has it.
 
     Raises:
         ConfigError: One of its structures has no graph.
@@ -78,6 +81,7 @@ def write_graph(
         "precision": precision,
         "vocabulary": architecture.vocab_size,
         "states": [{"name": state.name, "grows": state.grows} for state in states],
+        **(told or {}),
     }
     return ModelGraph(graph.model(architecture.digest[:12], {METADATA: json.dumps(description)}), states)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from star_core.exported.hf.config import EPSILON, ROTATION
 from star_core.exported.hf.tokenizer import byte_letters
 from star_core.exported.manifest import EXPORT_AGAIN, Manifest, Tokens
 from star_core.exported.native import Native, Unmapped, native
+
+if TYPE_CHECKING:
+    from star_core.graphs.runner import Model
 
 _NAMES = {
     "mixer_norm": "attn_norm",
@@ -97,6 +100,25 @@ class GGUF(ExportFormat):
             if path.exists():
                 _compare(gguf, path, trained, storage)
         return None
+
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """As llama.cpp reads it, through its package for Python."""
+        try:
+            import llama_cpp  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "llama-cpp-python is not installed",
+                value=self.name,
+                place="--format",
+                fix="pip install llama-cpp-python, or use llama.cpp itself as the file's README.md says",
+            ) from None
+        from star_core.exported.llama_decoder import LlamaDecoder
+
+        files = [folder / _file(_STORAGES[name]) for name in ([precision] if precision else _STORAGES)]
+        path = next((file for file in files if file.exists()), files[0])
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; the model was exported with other weights")
+        return LlamaDecoder(path, length)
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """A first text, with each file there is."""

@@ -6,15 +6,19 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from star_core.architecture import Architecture
+from star_core.errors import ConfigError
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
 from star_core.exported.hf.config import MODELING, generation_config, native_config, own_config
 from star_core.exported.hf.tokenizer import tokenizer_files
 from star_core.exported.manifest import Manifest, Tokens
 from star_core.exported.native import NAMES, Native, Unmapped, native
 from star_core.structures.base import PAPER_STRUCTURES
+
+if TYPE_CHECKING:
+    from star_core.graphs.runner import Model
 
 _NAMES = {
     "llama": {
@@ -88,14 +92,12 @@ class HuggingFace(ExportFormat):
         """Configuration, weights, tokenizer, and the modelling file where one is needed."""
         import safetensors.torch
 
-        from star_core.exported import hf
         from star_core.training.checkpoint import owned_tensors
 
         manifest, model = trained.manifest, trained.model
         found = _native(model.arch)
         if found is None:
-            source = Path(hf.__path__[0]) / f"{MODELING}.py"
-            shutil.copyfile(source, folder / source.name)
+            shutil.copyfile(_modeling(), folder / f"{MODELING}.py")
             config, tensors = own_config(manifest, model.arch), owned_tensors(model)
         else:
             config, tensors = native_config(manifest, found), _native_tensors(trained, found)
@@ -118,6 +120,30 @@ class HuggingFace(ExportFormat):
         compare(load(folder, _native(trained.model.arch)), trained.model, folder)
         return None
 
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """As transformers loads it; of a modelling file only this version's own is run."""
+        try:
+            import transformers  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "transformers is not installed",
+                value=self.name,
+                place="--format",
+                fix="pip install transformers",
+            ) from None
+        from star_core.exported.decoder import TransformersDecoder
+        from star_core.exported.hf.comparison import load
+
+        found, code = _native(manifest.compile()), folder / f"{MODELING}.py"
+        if found is None and code.read_bytes() != _modeling().read_bytes():
+            raise ConfigError(
+                "this is not the modelling file of this version, and others' code is not run",
+                value=self.name,
+                place=str(code),
+                fix="use another --format, or load it with transformers if you trust it",
+            )
+        return TransformersDecoder(load(folder, found))
+
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Loading it, and a first text."""
         found = _native(manifest.compile())
@@ -134,6 +160,12 @@ class HuggingFace(ExportFormat):
             trust=trust,
             use=_TEXT.format(folder=folder, trust=trust) if text else _IDS,
         )
+
+
+def _modeling() -> Path:
+    from star_core.exported import hf
+
+    return Path(hf.__path__[0]) / f"{MODELING}.py"
 
 
 def _native(architecture: Architecture) -> Native | None:

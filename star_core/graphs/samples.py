@@ -1,0 +1,38 @@
+"""What a model of bytes writes by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from star_core.architecture import Architecture
+from star_core.graphs.files import write_files
+from star_core.graphs.liv import Weights
+from star_core.graphs.runner import Sampling, Text, generate, opened
+
+SEEDS = range(3)
+LENGTH = 120
+"""Bytes of a sample, unless its document ends before."""
+SAMPLING = Sampling()
+
+
+def samples(architecture: Architecture, weights: Weights, separator: int) -> list[str]:
+    """Beginnings of documents, one for each of ``SEEDS``; the same on one type of machine.
+
+    Args:
+        architecture: The compiled genome.
+        weights: Of the model, by their names in its state dict.
+        separator: Token between documents.
+
+    Raises:
+        ConfigError: As ``write_graph``.
+        OSError: There is no room for the graphs.
+    """
+    text = Text("bytes", separator)
+    with TemporaryDirectory() as folder:
+        write_files(Path(folder), architecture, weights)
+        model = opened(Path(folder))
+        return [
+            "".join(text.decode(generate(model, [separator], LENGTH, SAMPLING, seed, separator)))
+            for seed in SEEDS
+        ]
