@@ -20,7 +20,6 @@ from star_core.measurement.side_by_side_table import side_by_side
 from star_core.measurement.sizes import weight_bytes
 from star_core.measurement.timing import Timing
 from star_core.objectives.latency import settings
-from tests.test_cli import star
 
 GENOMES = ("31111-91111", "71111-91111", "51111-91111")
 MACHINE = {"processor": "some processor", "gpu": "", "threads": "1", "cores": "2", "instruction_set": "avx2"}
@@ -137,7 +136,7 @@ def test_all_models_are_timed_by_one_process(monkeypatch):
     assert metrics["1/bytes_per_second"] > 1e7
 
 
-def test_the_command_measures_side_by_side(tmp_path):
+def test_the_command_measures_side_by_side(star, tmp_path):
     (tmp_path / "params.yaml").write_text("training: {accelerator: cpu}")
     sizes = ["--prompt", "8", "--context", "16", "--repeats", "3", "--width", "16"]
     output = star(
