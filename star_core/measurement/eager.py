@@ -22,7 +22,7 @@ class Eager(Session):
     """One sequence in torch, operator by operator."""
 
     def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
-        super().__init__(architecture, conditions, device)
+        super().__init__(conditions, device)
         self._model = build_model(architecture).to(device.torch_device)
         self._cache = self._model.init_cache(1, conditions.longest)
         self._generator = torch.Generator(device.torch_device).manual_seed(0)

@@ -36,7 +36,7 @@ class OnnxRuntime(Work, Session):
     graph: Callable[[str | bytes, int], Graph] = Graph
 
     def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
-        Session.__init__(self, architecture, conditions, device)
+        Session.__init__(self, conditions, device)
         step, block = graph_files(architecture, conditions.weights)
         decoder = Decoder(step, block, conditions.threads, self.graph)
         Work.__init__(self, decoder, conditions.vocab_size, conditions.prompt, conditions.context)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -59,12 +60,11 @@ class Session(ABC):
     Weights are random: they change no cost.
 
     Args:
-        architecture: Of the model.
         conditions: Lengths and repeats.
         device: Device to run on.
     """
 
-    def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
+    def __init__(self, conditions: Conditions, device: Device) -> None:
         self.conditions, self.device = conditions, device
 
     def prefill_time(self) -> Timing:
@@ -118,7 +118,8 @@ def open_session(architecture: Architecture, conditions: Conditions, device: Dev
         MemoryError: It cannot fit into what memory is free; nothing has been allocated then.
     """
     _check_memory(architecture, conditions, device)
-    return session_class(conditions)(architecture, conditions, device)
+    make = cast(Callable[[Architecture, Conditions, Device], Session], session_class(conditions))
+    return make(architecture, conditions, device)
 
 
 def session_class(conditions: Conditions) -> type[Session]:

@@ -15,7 +15,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +124,13 @@ def _say(text: str, end: str = "\n") -> None:
     sys.stderr.flush()
 
 
-def _progress(title: str, repeats: int) -> Callable[[int], None]:
+def _timed(title: str, tasks: Sequence[Task], repeats: int) -> list[Timing]:
     def after_round(done: int) -> None:
-        _say(f"\r{title}: round {done} of {max(done, repeats)}", "\n" if done == repeats else "")
+        _say(f"\r{title}: round {done} of {max(done, repeats)}", "")
 
-    return after_round
+    found = in_turns(tasks, repeats, after_round=after_round)
+    _say("")
+    return found
 
 
 def measure(bundle: dict[str, Any], repeats: int, threads: int) -> dict[str, Any]:
@@ -154,14 +156,13 @@ def measure(bundle: dict[str, Any], repeats: int, threads: int) -> dict[str, Any
             f"({refused[0]}). Fix: install onnxruntime 1.23 or later, which reads opset 23"
         )
     reading = [Task(work.prefill, work.empty) for work in works.values()]
-    prefill = in_turns(reading, repeats, after_round=_progress("first tokens", repeats))
+    prefill = _timed("first tokens", reading, repeats)
     for work in works.values():
         work.fill()
     writing = [Task(work.decode, work.rewind, STEPS) for work in works.values()]
-    decode = in_turns(writing, repeats, after_round=_progress("\ntokens", repeats))
+    decode = _timed("tokens", writing, repeats)
     times = {number: (prefill[place], decode[place]) for place, number in enumerate(works)}
     works.clear()
-    _say("")
     figures = []
     for number, entry in enumerate(entries):
         _say(f"\rmemory of model {number + 1} of {len(entries)}", "")
@@ -226,9 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unfinished = folder / f".{RESULT}"
     unfinished.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
     unfinished.replace(folder / RESULT)
-    _say(
-        f"written: {folder / RESULT}. Next, where STAR is installed: star measure --import {RESULT} --as NAME"
-    )
+    _say(f"written: {folder / RESULT}")
+    _say(f"next, where STAR is installed: star measure --import {RESULT} --as NAME")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from star_core.config import Objectives, digest_json
 from star_core.errors import ConfigError, StarError, StoreError
 from star_core.measurement.bundle import Bundle, design, read_measurements, write_bundle
 from star_core.objectives.devices import liv_key
-from tests.test_cli import star
 
 GENOMES = ("71111", "71111-71111", "91111-71111", "91111")
 SECTION = Objectives(prompt_length=8, cache_length=16)
@@ -186,7 +185,7 @@ def test_a_search_space_is_designed_so_that_every_liv_stands_alone_at_two_counts
     assert sum(key in seen for key in drawn) >= 0.9 * len(drawn)
 
 
-def test_the_commands_bundle_measure_import_and_inspect(tmp_path):
+def test_the_commands_bundle_measure_import_and_inspect(star, tmp_path):
     (tmp_path / "params.yaml").write_text(
         "model: {width: 16}\nobjectives: {prompt_length: 8, cache_length: 16}\n"
     )

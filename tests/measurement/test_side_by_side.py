@@ -1,5 +1,6 @@
 """Several models at once: one real run, and tables from known figures."""
 
+import importlib.metadata
 import io
 import json
 from types import SimpleNamespace
@@ -10,14 +11,15 @@ from rich.console import Console
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.analysis.terminal.output import plain
 from star_core.config import Model, Objectives, Params, Training
+from star_core.errors import ConfigError
 from star_core.evaluation import Job
 from star_core.measurement import turns
+from star_core.measurement.command import measure_command
 from star_core.measurement.side_by_side import DECODE, PREFILL, Entry, Row, SideBySide
 from star_core.measurement.side_by_side_table import side_by_side
 from star_core.measurement.sizes import weight_bytes
 from star_core.measurement.timing import Timing
 from star_core.objectives.latency import settings
-from tests.test_cli import star
 
 GENOMES = ("31111-91111", "71111-91111", "51111-91111")
 MACHINE = {"processor": "some processor", "gpu": "", "threads": "1", "cores": "2", "instruction_set": "avx2"}
@@ -134,7 +136,7 @@ def test_all_models_are_timed_by_one_process(monkeypatch):
     assert metrics["1/bytes_per_second"] > 1e7
 
 
-def test_the_command_measures_side_by_side(tmp_path):
+def test_the_command_measures_side_by_side(star, tmp_path):
     (tmp_path / "params.yaml").write_text("training: {accelerator: cpu}")
     sizes = ["--prompt", "8", "--context", "16", "--repeats", "3", "--width", "16"]
     output = star(
@@ -161,11 +163,13 @@ def test_the_command_measures_side_by_side(tmp_path):
     assert not (tmp_path / ".star").exists()
 
 
-def test_a_runtime_that_is_not_here_is_refused_before_anything_runs(tmp_path):
-    (tmp_path / "params.yaml").write_text("training: {accelerator: cpu}")
-    for options, message in (
-        (["--runtime", "onnxruntime,llama.cpp"], "not installed here. Fix: pip install llama-cpp-python"),
-        (["--runtime", "eager", "--weights", "int4"], "eager does not compute with such weights"),
-    ):
-        output = star("measure", "31111", *options, cwd=tmp_path, code=2)
-        assert message in output
+def test_a_runtime_that_cannot_be_used_is_refused_before_anything_runs(monkeypatch):
+    def missing(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    named = [(GENOMES[0], SPECS[0])]
+    with pytest.raises(ConfigError, match="eager does not compute with such weights"):
+        measure_command(named, [params(), params(runtime="eager", weights="int4")], 3, False)
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(ConfigError, match="not installed here"):
+        measure_command(named, [params(runtime="llama.cpp")], 3, False)
