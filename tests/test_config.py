@@ -37,7 +37,10 @@ def test_the_shipped_parameters_state_every_key():
     for name, section in Params().model_dump().items():
         if isinstance(section, dict):
             missing = set(section) - set(stated[name])
-            assert missing <= {"names", "structures", "runtime", "weights", "threads"}, (name, missing)
+            assert missing <= {"names", "structures", "runtime", "weights", "threads", "device"}, (
+                name,
+                missing,
+            )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,24 @@ class Meter(Section):
     rate: int = Field(default=10, ge=1)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "fix"),
+    [
+        ("training", "steps", 0, "use at least 1"),
+        ("training", "clip", 0.0, "use more than 0"),
+        ("space", "depth", 300, "use at most 256"),
+        ("training", "seed", 2**31, "use less than 2147483648"),
+        ("training", "precision", "fp16", "use 'fp32' or 'bf16'"),
+        ("training", "steps", 1.5, "write a whole number"),
+        ("evolution", "seeds", "x", "write a list"),
+    ],
+)
+def test_a_refused_value_comes_with_the_bound_that_it_broke(section, key, value, fix):
+    with pytest.raises(ConfigError) as caught:
+        params_from({section: {key: value}}, "test")
+    assert caught.value.fix == fix
+
+
 class Energy(Section):
     volts: float = 12.0
     meter: Meter = Meter()
@@ -129,11 +150,11 @@ def energy(**stated):
         ),
         (
             {"energy_joules": {"volts": "high"}},
-            "test, objectives.energy_joules.volts: 'high': input should be a valid number. Fix: correct",
+            "energy_joules.volts: 'high': input should be a valid number. Fix: write a number",
         ),
         (
             {"energy_joules": {"meter": {"rate": 0}}},
-            "test, objectives.energy_joules.meter.rate: 0: input should be greater than or equal to 1. Fix",
+            "meter.rate: 0: input should be greater than or equal to 1. Fix: use at least 1",
         ),
         ({"energy_joules": {"meter": {"rat": 0}}}, "did you mean 'rate'?"),
         ({"energy_joules": 3}, "test, objectives.energy_joules: 3: input should be a valid dictionary"),

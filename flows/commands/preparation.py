@@ -17,6 +17,7 @@ from star_core.objectives.base import check_runner, objective
 from star_core.population.generation import Generation, stored_generations
 
 from ..run.paths import Fork
+from ..run.requirements import require_all
 from ..run.session import Session
 from ..versions import dvc
 
@@ -58,11 +59,10 @@ def check_experiment(session: Session) -> None:
     """Finds what is wrong with the parameters before anything is started.
 
     Raises:
-        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a storage that
-            does not exist; a parameter file that DVC cannot keep.
+        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a parameter file that
+            DVC cannot keep; or folders, storage, DVC or Prefect would fail the run.
     """
     params = session.params
-    dvc.check(session.paths)
     try:
         algorithm(params.evolution.algorithm)
         for name in (*params.objectives.selected, *params.objectives.constraints):
@@ -72,11 +72,12 @@ def check_experiment(session: Session) -> None:
         _ = problem.seeds
         for name in PATTERNS:
             problem.compile(baseline(name, problem.space.depth))
-        session.store.get("0" * 64)
         if params.runtime.address is None:  # workers of a cluster look at their own
             check_device(params.training.accelerator)
     except StarError as error:
         raise error.at(session.paths.params_file) from None
+    require_all(session)
+    dvc.check(session.paths)
 
 
 def prepare_corpus(session: Session, expected: str | None) -> None:

@@ -99,6 +99,7 @@ def retrain_command(
     scaled = width is not None or depth is not None
     sized = session.at_size(width, depth)
     check_scale(sized.params, generations[-1], rule)
+    dvc.try_repository(paths)
     with at_work(sized):
         from ..retrain import retrain
 

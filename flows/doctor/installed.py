@@ -82,7 +82,7 @@ def torch(project: Project) -> Iterator[Finding]:
     version, spec = version_of("torch"), find_spec("torch")
     if version is None or spec is None or spec.origin is None:
         return  # ``packages`` says so
-    found = _CUDA.search(Path(spec.origin).with_name("version.py").read_text())
+    found = _CUDA.search(Path(spec.origin).with_name("version.py").read_text(encoding="utf-8"))
     build = f"{version.partition('+')[0]} for " + (f"CUDA {found[1]}" if found else "CPU")
     cards = gpus()
     shown = f"{cards} GPU{'s' if cards > 1 else ''}" if cards else "no GPU"
@@ -127,6 +127,6 @@ def tested_versions(project: Project) -> dict[str, str]:
     for folder in (project.root, Path(__file__).parents[2]):
         path = folder / "constraints.txt"
         if path.is_file():
-            pairs = map(_CONSTRAINT.match, path.read_text().splitlines())
+            pairs = map(_CONSTRAINT.match, path.read_text(encoding="utf-8").splitlines())
             return {found[1].lower(): found[2] for found in pairs if found}
     return {}

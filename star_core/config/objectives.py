@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from star_core.config.section import ExtensibleSection
 from star_core.errors import ConfigError, nearest
@@ -36,6 +36,8 @@ class Objectives(ExtensibleSection):
             ``eager``: this package's own steps in torch, which nobody deploys.
         weights: In what a device stores the matrices of a model: ``f32``, ``int8`` or ``int4``.
         threads: That the runtime computes with; ``None``: as many as a training.
+        device: Another device, whose imported figures (``data/devices/NAME.json``) stand in for a runtime
+            here: time and memory follow from them. A run keeps it as ``NAME@DIGEST``.
         mad_steps: Optimiser steps on each of the synthetic tasks of ``mad_error``.
         constraints: Objective name → largest admissible value (need not be an objective of the run).
     """
@@ -51,12 +53,21 @@ class Objectives(ExtensibleSection):
     runtime: Literal["onnxruntime", "openvino", "llama.cpp", "eager"] = "onnxruntime"
     weights: Literal["f32", "int8", "int4"] = "f32"
     threads: int | None = Field(default=None, ge=1)
+    device: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(@[0-9a-f]{64})?$")
     mad_steps: int = Field(default=200, ge=1)
     constraints: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _device_has_its_runtime(self) -> Objectives:
+        if self.device is not None and "runtime" in self.model_fields_set:
+            raise ValueError("a device brings its runtime: state objectives.device or objectives.runtime")
+        return self
 
     @property
     def is_measured(self) -> bool:
         """Whether an objective or a constraint is measured on the runtime."""
+        if self.device is not None:
+            return False
         wanted = {*self.selected, *self.constraints}
         return not wanted.isdisjoint(MEASURED)
 

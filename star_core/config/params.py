@@ -30,6 +30,7 @@ LATER: tuple[tuple[str, str], ...] = (
     ("space", "structures"),
     ("objectives", "weights"),
     ("objectives", "threads"),
+    ("objectives", "device"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
@@ -75,7 +76,7 @@ class Params(Section):
     def stored(cls, values: dict[str, Any]) -> dict[str, Any]:
         """A stored identity with what it leaves out though the default is another one now."""
         section = values.get("objectives")
-        if not isinstance(section, dict) or "runtime" in section:
+        if not isinstance(section, dict) or "runtime" in section or "device" in section:
             return values
         wanted = {*(section.get("names") or ()), *(section.get("constraints") or ())}
         if wanted.isdisjoint(MEASURED):

@@ -14,11 +14,9 @@ from star_core import units
 from star_core.architecture import Architecture
 from star_core.config import FIRST_RUNTIME
 from star_core.measurement.device import Device
-from star_core.measurement.timing import Timing, timing
+from star_core.measurement.timing import STEPS, Task, Timing, timing
 from star_core.objectives.runtimes import runtime
 
-STEPS = 16
-"""Tokens written in one repeat."""
 _SHORT = 64
 """Prompt and context of the small model that runs first."""
 
@@ -61,30 +59,35 @@ class Session(ABC):
     Weights are random: they change no cost.
 
     Args:
+        architecture: Of the model.
         conditions: Lengths and repeats.
         device: Device to run on.
-
-    Attributes:
-        threads: That compute.
     """
 
-    def __init__(self, conditions: Conditions, device: Device) -> None:
+    def __init__(self, architecture: Architecture, conditions: Conditions, device: Device) -> None:
         self.conditions, self.device = conditions, device
 
     def prefill_time(self) -> Timing:
         """Seconds from the prompt to its first token."""
-        return timing(self.prefill, self.conditions.repeats, prepare=self.empty, busy=self.device.keeps_busy)
+        return timing(self.reading(), self.conditions.repeats)
 
     def decode_time(self) -> Timing:
         """Seconds of one token behind the context."""
+        return timing(self.writing(), self.conditions.repeats)
+
+    def reading(self) -> Task:
+        """What is timed of the prompt."""
+        return Task(self.prefill, self.empty, busy=self.device.keeps_busy)
+
+    def writing(self) -> Task:
+        """What is timed behind the context, which this makes the cache hold."""
         self.fill()
-        return timing(
-            self.decode,
-            self.conditions.repeats,
-            prepare=self.rewind,
-            share=STEPS,
-            busy=self.device.keeps_busy,
-        )
+        return Task(self.decode, self.rewind, STEPS, self.device.keeps_busy)
+
+    @classmethod
+    def kernels(cls, architecture: Architecture, conditions: Conditions) -> dict[str, int]:
+        """What the runtime computes one step with: kernel → how often; empty where it does not tell."""
+        return {}
 
     @abstractmethod
     def prefill(self) -> None:
@@ -115,9 +118,13 @@ def open_session(architecture: Architecture, conditions: Conditions, device: Dev
         MemoryError: It cannot fit into what memory is free; nothing has been allocated then.
     """
     _check_memory(architecture, conditions, device)
+    return session_class(conditions)(architecture, conditions, device)
+
+
+def session_class(conditions: Conditions) -> type[Session]:
+    """What opens a session on the runtime of the conditions."""
     module, _, name = runtime(conditions.runtime, conditions.weights).target.partition(":")
-    made = getattr(importlib.import_module(module), name)(architecture, conditions, device)
-    return cast(Session, made)
+    return cast(type[Session], getattr(importlib.import_module(module), name))
 
 
 def begin(

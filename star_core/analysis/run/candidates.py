@@ -11,6 +11,7 @@ from star_core.config import Params
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
+from star_core.objectives.base import described
 from star_core.population.comparison import Comparison, Entry
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
@@ -37,12 +38,12 @@ class Candidate:
     key: str
 
     def value(self, name: str, cache_length: int) -> float | None:
-        """An objective; parameters and cache are known from the architecture in any case."""
+        """An objective; what takes no training is known in any case."""
         if name == "parameters":
             return float(self.architecture.num_parameters)
         if name == "cache_bytes":
             return float(self.architecture.cache_bytes(cache_length))
-        return self.objectives.get(name) if self.ok else None
+        return self.objectives.get(name) if self.ok or not described(name).needs_process else None
 
 
 def candidate_of(individual: Individual, params: Params, vocab_size: int) -> Candidate:

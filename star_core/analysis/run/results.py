@@ -131,7 +131,7 @@ class Results:
     @cached_property
     def frame(self) -> pareto.Normalisation:
         """How hypervolume is measured in this run."""
-        return pareto.Normalisation.of_founders(self.generations[0].born, self.names)
+        return pareto.Normalisation.of_runs([self.generations], self.names)
 
     @cached_property
     def progress(self) -> list[pareto.Progress]:

@@ -149,7 +149,17 @@ def _on_device(results: Results, measured: str) -> Study:
         for candidate in (*results.baselines, *results.candidates.values())
         if (value := candidate.objectives.get(measured)) is not None
     ]
-    return Study(measured, measured, "measured on the device", tuple(points), selected=False)
+    return Study(measured, measured, _where(results.params.objectives), tuple(points), selected=False)
+
+
+def _where(section: Objectives) -> str:
+    """On what was measured, in words."""
+    if section.device is not None:
+        return (
+            f"as the figures of the device {section.device.partition('@')[0]} predict it ({section.weights})"
+        )
+    threads = "" if section.threads is None else f", {units.plural(section.threads, 'thread')}"
+    return f"measured on {section.runtime} ({section.weights}{threads})"
 
 
 def sizes(candidate: Candidate, section: Objectives, prompt: bool = False) -> dict[str, float]:
