@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from star_core.config.candidate import Data, Model, Space, Training
 from star_core.config.digest import digest_json
 from star_core.config.evolution import Evolution
 from star_core.config.execution import Budget, Retrain, Runtime
-from star_core.config.objectives import MEASURED, Objectives
+from star_core.config.objectives import MEASURED, OBJECTIVE_PRESETS, Objectives
 from star_core.config.section import Section
 from star_core.machine import default_workers
 
@@ -34,7 +35,14 @@ LATER: tuple[tuple[str, str], ...] = (
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
 FIRST_RUNTIME = "eager"
-"""What was measured on before there was a key for it."""
+FIRST: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "runtime": (FIRST_RUNTIME, MEASURED),
+    "cache": ("f32", ("cache_bytes",)),
+}
+"""Keys of ``objectives`` → what was so before there was a key for it, and the objectives that depend on it.
+
+By default it is otherwise now; whoever does not depend on it keeps the identity that it had.
+"""
 
 
 class Params(Section):
@@ -66,21 +74,23 @@ class Params(Section):
             own = getattr(self, section)
             if getattr(own, key) == type(own).model_fields[key].get_default(call_default_factory=True):
                 del values[section][key]
-        runtime = self.objectives.runtime
-        if runtime == (FIRST_RUNTIME if self.objectives.is_measured else Objectives().runtime):
-            del values["objectives"]["runtime"]
+        wanted = {*self.objectives.selected, *self.objectives.constraints}
+        for key, (first, dependent) in FIRST.items():
+            unstated = getattr(Objectives(), key) if wanted.isdisjoint(dependent) else first
+            if values["objectives"][key] == unstated:
+                del values["objectives"][key]
         return values
 
     @classmethod
     def stored(cls, values: dict[str, Any]) -> dict[str, Any]:
         """A stored identity with what it leaves out though the default is another one now."""
         section = values.get("objectives")
-        if not isinstance(section, dict) or "runtime" in section:
-            return values
-        wanted = {*(section.get("names") or ()), *(section.get("constraints") or ())}
-        if wanted.isdisjoint(MEASURED):
-            return values
-        return {**values, "objectives": {**section, "runtime": FIRST_RUNTIME}}
+        section = section if isinstance(section, dict) else {}
+        preset = str(section.get("preset", Objectives().preset))
+        names = section.get("names") or OBJECTIVE_PRESETS.get(preset, ())
+        wanted = {*names, *(section.get("constraints") or ())}
+        first = {key: value for key, (value, dependent) in FIRST.items() if not wanted.isdisjoint(dependent)}
+        return {**values, "objectives": {**first, **section}}
 
     @property
     def digest(self) -> str:
