@@ -197,7 +197,7 @@ def test_inspect_explains_layers_links_and_sizes(tmp_path):
         "features B V of LIV 2",
         "56,384",
         "cache at 32k",
-        "576 KiB",
+        "578.2 KiB",
     ):
         assert text in output
     assert "GMemless" in star("inspect", "transformer++", cwd=tmp_path)
