@@ -142,7 +142,7 @@ def test_json_holds_numbers_as_they_are(star, tmp_path):
     found = json.loads(star("inspect", "21211-31112", "--json", "--set", "model.width=96", cwd=tmp_path))
     architecture = compile_genome(Genome.parse("21211-31112"), SearchSpace.preset("paper"), width=96)
     assert found["parameters"] == architecture.num_parameters
-    assert found["cache_bytes"]["4096"] == architecture.cache_bytes(4096)
+    assert found["cache_bytes"]["4096"] == architecture.cache_bytes(4096, feature_bytes=2)
     assert [layer["genes"] for layer in found["layers"]] == ["21211", "31112"]
 
 
@@ -221,7 +221,7 @@ def test_inspect_explains_layers_links_and_sizes(star, tmp_path):
         "features B V of LIV 2",
         "56,384",
         "cache at 32k",
-        "1.13 MiB",
+        "578.2 KiB",
     ):
         assert text in output
     assert "GMemless" in star("inspect", "transformer++", cwd=tmp_path)

@@ -37,7 +37,7 @@ def test_the_shipped_parameters_state_every_key():
     for name, section in Params().model_dump().items():
         if isinstance(section, dict):
             missing = set(section) - set(stated[name])
-            assert missing <= {"names", "structures", "runtime", "weights", "threads", "device"}, (
+            assert missing <= {"names", "structures", "cache", "runtime", "weights", "threads", "device"}, (
                 name,
                 missing,
             )
@@ -222,3 +222,15 @@ def test_a_stored_experiment_that_names_no_runtime_was_measured_on_the_first_one
     assert "runtime" not in unmeasured, "what no objective depends on changes no stored experiment"
     eager = params_from({"objectives": measured | {"runtime": "eager"}}, "written").identity()
     assert "runtime" not in eager["objectives"]
+
+
+def test_a_stored_cache_counts_in_float32_and_a_new_one_as_it_is_deployed():
+    bounded = {"names": ["perplexity"], "constraints": {"cache_bytes": 1e6}}
+    for stored in ({}, {"preset": "quality+cache"}, bounded):
+        params = stored_params({"objectives": stored}, "stored")
+        assert params.objectives.cache == "f32"
+        assert "cache" not in params.identity()["objectives"]
+        assert params_from({"objectives": stored}, "written").identity()["objectives"]["cache"] == "bf16"
+    assert (
+        "cache" not in params_from({"objectives": {"preset": "quality"}}, "written").identity()["objectives"]
+    )

@@ -32,6 +32,8 @@ class Objectives(ExtensibleSection):
         names: Objectives by name, instead of a preset.
         cache_length: Tokens held when the inference cache, or the time per token, is measured.
         prompt_length: Tokens of the prompt when the time to the first token is measured.
+        cache: Precision in which a device holds what features of single tokens it remembers, keys and values
+            above all: ``bf16`` or ``f32``. Sums over many tokens are held in float32 in any case.
         runtime: On which time and memory are measured: ``onnxruntime``, ``openvino``, ``llama.cpp``, or
             ``eager``: this package's own steps in torch, which nobody deploys.
         weights: In what a device stores the matrices of a model: ``f32``, ``int8`` or ``int4``.
@@ -50,6 +52,7 @@ class Objectives(ExtensibleSection):
     names: list[str] | None = None
     cache_length: int = Field(default=4096, ge=1)
     prompt_length: int = Field(default=512, ge=1)
+    cache: Literal["bf16", "f32"] = "bf16"
     runtime: Literal["onnxruntime", "openvino", "llama.cpp", "eager"] = "onnxruntime"
     weights: Literal["f32", "int8", "int4"] = "f32"
     threads: int | None = Field(default=None, ge=1)
@@ -62,6 +65,17 @@ class Objectives(ExtensibleSection):
         if self.device is not None and "runtime" in self.model_fields_set:
             raise ValueError("a device brings its runtime: state objectives.device or objectives.runtime")
         return self
+
+    @property
+    def feature_bytes(self) -> int:
+        """Bytes of one remembered number of a token's features."""
+        return 2 if self.cache == "bf16" else 4
+
+    def depends_on(self, key: str) -> bool:
+        """Whether values depend on ``runtime``, or on ``cache``."""
+        if key == "cache":
+            return "cache_bytes" in {*self.selected, *self.constraints}
+        return self.is_measured
 
     @property
     def is_measured(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from star_core.architecture import Architecture
-from star_core.config import Params
+from star_core.config import Objectives, Params
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
@@ -37,12 +37,14 @@ class Candidate:
     tokens: int
     key: str
 
-    def value(self, name: str, cache_length: int) -> float | None:
+    def value(self, name: str, section: Objectives) -> float | None:
         """An objective; what takes no training is known in any case."""
         if name == "parameters":
             return float(self.architecture.num_parameters)
         if name == "cache_bytes":
-            return float(self.architecture.cache_bytes(cache_length))
+            return float(
+                self.architecture.cache_bytes(section.cache_length, feature_bytes=section.feature_bytes)
+            )
         return self.objectives.get(name) if self.ok or not described(name).needs_process else None
 
 

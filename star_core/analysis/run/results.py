@@ -186,4 +186,4 @@ class Results:
 
     def value(self, candidate: Candidate, name: str) -> float | None:
         """An objective of a candidate, its cache at the run's stated length."""
-        return candidate.value(name, self.cache_length)
+        return candidate.value(name, self.params.objectives)

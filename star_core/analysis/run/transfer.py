@@ -167,6 +167,6 @@ def sizes(candidate: Candidate, section: Objectives, prompt: bool = False) -> di
     spec, length = candidate.architecture, section.cache_length
     return {
         PARAMETERS: float(spec.num_parameters),
-        CACHE: float(spec.cache_bytes(length)),
+        CACHE: float(spec.cache_bytes(length, feature_bytes=section.feature_bytes)),
         FLOPS: prefill_flops(spec, section.prompt_length) if prompt else float(spec.flops_per_token(length)),
     }

@@ -43,6 +43,8 @@ from star_core.vocabulary.tables import (
 
 LEVELS = ("backbone", "operator", "featurizer", "own")
 CACHE_LENGTHS = (1024, 4096, 32768)
+FEATURE_BYTES = Objectives().feature_bytes
+"""As the objective counts by default."""
 SHARED_WIDTH, SHARED_LENGTH = 256, 4096
 """At which ``star genes`` shows what sharing saves."""
 
@@ -232,7 +234,9 @@ def explained(
         "layers": layers.records(),
         "own_classes": own.records() if own else [],
         "parameters": architecture.num_parameters,
-        "cache_bytes": {length: architecture.cache_bytes(length) for length in CACHE_LENGTHS},
+        "cache_bytes": {
+            length: architecture.cache_bytes(length, feature_bytes=FEATURE_BYTES) for length in CACHE_LENGTHS
+        },
         "flops_per_token": {length: architecture.flops_per_token(length) for length in CACHE_LENGTHS},
         "predicted": predicted,
     }
@@ -261,7 +265,7 @@ def _layers(architecture: Architecture) -> TerminalTable:
             layer.liv_class.name,
             str(layer.liv_class.operator),
             layer.num_parameters,
-            4 * layer.cache_elements(4096),
+            layer.cache_bytes(4096, feature_bytes=FEATURE_BYTES),
             layer.flops_per_token(4096, architecture.dims),
             _links(layer),
         )
@@ -287,8 +291,8 @@ def _sizes(architecture: Architecture) -> TerminalTable:
     rows += [
         (
             f"cache at {length // 1024}k tokens",
-            _bytes(architecture.cache_bytes(length)),
-            f"{architecture.cache_bytes(length):,} bytes, one sequence, float32",
+            _bytes(architecture.cache_bytes(length, feature_bytes=FEATURE_BYTES)),
+            "one sequence; sums over tokens in float32, the rest in bfloat16",
         )
         for length in CACHE_LENGTHS
     ]
