@@ -59,7 +59,7 @@ def test_star_genes_and_star_inspect_explain_it(site, tmp_path):
     shown = star(site, "inspect", "11111-21111_zz111_0z111-324241-324241-324211-111211-111311", cwd=tmp_path)
     for text in ("Delta-1", "(invented)", "gated delta rule; C dense, state of 8, short filter, swish"):
         assert text in shown
-    assert "leaves as: torch" in shown
+    assert "leaves as: onnx, torch" in shown
     for name, reason in (
         ("hf", "LIV 1 (Delta-1) is of another package"),
         ("gguf", "LIV 1 (Delta-1) is in neither"),

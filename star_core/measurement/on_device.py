@@ -90,7 +90,7 @@ def _figures(timing: Timing) -> dict[str, Any]:
 def _memory(number: int, threads: int) -> int | None:
     """Bytes that one model takes in a process of its own; ``None`` where the system does not tell."""
     command = [sys.executable, __file__, "--memory", str(number), "--threads", str(threads)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     return int(found.stdout) if found.returncode == 0 and found.stdout.strip() else None
 
 
