@@ -120,6 +120,7 @@ def _retrained(session: Session, comparison: Comparison, path: Path, vocab_size:
     best = next((name for name, *_, status in table.rows if status == "ok"), None)
     size = f" --scaled {path.stem}" if comparison.purpose == "scaled" else ""
     if best is not None:
+        said.append(f"Have the best write: `star generate {paths.run}:{best}{size}`")
         said.append(f"Take the best away: `star export {paths.run}:{best} --to FOLDER{size}`")
         said.append(f"Score them on tasks of your own: `star evaluate {paths.run} --tasks FILE{size}`")
     data = {"run": paths.run, "comparison": path, "architectures": table.records(), "report": page}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator,unused-ignore]
+def _quiet(*_: object) -> None:
+    """Instead of warnings about lengths and caches, which go to standard error."""
 
 
 class LlamaDecoder:
@@ -19,6 +25,7 @@ class LlamaDecoder:
     """
 
     def __init__(self, path: Path, length: int) -> None:
+        llama_cpp.llama_log_set(_quiet, ctypes.c_void_p(0))
         self._llama: Any = llama_cpp.Llama(
             str(path),
             n_ctx=length,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from onnx import TensorProto
 from onnx.external_data_helper import set_external_data
 
 from star_core.architecture import Architecture
@@ -44,18 +45,20 @@ def write_files(
     places: dict[bytes, int] = {}
     step, block, beside = file_names(precision)
     with (folder / beside).open("wb") as file:
+
+        def put(tensor: TensorProto) -> None:
+            content = tensor.raw_data
+            if len(content) < _INLINE:
+                return
+            digest = sha256(content).digest()
+            if digest not in places:
+                aligned = next(aligned for size, aligned in _ALIGNMENTS.items() if len(content) >= size)
+                file.write(bytes(-file.tell() % aligned))
+                places[digest] = file.tell()
+                file.write(content)
+            set_external_data(tensor, beside, places[digest], len(content))
+            tensor.ClearField("raw_data")
+
         for name, length in ((step, 1), (block, BLOCK)):
-            proto = write_graph(architecture, weights, length, precision, told=told).proto
-            for tensor in proto.graph.initializer:
-                content = tensor.raw_data
-                if len(content) < _INLINE:
-                    continue
-                digest = sha256(content).digest()
-                if digest not in places:
-                    aligned = next(aligned for size, aligned in _ALIGNMENTS.items() if len(content) >= size)
-                    file.write(bytes(-file.tell() % aligned))
-                    places[digest] = file.tell()
-                    file.write(content)
-                set_external_data(tensor, beside, places[digest], len(content))
-                tensor.ClearField("raw_data")
+            proto = write_graph(architecture, weights, length, precision, told=told, put=put).proto
             (folder / name).write_bytes(proto.SerializeToString())

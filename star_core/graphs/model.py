@@ -6,7 +6,7 @@ Batch 1. Legend: L tokens of a pass, V vocabulary, D channels.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,7 @@ def write_graph(
     precision: str = "f32",
     every_logit: bool = False,
     told: Mapping[str, object] | None = None,
+    put: Callable[[onnx.TensorProto], object] = lambda tensor: None,
 ) -> ModelGraph:
     """Writes the graph of a pass over ``length`` tokens, in operators of ONNX opset 23.
 
@@ -58,11 +59,12 @@ def write_graph(
         precision: Of matrices: ``f32``, ``int8`` or ``int4``, which need an operator of ONNX Runtime's.
         every_logit: Whether logits are (L, V), not (1, V) of the last token.
         told: What else the graph says of itself, as JSON has it.
+        put: Called with each tensor that is stored; it may put the content elsewhere.
 
     Raises:
         ConfigError: One of its structures has no graph.
     """
-    graph = GraphWriter(precision)
+    graph = GraphWriter(precision, put)
     tokens = graph.input("tokens", (length,), np.int64)
     positions = PositionNodes(graph, length)
     x_LD = graph.rows(tokens, "embedding", weights["embedding"])

@@ -65,6 +65,14 @@ def test_it_is_what_python_writes(root, folder):
     assert written(folder, root, PROMPTS) == [exported.generate(prompt, 30) for prompt in PROMPTS]
 
 
+def test_llama_cpp_writes_the_same(root, capfd):
+    pytest.importorskip("llama_cpp")
+    for writing in (GREEDY, Writing(50, seed=3)):
+        found = written("main:transformer++", root, PROMPTS, writing, "gguf")
+        assert found == written("main:transformer++", root, PROMPTS, writing, "torch")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_text_does_not_depend_on_the_others(root, folder):
     writing = Writing(40, seed=7)
     alone = [written(folder, root, [prompt], writing)[0] for prompt in PROMPTS]

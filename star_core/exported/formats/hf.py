@@ -169,13 +169,11 @@ def _modeling() -> Path:
 
 
 def _native(architecture: Architecture) -> Native | None:
-    """The Llama or LFM2 that a genome is, if transformers can run it."""
+    """The Llama or LFM2 that a genome is."""
     try:
-        found = native(architecture)
+        return native(architecture)
     except Unmapped:
         return None
-    # The cache of transformers' LFM2 counts its tokens in a layer of attention.
-    return found if found.family == "llama" or any(found.attends) else None
 
 
 def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:
