@@ -51,7 +51,7 @@ def fit_device(name: str, found: Measurements, specs: Sequence[Architecture]) ->
     tables = {}
     for quantity in MEASURED:
         values = [figure.value(quantity) for figure, _ in ran]
-        known = [value for value in values if value is not None]
+        known = [value for value in values if value]  # of a tiny model no memory is seen at all
         if len(known) == len(ran):
             models = [_Model.of(spec, quantity, found) for _, spec in ran]
             tables[quantity] = _table(models, np.array(known, dtype=float))
