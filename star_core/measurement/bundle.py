@@ -17,7 +17,8 @@ from star_core.config import Objectives
 from star_core.errors import ConfigError, StarError, StoreError
 from star_core.genome.backbone import LIV, Genome
 from star_core.genome.space import SearchSpace, reading_space
-from star_core.graphs import BLOCK, random_weights, runner, write_graph
+from star_core.graphs import random_weights, runner
+from star_core.graphs.files import write_files
 from star_core.measurement import on_device, timing
 from star_core.objectives.devices import Figure
 from star_core.semantics import MODEL
@@ -36,7 +37,7 @@ class Entry(Record):
     Attributes:
         genome: Text.
         digest: Of the compiled genome.
-        width, head_dim: Size.
+        width, head_dim, parameters: Size.
         folder: Where its graphs lie.
     """
 
@@ -44,6 +45,7 @@ class Entry(Record):
     digest: Digest
     width: int
     head_dim: int
+    parameters: int
     folder: str
 
 
@@ -125,6 +127,7 @@ def write_bundle(folder: Path, architectures: Sequence[Architecture], section: O
             digest=spec.digest,
             width=spec.width,
             head_dim=spec.dims.head_dim,
+            parameters=spec.num_parameters,
             folder=f"{number:03d}-{spec.digest[:8]}",
         )
         for number, spec in enumerate(architectures)
@@ -159,10 +162,7 @@ def write_bundle(folder: Path, architectures: Sequence[Architecture], section: O
 def _fill(folder: Path, bundle: Bundle, architectures: Sequence[Architecture]) -> None:
     for entry, spec in zip(bundle.entries, architectures, strict=True):
         (folder / entry.folder).mkdir()
-        weights = random_weights(spec)
-        for name, length in (("step", 1), ("block", BLOCK)):
-            graph = write_graph(spec, weights, length, bundle.weights).proto.SerializeToString()
-            (folder / entry.folder / f"{name}.onnx").write_bytes(graph)
+        write_files(folder / entry.folder, spec, random_weights(spec), bundle.weights)
     for module, name in ((runner, "runner"), (timing, "timing"), (on_device, "measure")):
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         for inside, beside in _IMPORTS.items():

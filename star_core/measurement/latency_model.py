@@ -51,7 +51,7 @@ def fit_device(name: str, found: Measurements, specs: Sequence[Architecture]) ->
     tables = {}
     for quantity in MEASURED:
         values = [figure.value(quantity) for figure, _ in ran]
-        known = [value for value in values if value is not None]
+        known = [value for value in values if value]  # of a tiny model no memory is seen at all
         if len(known) == len(ran):
             models = [_Model.of(spec, quantity, found) for _, spec in ran]
             tables[quantity] = _table(models, np.array(known, dtype=float))
@@ -106,7 +106,6 @@ class _Fit:
     constant: float
     livs: dict[str, float]
     unseen: tuple[float, float, float, float]
-    determined: bool
 
     def predict(self, model: _Model) -> float:
         table = Table.model_construct(livs=self.livs, unseen=self.unseen)
@@ -126,7 +125,7 @@ def _table(models: Sequence[_Model], seconds: _Vector) -> Table:
         constant=fitted.constant,
         livs=fitted.livs,
         unseen=fitted.unseen,
-        determined=fitted.determined,
+        determined=bool(np.linalg.matrix_rank(_counts(models, list(fitted.livs))) == 1 + len(fitted.livs)),
         errors=Errors(
             genomes=len(models),
             median=float(np.median(off)),
@@ -139,14 +138,20 @@ def _table(models: Sequence[_Model], seconds: _Vector) -> Table:
 
 def _fit(models: Sequence[_Model], seconds: _Vector) -> _Fit:
     keys = sorted({key for model in models for key, _ in model.livs})
-    counts = np.ones((len(models), 1 + len(keys)))
-    for row, model in enumerate(models):
-        names = [key for key, _ in model.livs]
-        counts[row, 1:] = [names.count(key) for key in keys]
-    found, _ = nnls(counts / seconds[:, None], np.ones(len(models)))
+    found, _ = nnls(_counts(models, keys) / seconds[:, None], np.ones(len(models)))
     livs = dict(zip(keys, map(float, found[1:]), strict=True))
-    rank = np.linalg.matrix_rank(counts)
-    return _Fit(float(found[0]), livs, _from_features(models, livs), bool(rank == counts.shape[1]))
+    return _Fit(float(found[0]), livs, _from_features(models, livs))
+
+
+def _counts(models: Sequence[_Model], keys: Sequence[str]) -> _Vector:
+    """A row for each model: 1, and how many it has of each LIV."""
+    columns = {key: column for column, key in enumerate(keys, 1)}
+    counts = np.zeros((len(models), 1 + len(keys)))
+    counts[:, 0] = 1
+    for row, model in enumerate(models):
+        for key, _ in model.livs:
+            counts[row, columns[key]] += 1
+    return counts
 
 
 def _features(models: Sequence[_Model]) -> dict[str, Features]:

@@ -22,7 +22,7 @@ from typing import Any
 try:
     import numpy as np
 
-    from star_core.graphs.runner import Decoder
+    from star_core.graphs.runner import Decoder, opened
     from star_core.measurement.timing import STEPS, Task, Timing, in_turns
 except ImportError as error:
     raise SystemExit(f"measure.py: {error}. Fix: pip install onnxruntime numpy") from None
@@ -70,10 +70,10 @@ class Work:
         self._decoder.position = self._context
 
 
-def opened(bundle: dict[str, Any], entry: dict[str, Any], threads: int) -> Work:
+def work_of(bundle: dict[str, Any], entry: dict[str, Any], threads: int) -> Work:
     """The model of one entry, which has computed something."""
     folder = Path(__file__).resolve().parent / entry["folder"]
-    decoder = Decoder(str(folder / "step.onnx"), str(folder / "block.onnx"), threads)
+    decoder = opened(folder, bundle["weights"], threads)
     if decoder.description["digest"] != entry["digest"]:
         raise ValueError(f"{folder.name} holds the graph of another genome")
     work = Work(decoder, bundle["vocab_size"], bundle["prompt"], bundle["context"])
@@ -145,7 +145,7 @@ def measure(bundle: dict[str, Any], repeats: int, threads: int) -> dict[str, Any
     for number, entry in enumerate(entries):
         _say(f"\ropening model {number + 1} of {len(entries)}", "")
         try:
-            works[number] = opened(bundle, entry, threads)
+            works[number] = work_of(bundle, entry, threads)
         except Exception as error:  # whatever a runtime raises
             refused[number] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             _say(f"\n{entry['genome']} is left out: {refused[number]}")
@@ -209,14 +209,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.memory is not None:
         try:
             # A small model first, so that libraries have loaded what they load at first use.
-            smallest = min(
-                bundle["entries"], key=lambda entry: (folder / entry["folder"] / "step.onnx").stat().st_size
-            )
-            opened(bundle, smallest, given.threads)
+            smallest = min(bundle["entries"], key=lambda entry: entry["parameters"])
+            work_of(bundle, smallest, given.threads)
             gc.collect()
             Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # begins a new peak
             before = _resident("VmRSS")
-            opened(bundle, bundle["entries"][given.memory], given.threads)
+            work_of(bundle, bundle["entries"][given.memory], given.threads)
             sys.stdout.write(str(max(0, _resident("VmHWM") - before)))
         except OSError:
             pass

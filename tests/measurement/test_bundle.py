@@ -12,6 +12,7 @@ import pytest
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.config import Objectives, digest_json
 from star_core.errors import ConfigError, StarError, StoreError
+from star_core.graphs.runner import file_names
 from star_core.measurement.bundle import Bundle, design, read_measurements, write_bundle
 from star_core.objectives.devices import liv_key
 
@@ -67,7 +68,7 @@ def test_a_bundle_is_graphs_their_list_and_what_measures_them(bundle):
     made = Bundle.read(bundle / "bundle.json", "")
     assert [entry.genome for entry in made.entries] == list(GENOMES)
     for entry in made.entries:
-        assert {path.name for path in (bundle / entry.folder).iterdir()} == {"step.onnx", "block.onnx"}
+        assert {path.name for path in (bundle / entry.folder).iterdir()} == set(file_names("f32"))
     for name, source in (("runner", "graphs/runner"), ("timing", "measurement/timing")):
         package = Path(__file__).parents[2] / "star_core" / f"{source}.py"
         assert (bundle / f"{name}.py").read_text() == package.read_text()

@@ -131,6 +131,8 @@ def test_what_was_disturbed_or_refused_or_not_told_is_left_out():
     assert table.errors.genomes == len(SPECS) - 2
     assert table.errors.median < 1e-6
     assert set(fitted(memory=False).tables) == {"prefill_seconds", "decode_seconds_per_token"}
+    figures[0] = figures[0].model_copy(update={"peak_memory_bytes": 0})
+    assert "peak_memory_bytes" not in fit_device("pi5", measurements(figures), SPECS).tables
     with pytest.raises(ConfigError, match="at least 3 models of one size"):
         fitted(specs=SPECS[:2])
 
