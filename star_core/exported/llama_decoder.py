@@ -22,14 +22,16 @@ class LlamaDecoder:
     Args:
         path: The file.
         length: Tokens that the cache holds.
+        threads: That compute.
     """
 
-    def __init__(self, path: Path, length: int) -> None:
+    def __init__(self, path: Path, length: int, threads: int = 1) -> None:
         llama_cpp.llama_log_set(_quiet, ctypes.c_void_p(0))
         self._llama: Any = llama_cpp.Llama(
             str(path),
             n_ctx=length,
-            n_threads=1,
+            n_threads=threads,
+            n_threads_batch=threads,
             type_k=llama_cpp.GGML_TYPE_F32,
             type_v=llama_cpp.GGML_TYPE_F32,
             flash_attn=False,
@@ -45,3 +47,11 @@ class LlamaDecoder:
         self._llama.eval(tokens)
         found = llama_cpp.llama_get_logits_ith(self._llama.ctx, -1)
         return np.ctypeslib.as_array(found, (self._llama.n_vocab(),))
+
+    def remember(self) -> object:
+        """What was read so far, for ``recall``."""
+        return self._llama.save_state()
+
+    def recall(self, remembered: object) -> None:
+        """Goes back to what was read then."""
+        self._llama.load_state(remembered)

@@ -73,7 +73,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             "llama.cpp",
             "llama-cpp-python",
             ("f32", "int8", "int4"),
-            "star_core.measurement.llama_cpp:LlamaCpp",
+            "star_core.exported.llama_session:LlamaCpp",
         ),
         Runtime("eager", "torch", ("f32",), "star_core.measurement.eager:Eager"),
     )

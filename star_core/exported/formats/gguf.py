@@ -21,6 +21,9 @@ from star_core.exported.native import Native, Unmapped, native
 if TYPE_CHECKING:
     from star_core.graphs.runner import Model
 
+if TYPE_CHECKING:
+    from star_core.models import LanguageModel  # imports torch
+
 _NAMES = {
     "mixer_norm": "attn_norm",
     "q": "attn_q",
@@ -77,17 +80,11 @@ class GGUF(ExportFormat):
 
     def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
         """A file for each precision."""
-        width = trained.manifest.width
+        origin = trained.manifest.origin
         for precision in precisions:
-            if precision != "f32" and width % BLOCK:
-                raise ConfigError(
-                    f"{precision} weights are in blocks of {BLOCK}, of which the width is a multiple",
-                    value=width,
-                    place="--weights",
-                    fix="use f32, or star retrain with another --width",
-                )
-            storage = _STORAGES[precision]
-            write_gguf(folder / _file(storage), _values(trained, storage), _stored(trained, storage))
+            path = folder / _file(_STORAGES[precision])
+            title = f"{origin.name}, of run {origin.run}"
+            write_model(path, trained.model, title, origin.sequence_length, precision)
 
     def check(self, folder: Path, trained: Trained) -> str | None:
         """Every tensor as another reader has it, within the rounding of its storage."""
@@ -130,22 +127,48 @@ class GGUF(ExportFormat):
         return _GUIDE.format(folder=folder, file=files[0], several=several)
 
 
+def write_model(path: Path, model: LanguageModel, title: str, length: int, precision: str) -> None:
+    """Writes the file of a model.
+
+    Args:
+        path: Of the file.
+        model: A Llama or an LFM2, over bytes.
+        title: For people.
+        length: Tokens of the sequences it was made for.
+        precision: Of its matrices.
+
+    Raises:
+        Unmapped: It is neither.
+        ConfigError: Its rows are not whole blocks of quantised weights.
+        OSError: The file cannot be written.
+    """
+    if precision != "f32" and model.arch.width % BLOCK:
+        raise ConfigError(
+            f"{precision} weights are in blocks of {BLOCK}, of which the width is a multiple",
+            value=model.arch.width,
+            place="--weights",
+            fix="use f32, or star retrain with another --width",
+        )
+    storage = _STORAGES[precision]
+    write_gguf(path, _values(model, title, length, storage), _stored(model, storage))
+
+
 def _file(storage: Storage) -> str:
     return f"model-{storage.name}.gguf"
 
 
-def _values(trained: Trained, storage: Storage) -> dict[str, Any]:
+def _values(model: LanguageModel, title: str, length: int, storage: Storage) -> dict[str, Any]:
     """Hyperparameters and tokenizer."""
-    manifest, found = trained.manifest, native(trained.model.arch)
+    architecture, found = model.arch, native(model.arch)
     key_heads: int | list[int] = found.key_heads
     if found.family == "lfm2":
         key_heads = [found.key_heads if attends else 0 for attends in found.attends]
     sizes: dict[str, Any] = {
-        "context_length": manifest.origin.sequence_length,
-        "embedding_length": manifest.width,
+        "context_length": length,
+        "embedding_length": architecture.width,
         "block_count": len(found.blocks),
         "feed_forward_length": found.hidden,
-        "vocab_size": manifest.vocab_size,
+        "vocab_size": architecture.vocab_size,
         "attention.head_count": found.heads,
         "attention.head_count_kv": key_heads,
         "attention.key_length": found.head_dim,
@@ -160,7 +183,7 @@ def _values(trained: Trained, storage: Storage) -> dict[str, Any]:
     letters[DOCUMENT_END] = "<|end|>"
     return {
         "general.architecture": found.family,
-        "general.name": f"{manifest.origin.name}, of run {manifest.origin.run}",
+        "general.name": title,
         "general.file_type": storage.file_code,
         "general.quantization_version": 2,
         **{f"{found.family}.{name}": value for name, value in sizes.items()},
@@ -176,9 +199,9 @@ def _values(trained: Trained, storage: Storage) -> dict[str, Any]:
     }
 
 
-def _stored(trained: Trained, wanted: Storage) -> Iterator[tuple[str, Any, Storage]]:
+def _stored(model: LanguageModel, wanted: Storage) -> Iterator[tuple[str, Any, Storage]]:
     """Matrices as wanted, as far as their rows are whole blocks; the rest, which is little, in f32."""
-    for name, tensor in _tensors(trained):
+    for name, tensor in _tensors(model):
         numbers = tensor.numpy()
         matrix = numbers.ndim == 2 and numbers.shape[1] % BLOCK == 0 and "conv.weight" not in name
         # The embedding is the head too: its errors are those of every logit.
@@ -186,10 +209,9 @@ def _stored(trained: Trained, wanted: Storage) -> Iterator[tuple[str, Any, Stora
         yield name, numbers, storage if matrix else F32
 
 
-def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
+def _tensors(model: LanguageModel) -> Iterator[tuple[str, Any]]:
     from star_core.exported.native_weights import native_weights
 
-    model = trained.model
     found: Native = native(model.arch)
     last = "output_norm" if found.family == "llama" else "token_embd_norm"
     yield "token_embd.weight", model.embedding.detach()
@@ -201,7 +223,7 @@ def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
 def _compare(gguf: Any, path: Path, trained: Trained, stored: Storage) -> None:
     """Raises ``StoreError`` if a tensor of a file is not the model's, but for rounding."""
     read = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
-    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained, stored)}
+    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained.model, stored)}
     if read.keys() != wanted.keys():
         raise StoreError(
             "it has the model's tensors",
