@@ -180,9 +180,14 @@ def check_same_experiment(stored: Generation, params: Params, data_digest: str |
     before, now = dotted(stored.params().identity()), dotted(params.identity())
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
+            # An identity leaves out what was so before there was a key for it.
+            was, wanted = (
+                values.get(key, dotted(made.model_dump(mode="json")).get(key))
+                for values, made in ((before, stored.params()), (now, params))
+            )
             raise StarError(
-                f"generation {stored.index} of run {stored.run!r} was made with {before.get(key)!r}",
-                value=now.get(key),
+                f"generation {stored.index} of run {stored.run!r} was made with {was!r}",
+                value=wanted,
                 place=f"{place}, {key}",
                 fix="restore that value, or go on under another name: "
                 f"star resume {stored.run} --as NAME --params {place}",
