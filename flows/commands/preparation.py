@@ -12,8 +12,10 @@ from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.limits import check_limits
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
+from star_core.graphs import require_graphs
 from star_core.machine import check_device
 from star_core.objectives.base import check_runner, objective
+from star_core.objectives.runtimes import runtime
 from star_core.population.generation import Generation, stored_generations
 
 from ..run.paths import Fork
@@ -59,8 +61,8 @@ def check_experiment(session: Session) -> None:
     """Finds what is wrong with the parameters before anything is started.
 
     Raises:
-        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a parameter file that
-            DVC cannot keep; or folders, storage, DVC or Prefect would fail the run.
+        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a runtime that is not
+            installed or cannot run a structure; a parameter file that DVC cannot keep; or folders, storage, DVC or Prefect would fail the run.
     """
     params = session.params
     try:
@@ -70,6 +72,11 @@ def check_experiment(session: Session) -> None:
         check_runner(params.objectives, params.runtime.runner)
         problem = Problem(params, vocab_size=256)
         _ = problem.seeds
+        if params.objectives.is_measured:
+            chosen = runtime(params.objectives.runtime, params.objectives.weights)
+            _ = chosen.version
+            if chosen.reads_graphs:
+                require_graphs(problem.space.structures)
         for name in PATTERNS:
             problem.compile(baseline(name, problem.space.depth))
         if params.runtime.address is None:  # workers of a cluster look at their own

@@ -6,7 +6,7 @@ Batch 1. Legend: L tokens of this pass, M tokens of a history, H heads, S scalar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -132,3 +132,16 @@ def graph_mixer_of(allele: int) -> type[GraphMixer]:
         ConfigError: No file of ``star_core/graphs`` and no package's ``star.graphs`` entry point has one.
     """
     return GRAPH_MIXERS[structure_of(allele).name]
+
+
+def require_graphs(alleles: Iterable[int]) -> None:
+    """Raises ``ConfigError`` if models with these structures cannot be measured as graphs."""
+    for allele in alleles:
+        name = structure_of(allele).name
+        if name not in GRAPH_MIXERS.names():
+            raise ConfigError(
+                f"the structure {name} has no graph, which is what runtimes run",
+                value=name,
+                place="objectives.runtime",
+                fix="use eager" + GRAPH_MIXERS.where_to_find(),
+            )

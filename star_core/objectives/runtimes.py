@@ -21,6 +21,7 @@ class Runtime:
         weights: Precisions of matrices that it computes with.
         target: ``module:function`` from an architecture, ``Conditions`` and a device to a
             ``star_core.measurement.inference.Session``, loaded by the process that measures.
+        reads_graphs: Whether it runs what ``star_core.graphs`` writes.
         oldest: First version that reads opset 23, which graphs are written in; empty: any will do.
     """
 
@@ -28,6 +29,7 @@ class Runtime:
     package: str
     weights: tuple[str, ...]
     target: str
+    reads_graphs: bool = False
     oldest: str = ""
 
     @property
@@ -64,10 +66,16 @@ RUNTIMES: Mapping[str, Runtime] = {
             "onnxruntime",
             ("f32", "int8", "int4"),
             "star_core.measurement.graphs:OnnxRuntime",
+            True,
             "1.23",
         ),
         Runtime(
-            "openvino", "openvino", ("f32", "int8", "int4"), "star_core.measurement.graphs:OpenVino", "2026.0"
+            "openvino",
+            "openvino",
+            ("f32", "int8", "int4"),
+            "star_core.measurement.graphs:OpenVino",
+            True,
+            "2026.0",
         ),
         Runtime(
             "llama.cpp",
