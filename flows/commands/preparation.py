@@ -62,7 +62,8 @@ def check_experiment(session: Session) -> None:
 
     Raises:
         StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a runtime that is not
-            installed or cannot run a structure; a parameter file that DVC cannot keep; or folders, storage, DVC or Prefect would fail the run.
+            installed or cannot run a structure; a parameter file that DVC cannot keep; or folders, storage,
+            DVC or Prefect would fail the run.
     """
     params = session.params
     try:

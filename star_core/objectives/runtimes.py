@@ -58,31 +58,13 @@ class Runtime:
         return found
 
 
+_ALL = ("f32", "int8", "int4")
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
     for runtime in (
-        Runtime(
-            "onnxruntime",
-            "onnxruntime",
-            ("f32", "int8", "int4"),
-            "star_core.measurement.graphs:OnnxRuntime",
-            True,
-            "1.23",
-        ),
-        Runtime(
-            "openvino",
-            "openvino",
-            ("f32", "int8", "int4"),
-            "star_core.measurement.graphs:OpenVino",
-            True,
-            "2026.0",
-        ),
-        Runtime(
-            "llama.cpp",
-            "llama-cpp-python",
-            ("f32", "int8", "int4"),
-            "star_core.exported.llama_session:LlamaCpp",
-        ),
+        Runtime("onnxruntime", "onnxruntime", _ALL, "star_core.measurement.graphs:OnnxRuntime", True, "1.23"),
+        Runtime("openvino", "openvino", _ALL, "star_core.measurement.graphs:OpenVino", True, "2026.0"),
+        Runtime("llama.cpp", "llama-cpp-python", _ALL, "star_core.exported.llama_session:LlamaCpp"),
         Runtime("eager", "torch", ("f32",), "star_core.measurement.eager:Eager"),
     )
 }
