@@ -101,18 +101,25 @@ class GraphMixer(ABC):
     def head_first(self, graph: GraphWriter, operands: Operands, role: str, heads: int) -> str:
         """(heads, L, channels), each head of the group as often as it takes."""
         length, shape = operands.positions.length, self.shapes[role]
-        x = graph.reshape(operands.features[role], length, shape.heads, shape.channels)
+        repeat, feature = heads // shape.heads, operands.features[role]
+        if length == 1 and repeat == 1:
+            return graph.reshape(feature, heads, 1, shape.channels)
+        x = graph.reshape(feature, length, shape.heads, shape.channels)
         if length > 1:
             x = graph.node("Transpose", x, perm=[1, 0, 2])
-        repeat = heads // shape.heads
-        if repeat > 1:
-            x = graph.reshape(x, shape.heads, 1, length, shape.channels)
-            x = graph.node(
-                "Expand", x, graph.constant([shape.heads, repeat, length, shape.channels], np.int64)
-            )
-        if repeat > 1 or length == 1:
-            x = graph.reshape(x, heads, length, shape.channels)
-        return x
+        if repeat == 1:
+            return x
+        x = graph.reshape(x, shape.heads, 1, length, shape.channels)
+        sizes = graph.constant([shape.heads, repeat, length, shape.channels], np.int64)
+        return graph.reshape(graph.node("Expand", x, sizes), heads, length, shape.channels)
+
+    def head_last(self, graph: GraphWriter, operands: Operands, role: str) -> str:
+        """(heads, channels, L): the transpose, without repeats."""
+        length, shape = operands.positions.length, self.shapes[role]
+        if length == 1:
+            return graph.reshape(operands.features[role], shape.heads, shape.channels, 1)
+        x = graph.reshape(operands.features[role], length, shape.heads, shape.channels)
+        return graph.node("Transpose", x, perm=[1, 2, 0])
 
 
 GRAPH_MIXERS: Registry[type[GraphMixer]] = Registry(
