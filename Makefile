@@ -11,7 +11,7 @@ run: $(VENV)/ready
 	star evolve
 
 test: $(VENV)/ready-test
-	pytest -n 2 --dist loadscope --no-loadscope-reorder
+	pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/ready-test
 	ruff check .

@@ -22,7 +22,7 @@ from statistics import median
 
 from star_flows.server.process import prefect_server
 
-from benchmarks import damage, kills, lost_storage, misbehaviour  # noqa: F401 -- each registers its scenarios
+from benchmarks import damage, kills, lost_storage, misbehaviour, versions  # noqa: F401 -- each registers its scenarios
 from benchmarks.arena import SCENARIOS, Arena, Outcome
 from tests.flows.projects import environment_for
 

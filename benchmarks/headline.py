@@ -43,6 +43,7 @@ from star_core.genome.baselines import baseline
 from star_core.genome.space import reading_space
 from star_core.measurement.isolated import measure_all
 from star_core.objectives.base import objective
+from star_core.objectives.cache import measure
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
@@ -127,7 +128,7 @@ class Scale:
         """What a goal leaves of its first baseline's cache, in bytes."""
         name, share = next(iter(goal.margins.items()))
         architecture = compile_genome(baseline(name, self.depth), reading_space(), self.width)
-        return int((1 - share) * architecture.cache_bytes(Objectives().cache_length))
+        return int((1 - share) * measure(architecture, {}, Objectives()))
 
     def final(self, params: Params, seed: int, rate: float) -> Params:
         """The search's recipe for longer, with another seed, a larger validation, ``rate`` times its rate."""
@@ -257,7 +258,7 @@ class Final:
                     architecture=architecture,
                     perplexities=tuple(perplexity(found[name]) for found in seeds),
                     parameters=architecture.num_parameters,
-                    cache_bytes=architecture.cache_bytes(self.params.objectives.cache_length),
+                    cache_bytes=int(measure(architecture, {}, self.params.objectives)),
                     rate=self.rates.get(name, 1.0),
                 )
             )

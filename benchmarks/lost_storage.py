@@ -65,6 +65,22 @@ def storage_goes_away(arena: Arena) -> Outcome:
         return trial.compare()
 
 
+@scenario("S3 away during a report")
+def storage_goes_away_for_a_report(arena: Arena) -> Outcome:
+    """The S3 server is killed when the last generation is there, and is back when the report was made."""
+    with on_s3(arena, "report") as trial:
+        attempt, last = trial.start(), len(trial.twin.generations())
+        attempt.wait_for(lambda: len(trial.project.generations()) == last, 0.002)
+        store_of(trial).kill()
+        trial.strike("server killed")
+        page = trial.project.folder / "data/reports/main/report.html"
+        attempt.wait_for(page.exists)
+        attempt.end()
+        trial.require(page.exists(), "no report was made without the storage")
+        store_of(trial).start()
+        return trial.compare()
+
+
 @scenario("S3 answers badly")
 def storage_answers_badly(arena: Arena) -> Outcome:
     """Answers of S3 are refusals for now (503), end in the middle, are too short, changed, or lost."""

@@ -159,6 +159,22 @@ def misbehaving_candidates(arena: Arena) -> Outcome:
         return trial.finish()
 
 
+@scenario("time zones change")
+def changing_zones(arena: Arena) -> Outcome:
+    """Each command of a run has another time zone, in every way that one is written; killed in between."""
+    with Trial(arena, "zones") as trial:
+        zones = ("Asia/Kathmandu", "XYZ-14", ":Pacific/Apia", "", "no/such/zone", "<-03>3")
+        for zone in zones:
+            trial.project.environment = {**arena.environment, "TZ": zone}
+            attempt = trial.start()
+            if not attempt.wait_for_more():
+                attempt.end()
+                break
+            attempt.die()
+            trial.strike(f"TZ={zone}")
+        return trial.finish()
+
+
 @scenario("clock jumps")
 def jumping_clock(arena: Arena) -> Outcome:
     """In all processes of the run the wall clock jumps, by up to a year, at every look; killed once."""

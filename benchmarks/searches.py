@@ -120,7 +120,7 @@ def train_in_rungs(
 def course(problem: Problem, generations: Sequence[Generation], name: str, budget: int) -> Course:
     """The course of a finished search, candidate by candidate in the order they were made."""
     names = problem.params.objectives.selected
-    frame = Normalisation.of_founders(generations[0].born, names)
+    frame = Normalisation.of_runs([generations], names)
     tokens, volumes = [0], [0.0]
     best: tuple[Individual, ...] = ()
     last = budget * problem.params.training.tokens

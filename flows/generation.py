@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from star_core.evolution.limits import over_limits
 from star_core.population.generation import Generation, generation_path, read_generation
 
 from .candidates.batch import train_all
@@ -18,7 +19,7 @@ from .tasks import adopt, compile_candidates, evaluate, publish, recombine_and_m
 def generation(session: Session, index: int, source: str | None = None) -> Generation:
     """Makes generation ``index`` of a run from the stored one before it.
 
-    Candidates that the evaluation store knows are not trained again.
+    Candidates that the evaluation store knows are not trained again, those over a limit not at all.
 
     Args:
         session: The command's session.
@@ -36,10 +37,16 @@ def generation(session: Session, index: int, source: str | None = None) -> Gener
     session.display.begin(f"generation {index}" if index else "founders", len(offspring))
     genomes = {child.id: child.genome for child in offspring}
     architectures = compile_candidates(session, genomes)
-    jobs = {name: session.job(genomes[name], found.digest) for name, found in architectures.items()}
+    over = over_limits(session.problem, architectures)
+    session.display.excluded(len(over))
+    jobs = {
+        name: session.job(genomes[name], found.digest)
+        for name, found in architectures.items()
+        if name not in over
+    }
     probed = probe_all(session, jobs)
     stopped: dict[str, int] = {}
-    if parent is None or source:  # what a run begins with is trained to the end
+    if parent is None or source or not jobs:  # what a run begins with is trained to the end
         trained = train_all(session, jobs)
     else:
         trained, stopped = train_in_rungs(session, offspring, architectures, jobs, probed)

@@ -58,14 +58,24 @@ def evaluate(
     evaluations: Mapping[str, Evaluation],
     stopped: Mapping[str, int],
 ) -> list[Individual]:
-    """Offspring with the objectives that their evaluations say; ``stopped``: name → step of a rung."""
+    """Offspring with the objectives that their evaluations say; those without were not trained.
+
+    ``stopped``: name → step of a rung.
+    """
     problem, digest = session.problem, session.data.digest
     assessed = [
-        assess(problem, child, architectures[child.id], evaluations[child.id], digest, stopped.get(child.id))
+        assess(
+            problem,
+            child,
+            architectures[child.id],
+            evaluations.get(child.id),
+            digest,
+            stopped.get(child.id),
+        )
         for child in offspring
     ]
     for individual in assessed:
-        if individual.failure is not None:
+        if individual.failure is not None and individual.status != "infeasible":
             session.display.note(f"{individual.id}: {individual.status} ({individual.failure})")
     return assessed
 

@@ -78,6 +78,14 @@ class Layer:
         """Scalars of inference state held for one sequence of ``length`` tokens."""
         return self.branches * sum(state.elements(length) for state in self.states)
 
+    def cache_bytes(self, length: int, bytes_per_element: int = 4, feature_bytes: int | None = None) -> int:
+        """Bytes of it; ``feature_bytes`` are those of a scalar of a state that sums nothing up."""
+        features = bytes_per_element if feature_bytes is None else feature_bytes
+        return self.branches * sum(
+            state.elements(length) * (bytes_per_element if state.accumulates else features)
+            for state in self.states
+        )
+
     def flops_per_token(self, context: int, dims: Dimensions) -> int:
         """Forward FLOPs for one token with ``context`` tokens held."""
         computed = sum(
@@ -162,9 +170,20 @@ class Architecture:
         layers = sum(layer.num_parameters for layer in self.layers)
         return self.vocab_size * self.width + layers + self.width
 
-    def cache_bytes(self, length: int, batch: int = 1, bytes_per_element: int = 4) -> int:
-        """Bytes of inference cache that ``batch`` sequences of ``length`` tokens hold (float32)."""
-        return batch * bytes_per_element * sum(layer.cache_elements(length) for layer in self.layers)
+    def cache_bytes(
+        self, length: int, batch: int = 1, bytes_per_element: int = 4, feature_bytes: int | None = None
+    ) -> int:
+        """Bytes of inference cache that ``batch`` sequences of ``length`` tokens hold, by default in float32.
+
+        Args:
+            length: Tokens that are held.
+            batch: Sequences.
+            bytes_per_element: Of a scalar.
+            feature_bytes: Of one of a state that holds features of single tokens, if it is another.
+        """
+        return batch * sum(
+            layer.cache_bytes(length, bytes_per_element, feature_bytes) for layer in self.layers
+        )
 
     def flops_per_token(self, context: int) -> int:
         """Forward FLOPs for one token with ``context`` tokens held; a multiply-add counts 2."""

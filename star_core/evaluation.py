@@ -16,8 +16,9 @@ Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "crashed"]
 MAX_LOSS = 100.0
 """Nats per token beyond which a model has diverged: chance is ln V, and exp of more overflows soon."""
 STATUSES: tuple[Status, ...] = get_args(Status)
-Standing = Status | Literal["stopped"]
-"""What became of a candidate: ``stopped`` is a result too, of a training that did not go to its end."""
+Standing = Status | Literal["stopped", "infeasible"]
+"""What became of a candidate: ``stopped`` is a result too, of a training that did not go to its end, and so
+is ``infeasible``, of one that was not begun, since what is known without it breaks a limit."""
 
 
 @dataclass(frozen=True, slots=True)

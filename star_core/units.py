@@ -96,6 +96,12 @@ def percent(share: float | None, digits: int = 0) -> str:
     return MISSING if share is None else f"{100 * share:.{digits}f} %"
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A plain number of any sign: 0.50, −0.25; never −0.00."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
 def change(value: float | None, reference: float | None) -> str:
     """Relative difference to a reference: −13 %, +4 %, −99.7 %, ±0 %."""
     if value is None or not reference:

@@ -6,6 +6,7 @@ A test of a command that reads any of these draws from here.
 from __future__ import annotations
 
 import string
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -69,6 +70,66 @@ def spellings(number: float) -> list[str]:
         f"+{short}",
         f"{mantissa}e{int(exponent):+d}",
     ]
+
+
+paths = st.one_of(
+    folder_names,
+    st.builds("{}/{}".format, folder_names, folder_names),
+    st.sampled_from((".", "..", "/", "~/x", "/dev/null", "params.yaml", "data", "\udcff", "a\nb", "x" * 300)),
+)
+"""As people, and programs, name files and folders."""
+genomes = st.one_of(
+    st.sampled_from(("21211-31112", "transformer++", "main:g000-00", "nowhere:x", "21211_1212", ":", "-")),
+    st.text("0123456789abh-_:.", max_size=12),
+)
+"""What may be meant as a genome or an individual."""
+changes = st.one_of(
+    st.sampled_from(("runtime.workers=1", "model.width=-1", "training.step=1", "=", "a.b.c=d", "model=")),
+    st.builds(
+        "training.learning_rate={}".format, positive_numbers.flatmap(lambda x: st.sampled_from(spellings(x)))
+    ),
+    st.text(max_size=12),
+)
+"""What may follow ``--set``."""
+words = st.one_of(
+    st.sampled_from(("", " ", "é", "0 2 * * *", "UTC", "[/red]", "\x1b[2J", "--")), st.text(max_size=8)
+)
+"""Any other text."""
+KINDS = {
+    "run": run_names,
+    "name": run_names,
+    "source": run_names,
+    "first": run_names,
+    "second": run_names,
+    "params": paths,
+    "to": paths,
+    "tasks": paths,
+    "genome": genomes,
+    "individual": genomes,
+    "changes": changes,
+}
+"""What the parameters of commands stand for, by their names; others by their type."""
+
+
+@st.composite
+def command_lines(draw: st.DrawFn, command: Any) -> list[str]:
+    """Arguments and some options of a command of ``star``, right or wrong."""
+    line: list[str] = []
+    for parameter in command.params:
+        if parameter.name in ("help", "json") or not (parameter.required or draw(st.booleans())):
+            continue
+        numbers = st.one_of(st.integers(-2, 40).map(str), positive_numbers.map(repr), words)
+        kind = str(parameter.type_descriptor.annotation)
+        other = numbers if "int" in kind or "float" in kind else words
+        written = KINDS.get(parameter.name, other)
+        option = () if parameter.param_type_name == "argument" else (max(parameter.opts, key=len),)
+        if getattr(parameter, "is_flag", False):
+            line += option
+            continue
+        # What the system cannot hand over never comes.
+        value = draw(written).replace("\0", "")
+        line += [*option, value]
+    return line + (["--json"] if draw(st.booleans()) and "json" in {p.name for p in command.params} else [])
 
 
 plain_values = st.recursive(

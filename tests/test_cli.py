@@ -9,20 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer.main
-from star_flows.cli import register
+import typer
 
 from star_core import Genome, SearchSpace, compile_genome
-from star_core.cli import app
+from star_core.cli import main
 from star_core.cli.panels import PANELS
 from star_core.structures import class_table, structures
 from star_core.structures.registered import operator_genes
 from star_core.vocabulary.tables import BACKBONE_GENES, FEATURIZER_GENES
+from tests.analysis.runs import evolve, experiment, fill_store, store_run
+from tests.commands import APPLICATION
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-register(app)
-APPLICATION = typer.main.get_command(app)
 NAME_A_RUN = {
     *("evolve", "plan", "resume", "reproduce", "report", "evaluate", "retrain", "doctor", "deploy"),
     *("prepare", "baselines", "generation", "fork", "pick"),
@@ -30,7 +29,7 @@ NAME_A_RUN = {
 READ_PARAMETERS = {*NAME_A_RUN, "inspect", "measure"} - {"reproduce", "evaluate"}
 PRINT_DATA = {
     *("genes", "inspect", "plan", "measure", "evaluate", "reproduce", "doctor", "runs", "report"),
-    *("evolve", "resume", "retrain", "pick"),
+    *("evolve", "resume", "retrain", "pick", "generate"),
 }
 
 
@@ -52,7 +51,7 @@ def test_a_run_is_named_first_and_is_main_if_it_is_not_named():
     assert named == NAME_A_RUN
 
 
-@pytest.mark.parametrize("option", ["--params", "--to", "--tasks", "--export"])
+@pytest.mark.parametrize("option", ["--params", "--to", "--tasks", "--export", "--prompts"])
 def test_a_path_may_begin_with_the_home_folder(option, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     found = [(name, parameters(name)[option]) for name in APPLICATION.commands if option in parameters(name)]
@@ -75,7 +74,27 @@ def test_options_that_several_commands_have_are_the_same_everywhere():
         assert command.rich_help_panel in PANELS
 
 
-def test_help_is_grouped_and_names_exit_codes_and_versions():
+@pytest.fixture
+def star(monkeypatch, capfd):
+    """Types a command in this process, where a second interpreter would show nothing more."""
+
+    def typed(*arguments, code=0, cwd=ROOT, **environment):
+        for name, value in {"COLUMNS": "300", **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["star", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output, errors = capfd.readouterr()
+        assert (ended.value.code or 0) == code, output + errors
+        return output + errors
+
+    monkeypatch.setattr("star_core.cli.load_entry_points", lambda *_: [])  # they are registered above
+    return typed
+
+
+def test_help_is_grouped_and_names_exit_codes_and_versions(star):
     output = star("--help")
     assert sorted(PANELS, key=output.index) == list(PANELS)
     assert "130 interrupted" in output
@@ -92,7 +111,9 @@ def test_the_command_line_is_light():
 
 def test_bash_completes_commands_and_runs(tmp_path):
     (tmp_path / "data/populations/mine").mkdir(parents=True)
-    assert "complete -o default -F _star_completion star" in star("--show-completion", "bash")
+    command = str(Path(sys.executable).parent / "star")
+    shown = subprocess.check_output([command, "--show-completion", "bash"], text=True)
+    assert "complete -o default -F _star_completion star" in shown
 
     def completed(words):
         there = {
@@ -101,9 +122,8 @@ def test_bash_completes_commands_and_runs(tmp_path):
             "COMP_CWORD": str(len(words.split()) - (not words.endswith(" "))),
             "PATH": "/usr/bin:/bin",
         }
-        command = [str(Path(sys.executable).parent / "star")]
         return subprocess.run(
-            command, env=there, cwd=tmp_path, capture_output=True, text=True, check=False
+            [command], env=there, cwd=tmp_path, capture_output=True, text=True, check=False
         ).stdout.split()
 
     assert completed("star rep") == ["reproduce", "report"]
@@ -118,15 +138,15 @@ def test_json_is_one_document_on_standard_output(tmp_path, arguments):
     assert result.stderr == ""
 
 
-def test_json_holds_numbers_as_they_are(tmp_path):
+def test_json_holds_numbers_as_they_are(star, tmp_path):
     found = json.loads(star("inspect", "21211-31112", "--json", "--set", "model.width=96", cwd=tmp_path))
     architecture = compile_genome(Genome.parse("21211-31112"), SearchSpace.preset("paper"), width=96)
     assert found["parameters"] == architecture.num_parameters
-    assert found["cache_bytes"]["4096"] == architecture.cache_bytes(4096)
+    assert found["cache_bytes"]["4096"] == architecture.cache_bytes(4096, feature_bytes=2)
     assert [layer["genes"] for layer in found["layers"]] == ["21211", "31112"]
 
 
-def test_the_old_spelling_of_a_run_still_works_and_says_so(tmp_path):
+def test_the_old_spelling_of_a_run_still_works_and_says_so(star, tmp_path):
     (tmp_path / "params.yaml").write_text("{}")
     for old in (["--run", "nowhere"], ["--run=nowhere"]):
         output = star("retrain", "--top", "1", *old, code=2, cwd=tmp_path)
@@ -136,21 +156,7 @@ def test_the_old_spelling_of_a_run_still_works_and_says_so(tmp_path):
     assert "deprecated" not in star("retrain", "--run", "nowhere", code=2, cwd=tmp_path, DVC_STAGE="retrain")
 
 
-def star(*arguments, code=0, cwd=ROOT, **environment):
-    command = [str(Path(sys.executable).parent / "star"), *arguments]
-    result = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={"COLUMNS": "300", "PATH": "/usr/bin:/bin", **environment},
-        check=False,
-    )
-    assert result.returncode == code, result.stdout + result.stderr
-    return result.stdout + result.stderr
-
-
-def test_genes_prints_every_gene_class_and_featurizer():
+def test_genes_prints_every_gene_class_and_featurizer(star):
     output = star("genes")
     for gene in (*BACKBONE_GENES, *operator_genes(), *FEATURIZER_GENES):
         assert gene.meaning in output
@@ -164,14 +170,14 @@ def test_genes_prints_every_gene_class_and_featurizer():
             assert group in output
 
 
-def test_genes_explains_classes_that_a_genome_brings():
+def test_genes_explains_classes_that_a_genome_brings(star):
     output = star("genes", "--level", "own")
     for text in ("_02123-114211-", "differential variant", "semi-separable", "1,399,680", "factors 1 2 4"):
         assert text in output
     assert "_02123-114211-" in star("genes")
 
 
-def test_inspect_shows_own_classes_by_digits_name_and_words(tmp_path):
+def test_inspect_shows_own_classes_by_digits_name_and_words(star, tmp_path):
     genome = "11111-51111_12123_54111_02143-114211-114211-321214"
     output = star("inspect", genome, cwd=tmp_path)
     for text in (
@@ -188,7 +194,25 @@ def test_inspect_shows_own_classes_by_digits_name_and_words(tmp_path):
     assert "Own classes" not in star("inspect", "11111", cwd=tmp_path)
 
 
-def test_inspect_explains_layers_links_and_sizes(tmp_path):
+def test_inspect_says_why_a_stored_individual_failed(star, tmp_path):
+    problem = experiment(evolution={"population": 6})
+    made = evolve(problem, 0, failing=128)
+    crashed, *others = made[0].population
+    update = {"status": "crashed", "failure": "energy is nan"}
+    made[0] = made[0].model_copy(update={"population": (crashed.model_copy(update=update), *others)})
+    store_run(tmp_path / "data", made)
+    fill_store(tmp_path / ".star/evaluations", problem, made, detail="the loss is inf")
+    assert f"{crashed.id}: crashed (energy is nan)" in star("inspect", f"test:{crashed.id}", cwd=tmp_path)
+    diverged = next(member for member in others if member.status == "diverged")
+    said = star("inspect", f"test:{diverged.id}", cwd=tmp_path)
+    assert f"{diverged.id}: diverged (the loss is inf)" in said
+    told = json.loads(star("inspect", f"test:{diverged.id}", "--json", cwd=tmp_path))
+    assert (told["status"], told["failure"]) == ("diverged", "the loss is inf")
+    fine = next(member for member in others if member.ok)
+    assert f"{fine.id}:" not in star("inspect", f"test:{fine.id}", cwd=tmp_path)
+
+
+def test_inspect_explains_layers_links_and_sizes(star, tmp_path):
     output = star("inspect", "21211-31112-21221-32112", cwd=tmp_path)
     for text in (
         "SA-2",
@@ -197,7 +221,7 @@ def test_inspect_explains_layers_links_and_sizes(tmp_path):
         "features B V of LIV 2",
         "56,384",
         "cache at 32k",
-        "1.13 MiB",
+        "578.2 KiB",
     ):
         assert text in output
     assert "GMemless" in star("inspect", "transformer++", cwd=tmp_path)
@@ -218,13 +242,15 @@ def test_inspect_explains_layers_links_and_sizes(tmp_path):
         (["evolve", "--set", "training.step=1"], "did you mean 'steps'"),
         (["plan", "--set", "training"], "a change reads section.key=value"),
         (["export", "g000-00", "--to", "x"], "use main:g000-00"),
+        (["generate", "g000-00"], "use main:g000-00"),
+        (["generate", "main:g000-00", "--prompts", "nowhere"], "No such file"),
         (["runs", "remove", "nowhere"], "there is no such run"),
         (["runs", "compare", "main", "nowhere"], "star evolve main"),
         (["retrain", "nowhere"], "star evolve nowhere"),
         (["generation", "--index", "3"], "gen_002.json"),
     ],
 )
-def test_a_users_error_is_one_message_and_exit_code_2(tmp_path, arguments, message):
+def test_a_users_error_is_one_message_and_exit_code_2(star, tmp_path, arguments, message):
     (tmp_path / "params.yaml").write_text("{}")
     output = star(*arguments, code=2, cwd=tmp_path)
     assert message in output

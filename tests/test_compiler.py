@@ -43,6 +43,12 @@ def test_cache_bytes_by_hand():
     # Rec-1: 4 heads of 16 × 16, and windows of 3 for C and B (4 × 16 channels) and V (64).
     assert compiled("51111").cache_bytes(100) == (4 * 16 * 16 + 3 * (64 + 64 + 64)) * 4
     assert compiled("a1111").cache_bytes(100) == 2 * compiled("11111").cache_bytes(100)
+    deployed = {
+        text: compiled(text).cache_bytes(100, feature_bytes=2) for text in ("11111", "51111", "71111")
+    }
+    assert deployed["11111"] == 100 * 128 * 2
+    assert deployed["51111"] == 4 * 16 * 16 * 4 + 3 * (64 + 64 + 64) * 2, "a sum over tokens stays in float32"
+    assert deployed["71111"] == 2 * 64 * 2
 
 
 @pytest.mark.parametrize(

@@ -37,15 +37,8 @@ def test_the_shipped_parameters_state_every_key():
     for name, section in Params().model_dump().items():
         if isinstance(section, dict):
             missing = set(section) - set(stated[name])
-            assert missing <= {
-                "names",
-                "structures",
-                "runtime",
-                "weights",
-                "threads",
-                "tokenizer",
-                "text_key",
-            }, (
+            later = {"names", "structures", "cache", "runtime", "weights", "threads", "device"}
+            assert missing <= later | {"tokenizer", "text_key"}, (
                 name,
                 missing,
             )
@@ -108,6 +101,24 @@ class Meter(Section):
     rate: int = Field(default=10, ge=1)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "fix"),
+    [
+        ("training", "steps", 0, "use at least 1"),
+        ("training", "clip", 0.0, "use more than 0"),
+        ("space", "depth", 300, "use at most 256"),
+        ("training", "seed", 2**31, "use less than 2147483648"),
+        ("training", "precision", "fp16", "use 'fp32' or 'bf16'"),
+        ("training", "steps", 1.5, "write a whole number"),
+        ("evolution", "seeds", "x", "write a list"),
+    ],
+)
+def test_a_refused_value_comes_with_the_bound_that_it_broke(section, key, value, fix):
+    with pytest.raises(ConfigError) as caught:
+        params_from({section: {key: value}}, "test")
+    assert caught.value.fix == fix
+
+
 class Energy(Section):
     volts: float = 12.0
     meter: Meter = Meter()
@@ -140,11 +151,11 @@ def energy(**stated):
         ),
         (
             {"energy_joules": {"volts": "high"}},
-            "test, objectives.energy_joules.volts: 'high': input should be a valid number. Fix: correct",
+            "energy_joules.volts: 'high': input should be a valid number. Fix: write a number",
         ),
         (
             {"energy_joules": {"meter": {"rate": 0}}},
-            "test, objectives.energy_joules.meter.rate: 0: input should be greater than or equal to 1. Fix",
+            "meter.rate: 0: input should be greater than or equal to 1. Fix: use at least 1",
         ),
         ({"energy_joules": {"meter": {"rat": 0}}}, "did you mean 'rate'?"),
         ({"energy_joules": 3}, "test, objectives.energy_joules: 3: input should be a valid dictionary"),
@@ -212,3 +223,15 @@ def test_a_stored_experiment_that_names_no_runtime_was_measured_on_the_first_one
     assert "runtime" not in unmeasured, "what no objective depends on changes no stored experiment"
     eager = params_from({"objectives": measured | {"runtime": "eager"}}, "written").identity()
     assert "runtime" not in eager["objectives"]
+
+
+def test_a_stored_cache_counts_in_float32_and_a_new_one_as_it_is_deployed():
+    bounded = {"names": ["perplexity"], "constraints": {"cache_bytes": 1e6}}
+    for stored in ({}, {"preset": "quality+cache"}, bounded):
+        params = stored_params({"objectives": stored}, "stored")
+        assert params.objectives.cache == "f32"
+        assert "cache" not in params.identity()["objectives"]
+        assert params_from({"objectives": stored}, "written").identity()["objectives"]["cache"] == "bf16"
+    assert (
+        "cache" not in params_from({"objectives": {"preset": "quality"}}, "written").identity()["objectives"]
+    )

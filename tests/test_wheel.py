@@ -52,7 +52,7 @@ def test_an_installed_wheel_runs_in_an_empty_folder(wheel, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     site = next(venv.glob("lib/python*/site-packages"))
     # Everything it depends on is borrowed, but not this checkout.
-    subprocess.run([*PIP, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
+    zipfile.ZipFile(wheel).extractall(site)  # as pip lays out a wheel without compiled code
     borrowed = [path for path in sys.path if path.endswith("site-packages")]
     (site / "borrowed.pth").write_text("\n".join(borrowed))
     star = [str(venv / "bin/python"), "-c", "from star_core.cli import main; main()"]

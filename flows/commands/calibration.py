@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -46,12 +46,15 @@ def stored_pace(session: Session, found: Sequence[Generation], known: Iterable[E
     return replace(pace, source=f"{pace.measured} finished trainings of this recipe on this type of machine")
 
 
-def calibrated_pace(session: Session, specs: Sequence[Architecture]) -> Pace | None:
+def calibrated_pace(
+    session: Session, specs: Sequence[Architecture], reached: Callable[[int, int], None] = lambda *_: None
+) -> Pace | None:
     """The pace of a few short trainings made now, as many at once as in a run; nothing of them is kept.
 
     Args:
         session: The command's session.
         specs: Architectures to choose from.
+        reached: Called with the number of trainings that are done, and of all.
 
     Returns:
         ``None`` if none of them could be trained.
@@ -65,7 +68,11 @@ def calibrated_pace(session: Session, specs: Sequence[Architecture]) -> Pace | N
             return replace(made, storage=folder, endpoint=None)
 
         jobs = [job(spec, steps) for steps in lengths for spec in chosen]
-        ended = list(threads.map(session.trainer.pool.run, jobs))
+        reached(0, len(jobs))
+        ended = []
+        for future in as_completed([threads.submit(session.trainer.pool.run, job) for job in jobs]):
+            ended.append(future.result())
+            reached(len(ended), len(jobs))
     source = f"a calibration just now, {len(jobs)} trainings of {' or '.join(map(str, lengths))} steps"
     return fit(_timings(session, ended), source)
 

@@ -71,7 +71,7 @@ def begun(root: Path, run: str, params: str | None, changes: Sequence[str]) -> R
     if paths.path(own).exists() and paths.params_file != own:
         raise ConfigError("is there already", value=own, place="--set", fix=f"add --params {own}")
     header = f"# Run {run}.\n"
-    if paths.path(own).exists() and not paths.path(own).read_text().startswith("# Run "):
+    if paths.path(own).exists() and not paths.path(own).read_bytes().startswith(b"# Run "):
         raise ConfigError(
             "this file was not made by --set, and would lose its comments",
             value=own,

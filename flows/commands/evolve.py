@@ -52,8 +52,11 @@ def evolve_command(
     found = checked_run(session, fork)
     say(f"Corpus: {describe(session.data)}")
     say(f"Training: {trainer(session)}")
+    if not dvc.is_versioned(paths):
+        say("Versions: none are kept, for there is no DVC repository with a dvc.yaml here (star doctor).")
     known = read_ledger(paths).runs.get(paths.run)
-    if known is not None and max(last, next_index(found) - 1) < known.last:
+    behind = known is not None and max(last, next_index(found) - 1) < known.last
+    if known is not None and behind and dvc.is_versioned(paths):
         say(
             f"Generations: up to {last} in this call. The ledger rules what `dvc repro` makes, and has them "
             f"up to {known.last}; `star evolve{options(paths)} --generations {known.last}` makes the same."

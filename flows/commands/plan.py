@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 
-from star_core.analysis.terminal.output import Output, plain_console, printable
+from star_core.analysis.terminal.output import Output, plain_console
 from star_core.architecture import Architecture
 from star_core.evaluation import Evaluation
+from star_core.evolution.limits import over_limits
 from star_core.evolution.step import offspring_of
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
-from star_core.objectives.base import objective
+from star_core.objectives.base import objective_of
 from star_core.planning.pace import Load
 from star_core.planning.plan import (
     SERVER_SECONDS,
@@ -52,12 +54,11 @@ def plan_command(
     console, params = plain_console(stderr=True), paths.read_params()
     session = Session(paths, params, budget=limited(params.budget, max_tokens, max_seconds))
 
-    def note(text: str) -> None:
-        if console.is_terminal:
-            console.print(printable(text), style="dim", soft_wrap=True)
-
     try:
-        plan = plan_of(session, generations, retrain, calibrate, note)
+        looking = console.status("Looking at what is stored …") if console.is_terminal else nullcontext()
+        with looking as status:
+            note = status.update if status is not None else lambda _: None
+            plan = plan_of(session, generations, retrain, calibrate, note)
     finally:
         session.close()
     return planned(plan, params.runtime)
@@ -77,7 +78,7 @@ def plan_of(
         generations: Index of the last generation; ``None``: the parameter file's.
         retrain: Whether ``star retrain`` is to follow.
         calibrate: Whether to train a few steps of a few genomes where no pace was measured yet.
-        note: Called with one line of text before something that takes a while.
+        note: Called with one line of text on what is going on, whenever that has changed.
 
     Raises:
         StarError: What ``star evolve`` would refuse to begin with.
@@ -88,10 +89,13 @@ def plan_of(
     stages = survey.stages(retrain)
     pace = stored_pace(session, found, survey.evaluations)
     if pace is None and calibrate and any(stage.left for stage in stages):
-        note("Nothing was measured with this recipe here: training a few steps of a few genomes …")
-        pace = calibrated_pace(session, survey.pool)
+        what = "Nothing was measured with this recipe here: training a few steps of a few genomes"
+        pace = calibrated_pace(
+            session, survey.pool, lambda done, count: note(f"{what}, {done} of {count} done …")
+        )
     training, section = session.params.training, session.params.objectives
     wanted = dict.fromkeys((*section.selected, *section.constraints))
+    entries = [objective_of(section, name) for name in wanted]
     return Plan(
         run=session.run,
         last=last,
@@ -105,7 +109,8 @@ def plan_of(
         source=survey.source,
         memory=max(training_bytes(spec, training) for spec in (*survey.pool, *survey.specs)),
         checkpoint=4 * max(spec.num_parameters for spec in survey.pool),
-        probed=tuple(entry.title for entry in map(objective, wanted) if entry.probe is not None),
+        over=survey.over,
+        probed=tuple(entry.title for entry in entries if entry.probe is not None),
     )
 
 
@@ -118,6 +123,7 @@ class Survey:
         source: What they are, in words.
         specs: Candidates that are known already.
         evaluations: What the store holds of these.
+        over: Of the next generation's candidates, how many are over a limit, and so are not trained.
     """
 
     def __init__(self, session: Session, found: Sequence[Generation], last: int) -> None:
@@ -127,9 +133,11 @@ class Survey:
         self.specs: list[Architecture] = []
         self.evaluations: list[Evaluation] = []
         problem = session.problem
-        self._offspring = (
-            [child.genome for child in offspring_of(problem, self._newest)] if self._next <= last else []
-        )
+        made = offspring_of(problem, self._newest) if self._next <= last else []
+        specs = {child.genome: problem.compile(Genome.parse(child.genome)) for child in made}
+        over = over_limits(problem, specs)
+        self.over = len(over)
+        self._offspring = [genome for genome in specs if genome not in over]
         if self._newest is None:
             rng = np.random.default_rng(session.params.evolution.seed)
             genomes = [problem.space.sample(rng) for _ in range(SAMPLED)]

@@ -13,13 +13,16 @@ from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.limits import check_limits
 from star_core.evolution.step import check_same_experiment
 from star_core.genome.baselines import PATTERNS, baseline
+from star_core.graphs import require_graphs
 from star_core.machine import check_device
 from star_core.objectives.base import check_runner, objective
 from star_core.objectives.bits_per_byte import BITS_PER_BYTE
+from star_core.objectives.runtimes import runtime
 from star_core.population.generation import Generation, stored_generations
 
 from ..run.paths import Fork
 from ..run.preparation_bar import preparation_bar
+from ..run.requirements import require_all
 from ..run.session import Session
 from ..versions import dvc
 
@@ -69,11 +72,11 @@ def check_experiment(session: Session) -> None:
     """Finds what is wrong with the parameters before anything is started.
 
     Raises:
-        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a storage that
-            does not exist; a parameter file that DVC cannot keep.
+        StarError: An unknown algorithm, objective or seed; sizes that cannot be built; a runtime that is not
+            installed or cannot run a structure; a parameter file that DVC cannot keep; or folders, storage,
+            DVC or Prefect would fail the run.
     """
     params = session.params
-    dvc.check(session.paths)
     try:
         algorithm(params.evolution.algorithm)
         for name in (*params.objectives.selected, *params.objectives.constraints):
@@ -81,13 +84,19 @@ def check_experiment(session: Session) -> None:
         check_runner(params.objectives, params.runtime.runner)
         problem = Problem(params, vocab_size=256)
         _ = problem.seeds
+        if params.objectives.is_measured:
+            chosen = runtime(params.objectives.runtime, params.objectives.weights)
+            _ = chosen.version
+            if chosen.reads_graphs:
+                require_graphs(problem.space.structures)
         for name in PATTERNS:
             problem.compile(baseline(name, problem.space.depth))
-        session.store.get("0" * 64)
         if params.runtime.address is None:  # workers of a cluster look at their own
             check_device(params.training.accelerator)
     except StarError as error:
         raise error.at(session.paths.params_file) from None
+    require_all(session)
+    dvc.check(session.paths)
 
 
 def prepare_corpus(session: Session, expected: str | None) -> None:

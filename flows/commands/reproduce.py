@@ -24,6 +24,7 @@ from star_core.units import plural
 from ..run.context import at_work
 from ..run.display import Display
 from ..run.paths import RunPaths
+from ..run.requirements import check_folders
 from ..run.session import Session
 from ..versions.stored_runs import numbered, params_of, stored
 
@@ -67,6 +68,7 @@ def project_apart(root: Path, run: str, generation: Generation) -> RunPaths:
             place=str(tokens),
             fix=f"fetch it (dvc pull prepare@{run}) or prepare it (star prepare {run})",
         )
+    check_folders(paths)
     paths.tokens.parent.mkdir(parents=True, exist_ok=True)
     if not paths.tokens.is_symlink():
         paths.tokens.symlink_to(tokens.resolve())

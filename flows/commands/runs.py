@@ -150,8 +150,7 @@ def _parameters(newest: Sequence[Generation]) -> TerminalTable:
 
 
 def _volumes(runs: dict[str, list[Generation]], names: Sequence[str]) -> TerminalTable:
-    begun = [individual for found in runs.values() for individual in found[0].born]
-    frame = Normalisation.of_founders(begun, names)
+    frame = Normalisation.of_runs(runs.values(), names)
     points = {
         run: [point for individual in _front(found[-1], names) if (point := values_of(individual, names))]
         for run, found in runs.items()
@@ -255,5 +254,5 @@ def _own_params(root: Path, run: str, ledger: Ledger) -> list[Path]:
     """The parameter file that was written for this run, if no other uses it."""
     path = root / f"params-{run}.yaml"
     others = {known.params for name, known in ledger.runs.items() if name != run}
-    written = path.exists() and path.read_text().startswith(GENERATED)
+    written = path.exists() and path.read_bytes().startswith(GENERATED.encode())
     return [path] if written and path.name not in others else []

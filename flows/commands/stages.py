@@ -104,6 +104,7 @@ def retrain_command(
     scaled = width is not None or depth is not None
     sized = session.at_size(width, depth)
     check_scale(sized.params, generations[-1], rule)
+    dvc.try_repository(paths)
     with at_work(sized):
         from ..retrain import retrain
 
@@ -124,6 +125,7 @@ def _retrained(session: Session, comparison: Comparison, path: Path, generation:
     best = next((name for name, *_, status in table.rows if status == "ok"), None)
     size = f" --scaled {path.stem}" if comparison.purpose == "scaled" else ""
     if best is not None:
+        said.append(f"Have the best write: `star generate {paths.run}:{best}{size}`")
         said.append(f"Take the best away: `star export {paths.run}:{best} --to FOLDER{size}`")
         said.append(f"Score them on tasks of your own: `star evaluate {paths.run} --tasks FILE{size}`")
     data = {"run": paths.run, "comparison": path, "architectures": table.records(), "report": page}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from .finding import Check, Finding, Project, problem, refused, shown_url
 CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Installed", (installed.python, installed.packages, installed.torch, installed.plug_ins)),
     ("Machine", (machine.cores, machine.memory, machine.disk)),
-    ("Project", (project.parameters, project.git, project.dvc, project.cache, project.remote)),
+    (
+        "Project",
+        (project.parameters, project.folders, project.git, project.dvc, project.cache, project.remote),
+    ),
     ("Storage", (storage.storage,)),
     ("Server", (server.server, server.deployments)),
     ("Workers", (cluster.cluster,)),
@@ -43,7 +47,8 @@ class _Examination:
         self.name = check.__name__.replace("_", " ")
         self._check, self._asked = check, asked
         self._found: list[Finding] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        context = contextvars.copy_context()  # in which Prefect keeps its settings
+        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from star_core.config import Data, Evolution, Objectives
+from star_core.exported.format import EXPORT_FORMATS
 from star_core.structures.registered import STRUCTURES
 
 from .finding import Finding, Project, ok, problem, warning
@@ -81,7 +82,7 @@ def torch(project: Project) -> Iterator[Finding]:
     version, spec = version_of("torch"), find_spec("torch")
     if version is None or spec is None or spec.origin is None:
         return  # ``packages`` says so
-    found = _CUDA.search(Path(spec.origin).with_name("version.py").read_text())
+    found = _CUDA.search(Path(spec.origin).with_name("version.py").read_text(encoding="utf-8"))
     build = f"{version.partition('+')[0]} for " + (f"CUDA {found[1]}" if found else "CPU")
     cards = gpus()
     shown = f"{cards} GPU{'s' if cards > 1 else ''}" if cards else "no GPU"
@@ -98,7 +99,7 @@ def torch(project: Project) -> Iterator[Finding]:
 def plug_ins(project: Project) -> Iterator[Finding]:
     """What other packages bring but cannot be loaded, and what is wanted but not there."""
     params = project.params
-    for registry in (Objectives.plugins, Evolution.plugins, Data.plugins, STRUCTURES):
+    for registry in (Objectives.plugins, Evolution.plugins, Data.plugins, STRUCTURES, EXPORT_FORMATS):
         for broken in registry.broken:
             yield problem("plug-in", str(broken), f"mend or uninstall {broken.package}")
     known = {*Evolution.plugins.names(), *Objectives.plugins.names(), *STRUCTURES.names()}
@@ -126,6 +127,6 @@ def tested_versions(project: Project) -> dict[str, str]:
     for folder in (project.root, Path(__file__).parents[2]):
         path = folder / "constraints.txt"
         if path.is_file():
-            pairs = map(_CONSTRAINT.match, path.read_text().splitlines())
+            pairs = map(_CONSTRAINT.match, path.read_text(encoding="utf-8").splitlines())
             return {found[1].lower(): found[2] for found in pairs if found}
     return {}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
 from aiohttp import ClientConnectionError
 
-from star_core.config import PlainLoader
 from star_core.errors import StarError
 from star_core.evolution.base import Problem
 
+from ..run.requirements import check_folders
 from ..versions import dvc as versioning
-from ..versions.cache import Output, is_here, locked_outputs, objects, uncached
+from ..versions.cache import Output, is_here, locked_outputs, objects, opened, repository, uncached
 from .finding import Finding, Project, named, ok, problem, refused, shown_url, warning
 
 KEPT = ("dvc.lock", "dvc.yaml", "data/ledger.yaml")
@@ -39,6 +37,16 @@ def parameters(project: Project) -> Iterator[Finding]:
             )
 
 
+def folders(project: Project) -> Iterator[Finding]:
+    """Whether what a run writes can be written."""
+    try:
+        check_folders(project.paths)
+    except StarError as error:
+        yield refused("folders", error)
+    else:
+        yield ok("folders", f"can be written to, below {project.root}")
+
+
 def git(project: Project) -> Iterator[Finding]:
     """Whether git has what says how the runs were made."""
     try:
@@ -46,8 +54,15 @@ def git(project: Project) -> Iterator[Finding]:
         changed = _git(project, "status", "--porcelain", "--", *KEPT, project.file).splitlines()
     except FileNotFoundError:
         yield warning("git", "is not installed", "install it: DVC needs it to keep versions")
-    except subprocess.CalledProcessError:
-        yield warning("git", f"{project.root} is in no repository", "git init")
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.split())
+        if "dubious ownership" in said:
+            text = "refuses the folder, which belongs to another user"
+            yield problem("git", text, f"git config --global --add safe.directory {project.root}")
+        elif "not a git repository" in said:
+            yield warning("git", f"{project.root} is in no repository", "git init")
+        else:
+            yield problem("git", f"refuses the folder: {said[:160]}", "git status says the same")
     else:
         names = ", ".join(line[3:] for line in changed)
         if names:
@@ -58,33 +73,31 @@ def git(project: Project) -> Iterator[Finding]:
 
 def _git(project: Project, *command: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(project.root), *command], capture_output=True, text=True, check=True, timeout=5
+        ["git", "-C", str(project.root), *command],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        timeout=5,
     )
     return done.stdout.rstrip("\n")
 
 
 def dvc(project: Project) -> Iterator[Finding]:
     """The DVC repository and its stages."""
-    if not (project.root / ".dvc").is_dir():
+    if (folder := repository(project.paths)) is None:
         yield warning("DVC", "no repository: generations are not versioned", "dvc init (and git init before)")
         return
-    path = project.root / "dvc.yaml"
-    try:
-        content = yaml.load(path.read_text(), Loader=PlainLoader)
-        stages = content["stages"]
-        for name in ("prepare", "baselines", "founders", "generation", "report"):
-            _ = stages[name]
-    except FileNotFoundError:
+    if not versioning.is_versioned(project.paths):
         yield problem("DVC", "there is no dvc.yaml", "copy it from the project's repository")
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        yield problem("DVC", f"dvc.yaml: {' '.join(str(error).split())[:120]}", "git checkout dvc.yaml")
+        return
+    try:
+        versioning.check(project.paths)
+    except StarError as error:
+        yield refused("DVC", error)
     else:
-        try:
-            versioning.check(project.paths)
-        except StarError as error:
-            yield refused("DVC", error)
-        else:
-            yield ok("DVC", f"repository with {len(stages)} kinds of stages")
+        where = "" if folder == project.root else f" at {folder}"
+        yield ok("DVC", f"repository{where} with {len(versioning.STAGES)} kinds of stages")
 
 
 def cache(project: Project) -> Iterator[Finding]:
@@ -115,12 +128,9 @@ def stages(outputs: Iterable[Output]) -> list[str]:
 
 def remote(project: Project) -> Iterator[Finding]:
     """Where ``dvc push`` keeps a second copy, whether it answers, and holds what the cache does."""
-    if not (project.root / ".dvc").is_dir():
+    if repository(project.paths) is None:
         return
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
-    from dvc.repo import Repo
-
-    with Repo(str(project.root)) as repo:
+    with opened(project.paths) as repo:
         name: str | None = repo.config["core"].get("remote")
         if name is None or name not in repo.config["remote"]:
             yield warning(

@@ -25,7 +25,7 @@ def runs(project: Project) -> Iterator[Finding]:
         owner = worker(paths)
         try:
             known, here = read_ledger(paths).runs.get(name), stored_generations(name, paths.data)
-            if known is not None:
+            if known is not None and versioning.is_versioned(paths):
                 yield from generations(subject, paths, known.last, next_index(here) > known.last)
             if known is not None and owner is None and next_index(here) <= known.last:
                 text = f"{len(here)} of {known.last + 1} generations" if here else "none of its generations"
@@ -68,7 +68,7 @@ def worker(paths: RunPaths) -> str | None:
     """The process that works on a run; ``None`` if none does."""
     path = paths.path(".star", "locks", f"{paths.run}.lock")
     try:
-        with path.open() as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from prefect.settings import get_current_settings
 
 from ..server.process import PORT
+from ..versions.cache import repository
 from .finding import Finding, Project, ok, problem, shown_url, warning
 from .listening import is_loopback, public_ports
 
@@ -42,8 +43,9 @@ def credentials(project: Project) -> Iterator[Finding]:
             )
         else:
             yield ok("credentials", f"{path} is its owner's alone")
+    versions = (repository(project.paths) or project.root) / ".dvc"
     for name in ("config", "config.local"):
-        path = project.root / ".dvc" / name
+        path = versions / name
         for remote, key in secrets_in(path) if name == "config" else ():
             yield problem(
                 "credentials",
@@ -59,7 +61,7 @@ def credential_files(project: Project) -> list[Path]:
     told = os.environ.get
     shared = Path(told("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser()
     config = Path(told("AWS_CONFIG_FILE", "~/.aws/config")).expanduser()
-    own = project.root / ".dvc" / "config.local"
+    own = (repository(project.paths) or project.root) / ".dvc" / "config.local"
     found = [shared] if shared.is_file() else []
     return found + [path for path in (config, own) if path.is_file() and secrets_in(path)]
 
@@ -68,7 +70,7 @@ def secrets_in(path: Path) -> list[tuple[str, str]]:
     """Sections and keys of an INI file whose values are secrets; never the values."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read_string(path.read_text())
+        parser.read_string(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error):
         return []
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,10 +25,13 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import get_current_settings
 
+from star_core.errors import StarError
+
 from ..schedule.deployment import FLOW
+from ..server.database import check_database
 from ..server.outages import REFUSED
 from ..server.process import answers, api_url
-from .finding import Finding, Project, ok, problem, shown_url, warning
+from .finding import Finding, Project, ok, problem, refused, shown_url, warning
 
 SECONDS = 4.0
 """Seconds to wait for an answer."""
@@ -40,6 +44,11 @@ def server(project: Project) -> Iterator[Finding]:
     url = get_current_settings().api.url
     if url is None:
         running = f"; one runs at {api_url()}" if answers(api_url()) else ""
+        try:
+            check_database()
+        except StarError as error:
+            yield refused(SUBJECT, error)
+            return
         yield ok(SUBJECT, f"embedded, each command starts one (PREFECT_API_URL is not set{running})")
         return
     shown, began = shown_url(url), time.monotonic()
@@ -117,7 +126,7 @@ def _deployment(talk: SyncPrefectClient, deployment: DeploymentResponse) -> Find
     if deployment.work_pool_name:
         workers = talk.read_workers_for_work_pool(deployment.work_pool_name)
         if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
-            fix = f"prefect worker start --pool '{deployment.work_pool_name}'"
+            fix = f"prefect worker start --pool {shlex.quote(deployment.work_pool_name)}"
             return warning(subject, f"{text}, but no worker of pool {deployment.work_pool_name!r} is up", fix)
         return ok(subject, f"{text}, by pool {deployment.work_pool_name!r}")
     if deployment.status is None or deployment.status.value != "READY":

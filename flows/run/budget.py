@@ -115,7 +115,7 @@ class Account:
 def trained_before(run: str, data: Path, params: Params) -> dict[str, int]:
     """Key → tokens of what a run's stored generations and baselines have cost."""
     entries = [individual for made in stored_generations(run, data) for individual in made.born]
-    counted = {entry.key: entry.cost.tokens for entry in entries}
+    counted = {entry.key: entry.cost.tokens for entry in entries if entry.cost.tokens}
     baselines = stored_baselines(run, data, params.identity())
     return (
         counted | {baseline.key: baseline.cost.tokens for baseline in baselines.entries}

@@ -11,6 +11,7 @@ from ..clusters.open import cluster_for, require_reachable
 from ..server.process import server_at_hand
 from .locks import exclusive
 from .paths import RunPaths
+from .requirements import require_all
 from .session import Session
 
 
@@ -19,9 +20,11 @@ def at_work(session: Session) -> Iterator[None]:
     """Holds the run, starts what training needs, and ends it all however the block ends.
 
     Raises:
-        StarError: Prefect's server cannot be reached or started; or whatever the block raises.
+        StarError: Something that the run needs is not there, which is said before anything is started; or
+            whatever the block raises.
     """
     display = session.display
+    require_all(session)
     with exclusive(session.paths):
         discard_unfinished(session.paths)
         session.store.discard_unfinished()

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.run.nearest import in_words, nearest
+from star_core.analysis.run.outcomes import INFEASIBLE, STOPPED, has_failed, statuses
 from star_core.analysis.terminal.output import plain_console, printable
 from star_core.evaluation import Evaluation
 from star_core.population.generation import Generation
@@ -74,6 +75,14 @@ class Display:
         with self._lock:
             self.tally = Tally(title, search, total)
         self._say(f"{title}: {total} candidates")
+
+    def excluded(self, count: int) -> None:
+        """So many candidates of the generation are not trained, since they are over a limit."""
+        with self._lock:
+            self.tally.done += count
+            self.finished += count
+        if count:
+            self._say(f"{count} of them over a limit, not trained")
 
     def started(self, name: str) -> None:
         """A candidate's training starts."""
@@ -178,14 +187,16 @@ class Display:
 def summary(generation: Generation) -> str:
     """A stored generation in one line."""
     known, born = perplexities(generation), len(generation.born)
-    stopped = sum(individual.status == "stopped" for individual in generation.born)
-    failed = sum(not individual.ok for individual in generation.born) - stopped
+    counts = statuses(generation.born)
+    stopped, infeasible = counts.get(STOPPED, 0), counts.get(INFEASIBLE, 0)
+    failed = sum(map(has_failed, generation.born))
     line = f"generation {generation.index}: "
     bits = bits_of(generation)
     line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
     line += f" ({bits.of(min(known)):.3f} bits per byte)" if known and bits.unit == "byte" else ""
     line += f", front {len(generation.front)}"
-    line += f", {born - stopped} of {born} to the end" if stopped else ""
+    line += f", {born - stopped - infeasible} of {born} to the end" if stopped else ""
+    line += f", {infeasible} of {born} over a limit, not trained" if infeasible else ""
     line += f", {failed} of {born} failed" if failed else ""
     if near := nearest(generation):
         over = in_words(near[0], generation.params().objectives.constraints)

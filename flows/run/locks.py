@@ -61,8 +61,9 @@ def exclusive(paths: RunPaths) -> Iterator[None]:
     try:
         lock = lock_file(path, _SIGNED)
     except Timeout:
+        owner = path.read_text(encoding="utf-8", errors="replace").strip() or "?"
         raise Busy(
-            f"process {path.read_text().strip() or '?'} is working on this run",
+            f"process {owner} is working on this run",
             value=paths.run,
             place="run",
             fix="wait for it, or end it first",

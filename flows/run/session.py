@@ -35,6 +35,9 @@ class Session:
         budget: In place of the parameters' own.
         clock: Seconds since the command began.
 
+    Attributes:
+        is_tried: Whether what the run needs of the machine was found to be there.
+
     Raises:
         StarError: The run's name or its parameters are wrong.
     """
@@ -54,6 +57,7 @@ class Session:
         self.budget = self.params.budget if budget is None else budget
         self.clock = stopwatch() if clock is None else clock
         self._cluster: Cluster | None = None
+        self.is_tried = False
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """What Prefect records of a flow's parameter: which run it works on."""

@@ -60,8 +60,9 @@ def deploy_command(
 
 def _checked(name: str | None, paths: RunPaths) -> str:
     if name is None:
-        return f"{paths.path().name}-{paths.run}"
-    if not name.strip() or any(letter in name for letter in "/%&<>") or not name.isprintable():
+        folder = "".join("-" if _is_refused(letter) else letter for letter in paths.path().name)
+        return f"{folder or 'root'}-{paths.run}"
+    if not name.strip() or any(map(_is_refused, name)):
         raise ConfigError(
             "a deployment's name has no '/', '%', '&', '<' or '>'",
             value=name,
@@ -69,6 +70,11 @@ def _checked(name: str | None, paths: RunPaths) -> str:
             fix="leave it out: it is made of folder and run",
         )
     return name
+
+
+def _is_refused(letter: str) -> bool:
+    """Whether Prefect, or a line on a terminal, cannot have it in a name."""
+    return letter in "/%&<>" or not letter.isprintable()
 
 
 @contextmanager

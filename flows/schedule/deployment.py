@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -114,12 +115,12 @@ def describe(wanted: Deployment, url: str, key: UUID, console: Console) -> None:
     if times:
         rows["cron"] = f"{times.cron} ({times.timezone})"
         rows["next"] = ", then ".join(f"{time:%a %d %b %Y %H:%M}" for time in times.next)
-        rows["now"] = f"prefect deployment run '{wanted.full_name}'"
+        rows["now"] = f"prefect deployment run {shlex.quote(wanted.full_name)}"
     else:
         rows["now"] = "one run, for the first worker that is free"
     if wanted.pool:
-        rows["work"] = f"prefect worker start --pool '{wanted.pool}'"
-        rows["stop"] = f"prefect deployment delete '{wanted.full_name}'"
+        rows["work"] = f"prefect worker start --pool {shlex.quote(wanted.pool)}"
+        rows["stop"] = f"prefect deployment delete {shlex.quote(wanted.full_name)}"
     else:
         rows["stop"] = "Ctrl-C; what is finished is kept, and the schedule pauses"
     rows["look"] = f"{url.removesuffix('/api')}/deployments/deployment/{key}"

@@ -9,6 +9,7 @@ from prefect import State, flow
 from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
+from star_core.environment import settle
 from star_core.errors import ConfigError, StarError
 from star_core.population.generation import next_index, stored_generations
 
@@ -39,9 +40,10 @@ def continue_run(
     """
     if deployment.id:
         end_with(os.getppid())  # who killed the server of schedules wants no training to live on
-    paths = RunPaths(root, run, params, tuple(changes or ()))
+    paths = RunPaths(os.path.realpath(root), run, params, tuple(changes or ()))
     state: State[None]
     try:
+        settle()
         os.chdir(root)
         with exclusive(paths):
             pass  # the answer to a run that is still going shall not wait for anything

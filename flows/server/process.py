@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import IO
 
+from star_core.analysis.terminal.output import say_error, write_anything
+from star_core.environment import settle
 from star_core.errors import ConfigError, StarError
+from star_core.storage.failures import redact
 
 from .parent_death import ending_with_parent
 
 START_SECONDS = 120
+_LINES = 100
+"""Of what a server says that are kept, in case it does not start."""
+_ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception)\b")
 PORT = 4200
 """Where Prefect's own commands and documentation expect a server."""
 
@@ -46,19 +56,26 @@ def prefect_server(
         ending_with_parent([*command, *([] if services else ["--no-services"])]),
         env={**environment, "PREFECT_SERVER_UI_API_URL": url},  # else its pages ask at Prefect's own port
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
         start_new_session=True,
     )
+    assert server.stderr is not None
+    said = deque[str](maxlen=_LINES)
+    listener = threading.Thread(target=_listen, args=(server.stderr, said), daemon=True)
+    listener.start()
     try:
         until = time.monotonic() + START_SECONDS
         while not answers(url):
             if server.poll() is not None or time.monotonic() > until:
+                listener.join(1 if server.poll() is not None else 0)
                 raise StarError(
-                    "the Prefect server did not start",
+                    f"the Prefect server did not start ({reason(list(said))})",
                     value=url,
                     place="prefect server start",
-                    fix="make the home folder (or PREFECT_HOME) writable, see why by hand, or set "
-                    "PREFECT_API_URL to one that runs",
+                    fix="mend that, make the home folder (or PREFECT_HOME) writable, or set PREFECT_API_URL "
+                    "to a server that runs",
                 )
             time.sleep(0.25)
         yield {**environment, "PREFECT_API_URL": url}
@@ -69,6 +86,19 @@ def prefect_server(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        listener.join(1)
+
+
+def _listen(lines: IO[str], said: deque[str]) -> None:
+    with lines:
+        said.extend(lines)
+
+
+def reason(said: Sequence[str]) -> str:
+    """What a server that ended said of why: its last error, in one line."""
+    lines = [line.strip() for line in said if line.strip()]
+    errors = [line for line in lines if _ERROR.match(line)]
+    return redact((errors or lines or ["it says nothing"])[-1])[:200]
 
 
 def api_url(port: int = PORT) -> str:
@@ -98,10 +128,16 @@ def _free(wanted: int | None) -> int:
 def main() -> None:
     """Runs the command given as arguments and ends with its exit code."""
     command = sys.argv[1:]
-    if "PREFECT_API_URL" in os.environ:
-        raise SystemExit(subprocess.run(command, check=False).returncode)
-    with prefect_server(os.environ) as environment:
-        code = subprocess.run(command, env=environment, check=False).returncode
+    write_anything()
+    try:
+        settle()
+        if "PREFECT_API_URL" in os.environ:
+            raise SystemExit(subprocess.run(command, check=False).returncode)
+        with prefect_server(os.environ) as environment:
+            code = subprocess.run(command, env=environment, check=False).returncode
+    except (StarError, OSError) as error:
+        say_error(error)
+        raise SystemExit(2) from None
     raise SystemExit(code)
 
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from star_core.errors import StoreError
+from star_core.errors import StarError, StoreError
+from star_core.storage.failures import redact
 
 from ..run.paths import RunPaths
 
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+INSIDE = "keep the folder in the repository; data/tokens/RUN itself may be a link to another disk"
+LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+"""Whose level also decides whether a progress bar is drawn, which would break ours."""
 _FOLDER = ".dir"
 """How DVC ends the digest of a folder; the object of that name lists the folder's files."""
 
@@ -35,10 +44,56 @@ class Output:
     digest: str
 
 
+def repository(paths: RunPaths) -> Path | None:
+    """The folder with ``.dvc`` that the project is, or is in, found as DVC finds it; ``None``: none is."""
+    for folder in (paths.path().absolute(), *paths.path().absolute().parents):
+        if folder.joinpath(".dvc").is_dir():
+            return folder
+        if folder.is_mount():
+            break
+    return None
+
+
+@contextmanager
+def opened(paths: RunPaths) -> Iterator[Repo]:
+    """The DVC repository of the project, while the block lasts.
+
+    Raises:
+        StoreError: Whatever DVC, git or the file system says in the block.
+    """
+    from dvc.repo import Repo
+
+    for name in LOGGERS:  # what it would log is in what it raises
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with Repo(os.path.realpath(paths.root)) as repo:
+            yield repo
+    except StarError:
+        raise
+    except Exception as error:  # DVC passes on those of git, of file systems and of its own libraries
+        said = " ".join(f"{error or type(error).__name__}".split())
+        raise StoreError(
+            f"DVC cannot work here: {redact(said)}",
+            place=str((repository(paths) or paths.path()) / ".dvc"),
+            fix=_remedy(error),
+        ) from error
+
+
+def _remedy(error: Exception) -> str:
+    said = str(error)
+    if "not a git repository" in said:
+        return "git init; or, to keep versions without git, dvc config core.no_scm true"
+    if "outside of git repository" in said:
+        return INSIDE
+    if isinstance(error, OSError):
+        return "let this user read and write it"
+    return "mend that (`dvc doctor` and `dvc status` say more), then type the same again"
+
+
 def locked_outputs(paths: RunPaths) -> list[Output]:
     """All outputs of all stages in ``dvc.lock``; none where that cannot be read."""
     try:
-        lock = yaml.safe_load(paths.path("dvc.lock").read_text())
+        lock = yaml.safe_load(paths.path("dvc.lock").read_bytes())
         return [
             Output(stage, output["path"], output["md5"])
             for stage, locked in lock["stages"].items()
@@ -67,23 +122,13 @@ def uncached(paths: RunPaths, outputs: Iterable[Output]) -> list[Output]:
     Raises:
         StoreError: DVC cannot open the project.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(paths.root)) as repo:
-            cache = repo.cache.local
-            return [
-                output
-                for output in outputs
-                if not all(cache.exists(name) for name in objects(cache, output.digest))
-            ]
-    except DvcException as error:
-        raise StoreError(
-            f"DVC cannot open the project: {' '.join(str(error).split())}",
-            place=str(paths.path(".dvc")),
-            fix="dvc doctor",
-        ) from error
+    with opened(paths) as repo:
+        cache = repo.cache.local
+        return [
+            output
+            for output in outputs
+            if not all(cache.exists(name) for name in objects(cache, output.digest))
+        ]
 
 
 def objects(cache: Any, digest: str) -> list[str]:

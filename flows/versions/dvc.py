@@ -7,7 +7,6 @@ generation and one per other size it was retrained at, made from the entries of 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -16,24 +15,30 @@ from pathlib import Path
 
 import yaml
 
-from star_core.config.plain_yaml import ParamsLoader
+from star_core.config.plain_yaml import ParamsLoader, PlainLoader
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, StoreError
 from star_core.population.comparison import comparison_path
 from star_core.population.generation import first_index
+from star_core.population.ledger import ledger_path
+from star_core.storage.files import require_writable
 
 from ..run.paths import RunPaths
 from ..run.session import Session
-from .cache import locked_outputs, md5, uncached
+from .cache import INSIDE, locked_outputs, md5, opened, repository, uncached
 from .ledger import enter, enter_scaled, read_ledger, remove
 
+OUTPUTS = ("tokens", "populations", "baselines", "retrain", "reports")
+"""Folders below ``data`` that hold outputs of stages."""
+STAGES = ("prepare", "baselines", "founders", "forks", "generation", "retrain", "scaled", "report")
+"""What ``dvc.yaml`` makes of a run."""
 SECTIONS = ("data", "space", "model", "training", "objectives", "evolution", "retrain")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 
 def is_versioned(paths: RunPaths) -> bool:
-    """Whether the project folder is a DVC repository with our stages."""
-    return paths.path(".dvc").is_dir() and paths.path("dvc.yaml").is_file()
+    """Whether the project folder has our stages and is, or is in, a DVC repository."""
+    return paths.path("dvc.yaml").is_file() and repository(paths) is not None
 
 
 def check(paths: RunPaths) -> None:
@@ -41,11 +46,12 @@ def check(paths: RunPaths) -> None:
 
     Raises:
         ConfigError: The parameter file cannot stand in a stage, or leaves out a watched section.
-        StoreError: The ledger is malformed.
+        StoreError: The ledger is malformed; or DVC, git or a folder of theirs would fail when a generation
+            is to be kept.
     """
+    read_ledger(paths)
     if not is_versioned(paths):
         return
-    read_ledger(paths)
     if not _PATH.fullmatch(paths.params_file) or ".." in Path(paths.params_file).parts:
         raise ConfigError(
             "under DVC the parameter file is below the project folder, its path relative and of letters, "
@@ -63,19 +69,67 @@ def check(paths: RunPaths) -> None:
                 place=paths.params_file,
                 fix=f"add the line `{section}: {{}}`",
             )
+    try_repository(paths)
+
+
+def try_repository(paths: RunPaths) -> None:
+    """Reads the stages and tries to write where DVC does, unless DVC itself runs the command.
+
+    Raises:
+        StoreError: DVC, git or a folder refuses.
+    """
+    if not is_versioned(paths) or "DVC_STAGE" in os.environ:
+        return
+    from scmrepo.noscm import NoSCM
+
+    check_stages(paths)
+    with opened(paths) as repo:
+        if ledger_path(paths.data).exists():  # its stages are made of it, and the first generation makes it
+            repo.stage.load_all(os.path.realpath(paths.path("dvc.yaml")))
+        assert repo.tmp_dir is not None
+        for folder in (repo.tmp_dir, repo.site_cache_dir, repo.cache.local.path):
+            require_writable(Path(folder))
+        for folder in () if isinstance(repo.scm, NoSCM) else (paths.data / name for name in OUTPUTS):
+            if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(repo.scm.root_dir)):
+                raise StoreError(
+                    f"git refuses what is outside of its repository, and this is {os.path.realpath(folder)}",
+                    place=str(folder),
+                    fix=INSIDE,
+                )
+
+
+def check_stages(paths: RunPaths) -> None:
+    """Finds out whether ``dvc.yaml`` has the stages that runs are kept by.
+
+    Raises:
+        StoreError: It has not.
+    """
+    path = paths.path("dvc.yaml")
+    fix = "copy the file from the project's repository, or its stages into yours"
+    try:
+        content = yaml.load(path.read_bytes(), PlainLoader)
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise StoreError(f"cannot be read: {said}", place=str(path), fix=fix) from None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    for name in STAGES:
+        if not isinstance(stages, dict) or name not in stages:
+            raise StoreError("has no such stage", value=name, place=str(path), fix=fix)
 
 
 def record(session: Session, last: int) -> None:
     """Enters what is stored up to generation ``last`` in the ledger and commits what DVC lacks.
+
+    The ledger also tells which parameter file a run has, so it is kept without DVC too.
 
     Raises:
         StoreError: The parameters or the corpus were changed while the run went on, so that DVC would
             record what was not used; or DVC refuses.
     """
     paths = session.paths
+    enter(paths, session.params.data.source, last)
     if not is_versioned(paths):
         return
-    enter(paths, session.params.data.source, last)
     stages = uncommitted(paths, last)
     if not stages:
         return
@@ -146,25 +200,23 @@ def commit(paths: RunPaths, stages: Iterable[str], attempts: int = 10) -> None:
     Raises:
         StoreError: DVC refuses, or another DVC command holds its lock for long.
     """
-    from dvc.exceptions import DvcException
     from dvc.lock import LockError
-    from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
     for stage in stages:
         for left in range(attempts, 0, -1):
             try:
-                Repo(paths.root).commit(stage, force=True)
+                with opened(paths) as repo:
+                    repo.commit(stage, force=True)
                 break
-            except (DvcException, OSError) as error:
-                if isinstance(error, LockError) and left > 1:
+            except StoreError as error:
+                if isinstance(error.__cause__, LockError) and left > 1:
                     time.sleep(1)
                     continue
                 raise StoreError(
-                    f"DVC could not commit the stage: {' '.join(str(error).split())}",
+                    f"DVC could not commit the stage: {error.rule}",
                     value=stage,
                     place="dvc.lock",
-                    fix="run `star evolve` again once that is mended; nothing is lost",
+                    fix=f"{error.fix}; then `star evolve` again: nothing is lost",
                 ) from error
 
 
@@ -172,25 +224,18 @@ def forget(paths: RunPaths) -> list[str]:
     """Takes a run out of the ledger and its stages out of ``dvc.lock``; returns those that were there.
 
     Raises:
-        StoreError: Another DVC command holds its lock.
+        StoreError: DVC refuses, or another DVC command holds its lock.
     """
     if not is_versioned(paths):
         remove(paths)
         return []
-    from dvc.lock import LockError
-    from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml
 
-    repo, path = Repo(paths.root), paths.path("dvc.lock")
-    try:
-        with repo.lock:
-            stages = remove(paths)
-            if not path.exists():
-                return []
-            with modify_yaml(str(path)) as lock:
-                locked = lock.get("stages") or {}
-                return [stage for stage in stages if locked.pop(stage, None) is not None]
-    except LockError:
-        raise StoreError(
-            "another DVC command is at work", place="dvc.lock", fix="type this again when it has ended"
-        ) from None
+    path = paths.path("dvc.lock")
+    with opened(paths) as repo, repo.lock:
+        stages = remove(paths)
+        if not path.exists():
+            return []
+        with modify_yaml(str(path)) as lock:
+            locked = lock.get("stages") or {}
+            return [stage for stage in stages if locked.pop(stage, None) is not None]

@@ -7,6 +7,7 @@ this module again.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -14,14 +15,18 @@ from typing import Annotated
 
 import typer
 
-from star_core.analysis.terminal.output import printable
+from star_core.analysis.terminal.output import say_error, write_anything
 from star_core.cli import commands
 from star_core.cli.panels import PanelGroup
+from star_core.environment import settle
 from star_core.errors import StarError
 from star_core.registry import load_entry_points
+from star_core.storage.failures import reason_of
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+TRACEBACK = "STAR_TRACEBACK"
+"""Variable by which an unexpected error is shown with where it came from."""
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the answer is no (doctor found a problem, reproduce a difference); 2 something is "
     "to be corrected, and the message says what; 130 interrupted (Ctrl-C); 143 terminated (SIGTERM). After "
@@ -68,17 +73,32 @@ commands.register(app)
 
 
 def main() -> None:
-    """Runs the command line; a user's error is one message and exit code 2."""
+    """Runs the command line; whatever goes wrong is one message and exit code 2."""
+    write_anything()
     try:
+        settle()
         for broken in load_entry_points("star.commands", lambda add_commands: add_commands(app)):
-            sys.stderr.write(f"star: cannot be loaded: {printable(broken)}\n")
-        app()
+            say_error(f"cannot be loaded: {broken}")
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a full disk is an error like any other
     except StarError as error:
-        sys.stderr.write(f"star: {printable(error)}\n")
+        say_error(error)
+        raise SystemExit(2) from None
+    except Exception as error:
+        # What a library raises where nobody expected it to; people get no traceback unless they ask for it.
+        if TRACEBACK in os.environ:
+            raise
+        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        say_error(
+            f"{place}{reason_of(error)}. Fix: mend that; where it does not say what is wrong, or star is, "
+            f"type this again with {TRACEBACK}=1 before it and report what that prints"
+        )
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as ending:
         # Typer swallows the interrupt and ends with the code that shells know it by.
         if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
             raise
-        sys.stderr.write("star: interrupted; the same command goes on from here\n")
+        say_error("interrupted; the same command goes on from here")
         raise SystemExit(INTERRUPTED) from None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from star_core.analysis.terminal.output import Output, only_document, print_parts
+from star_core.analysis.terminal.output import Output, only_document, print_parts, say_error
 
 SEARCH, LOOK, AFTER, OPERATE, STAGES = PANELS = (
     "Search",
@@ -67,7 +66,7 @@ def _run_first(args: list[str]) -> list[str]:
 
 def deprecated(old: str, new: str) -> None:
     """Says on standard error that a spelling will go."""
-    sys.stderr.write(f"star: {old} is deprecated and will go in the next release; {new}\n")
+    say_error(f"{old} is deprecated and will go in the next release; {new}")
 
 
 def add(

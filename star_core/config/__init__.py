@@ -1,6 +1,7 @@
 """The experiment, as ``params.yaml`` states it: every key, its range, its default and what it means."""
 
 from star_core.config.candidate import MAX_VOCABULARY, Data, Model, Space, Training
+from star_core.config.devices import device_file
 from star_core.config.digest import digest_json
 from star_core.config.evolution import Evolution, Halving, Screening
 from star_core.config.execution import Budget, Retrain, Runtime
@@ -32,6 +33,7 @@ __all__ = [
     "Section",
     "Space",
     "Training",
+    "device_file",
     "digest_json",
     "load_params",
     "params_from",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from star_core.config.candidate import Data, Model, Space, Training
 from star_core.config.digest import digest_json
 from star_core.config.evolution import Evolution
 from star_core.config.execution import Budget, Retrain, Runtime
-from star_core.config.objectives import MEASURED, Objectives
+from star_core.config.objectives import Objectives
 from star_core.config.section import Section
+from star_core.errors import StarError
 from star_core.machine import default_workers
 
 LATER: tuple[tuple[str, str], ...] = (
@@ -32,11 +34,16 @@ LATER: tuple[tuple[str, str], ...] = (
     ("objectives", "threads"),
     ("data", "tokenizer"),
     ("data", "text_key"),
+    ("objectives", "device"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
 FIRST_RUNTIME = "eager"
-"""What was measured on before there was a key for it."""
+FIRST: Mapping[str, str] = {"runtime": FIRST_RUNTIME, "cache": "f32"}
+"""Keys of ``objectives`` → what was so before there was a key for it; by default it is otherwise now.
+
+An experiment that does not depend on such a key keeps the identity that it had.
+"""
 
 
 def stated(name: str, section: Section) -> dict[str, Any]:
@@ -81,21 +88,23 @@ class Params(Section):
         values = self.model_dump(mode="json", exclude={"generations", "retrain", "budget", "runtime"})
         for name in {section for section, _ in LATER}:
             values[name] = stated(name, getattr(self, name))
-        runtime = self.objectives.runtime
-        if runtime == (FIRST_RUNTIME if self.objectives.is_measured else Objectives().runtime):
-            del values["objectives"]["runtime"]
+        for key, first in FIRST.items():
+            if values["objectives"][key] == (
+                first if self.objectives.depends_on(key) else getattr(Objectives(), key)
+            ):
+                del values["objectives"][key]
         return values
 
     @classmethod
     def stored(cls, values: dict[str, Any]) -> dict[str, Any]:
         """A stored identity with what it leaves out though the default is another one now."""
-        section = values.get("objectives")
-        if not isinstance(section, dict) or "runtime" in section:
+        section = values.get("objectives", {})
+        try:
+            stated = Objectives.model_validate(section)
+            first = {key: value for key, value in FIRST.items() if stated.depends_on(key)}
+        except (ValidationError, StarError):  # whoever reads all of it says what is wrong
             return values
-        wanted = {*(section.get("names") or ()), *(section.get("constraints") or ())}
-        if wanted.isdisjoint(MEASURED):
-            return values
-        return {**values, "objectives": {**section, "runtime": FIRST_RUNTIME}}
+        return {**values, "objectives": {**first, **section}}
 
     @property
     def digest(self) -> str:

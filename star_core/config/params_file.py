@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from star_core.config.changes import with_changes
+from star_core.config.devices import pinned
 from star_core.config.params import Params
 from star_core.config.plain_yaml import ParamsLoader
 from star_core.config.section import refusal
@@ -81,6 +82,9 @@ def params_from(values: object, place: str) -> Params:
     except RecursionError:
         raise ConfigError("nested too deeply", place=place, fix="see params.yaml") from None
     try:
+        if params.objectives.device is not None:
+            device = {"device": pinned(params.objectives.device)}
+            params = params.model_copy(update={"objectives": params.objectives.model_copy(update=device)})
         _ = params.objectives.selected
     except ConfigError as error:
         raise error.at(place) from None

@@ -20,6 +20,25 @@ from star_core.registry import Registry
 
 T = TypeVar("T")
 
+_FIXES = {
+    "greater_than_equal": "use at least {ge:.15g}",
+    "greater_than": "use more than {gt:.15g}",
+    "less_than_equal": "use at most {le:.15g}",
+    "less_than": "use less than {lt:.15g}",
+    "missing": "add it",
+    "literal_error": "use {expected}",
+    "finite_number": "write a finite number",
+    "float_type": "write a number",
+    "int_type": "write a whole number",
+    "bool_type": "write true or false",
+    "string_type": "write text, in quotes where YAML reads a number",
+    "tuple_type": "write a list",
+    "list_type": "write a list",
+    "dict_type": "write keys and values below it",
+    "model_type": "write keys and values below it",
+}
+"""Kind of pydantic's error → what to do, with the bound that was broken."""
+
 
 class Section(BaseModel):
     """A part of the experiment: frozen, and an unknown key is an error."""
@@ -142,7 +161,8 @@ def refusal(error: ValidationError, section: type[BaseModel], place: str) -> Con
         )
     rule = first["msg"][0].lower() + first["msg"][1:]
     where = f"{place}{'.'.join(location)}".rstrip(".")
-    return ConfigError(rule, value=first.get("input"), place=where, fix="correct the value")
+    fix = _FIXES.get(first["type"], "correct the value").format(**first.get("ctx", {}))
+    return ConfigError(rule, value=first.get("input"), place=where, fix=fix)
 
 
 def _as_tuple(value: Any) -> Any:

@@ -16,7 +16,7 @@ from star_core.evolution.base import Problem, Purpose
 from star_core.evolution.predictor import features, fit
 from star_core.evolution.survival import ranked
 from star_core.genome.backbone import Genome
-from star_core.objectives.base import measure, objective, violation
+from star_core.objectives.base import measure, objective_of, violation
 from star_core.population.generation import Generation
 from star_core.population.individual import Cost, Individual, Offspring, Past, individual_id
 
@@ -45,7 +45,8 @@ def archive_of(
 
 def predicted_objectives(problem: Problem) -> tuple[str, ...]:
     """The run's objectives that take a training or a probe, which are those to be predicted."""
-    return tuple(name for name in problem.params.objectives.selected if objective(name).needs_process)
+    section = problem.params.objectives
+    return tuple(name for name in section.selected if objective_of(section, name).needs_process)
 
 
 def can_screen(problem: Problem, parent: Generation) -> bool:

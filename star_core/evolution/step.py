@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from star_core import semantics
 from star_core.architecture import Architecture
 from star_core.config import Params
 from star_core.dotted import dotted
 from star_core.errors import StarError
 from star_core.evaluation import Evaluation, Standing, evaluation_key
 from star_core.evolution.base import Problem, algorithm, founders
+from star_core.evolution.limits import excess_of, semantics_of
 from star_core.evolution.screening import archive_of, can_screen, is_screening, screened
 from star_core.genome.backbone import Genome
 from star_core.objectives.base import measure, spreads
@@ -75,31 +75,38 @@ def assess(
     problem: Problem,
     offspring: Offspring,
     architecture: Architecture,
-    evaluation: Evaluation,
+    evaluation: Evaluation | None,
     data_digest: str,
     stop: int | None = None,
 ) -> Individual:
     """An offspring with its objectives, from the evaluation of its architecture.
 
-    One with an objective that is no finite number counts as crashed.
+    One with an objective that is no finite number counts as crashed; one without evaluation is over a limit.
 
     Args:
         problem: The experiment.
         offspring: The offspring to assess.
         architecture: What its genome compiles to.
-        evaluation: Result of its training, or of the part up to ``stop``, with the metrics of its probes.
+        evaluation: Result of its training, or of the part up to ``stop``, with the metrics of its probes;
+            ``None``: it was not trained, see ``over_limits``.
         data_digest: Digest of the corpus.
         stop: Step at which its training was stopped for good; ``None``: it was not.
     """
-    metrics = evaluation.metrics if evaluation.status == "ok" else None
+    status: Standing = "infeasible" if evaluation is None else evaluation.status
+    metrics = evaluation.metrics if evaluation is not None and status == "ok" else None
     objectives, violation, failure = measure(architecture, metrics, problem.params.objectives)
-    status: Standing = "stopped" if stop is not None and evaluation.status == "ok" else evaluation.status
+    if metrics is None:
+        failure = excess_of(problem, architecture) if evaluation is None else None
+    elif failure is not None:
+        status = "crashed"
+    elif stop is not None:
+        status = "stopped"
     training = problem.params.training
-    tokens = training.tokens_until(stop)
+    tokens = training.tokens_until(stop) if evaluation is not None else 0
     return Individual(
         **offspring.model_dump(),
         key=evaluation_key(offspring.digest, problem.params, data_digest, stop),
-        status="crashed" if failure is not None and metrics is not None else status,
+        status=status,
         objectives=objectives,
         violation=violation,
         cost=Cost(
@@ -107,7 +114,7 @@ def assess(
             flops=architecture.training_flops(tokens, training.sequence_length),
         ),
         noise=(spreads(metrics, problem.params.objectives) or None) if metrics is not None else None,
-        failure=failure if metrics is not None else None,
+        failure=failure,
     )
 
 
@@ -128,7 +135,7 @@ def select(
     fork = parent is not None and parent.run != run
     index = parent.index + (not fork) if parent else 0
     parents = parent.population if parent and not fork else ()
-    if not any(individual.ok for individual in (*parents, *assessed)):
+    if not any(individual.has_standing for individual in (*parents, *assessed)):
         outcomes: Mapping[str, int] = {}
         for individual in assessed:
             outcomes = {**outcomes, individual.status: outcomes.get(individual.status, 0) + 1}
@@ -151,6 +158,7 @@ def select(
         index,
         parent,
         problem.params,
+        semantics_of(problem.params),
         data_digest,
         problem.vocab_size,
         tuple(population),
@@ -173,17 +181,22 @@ def check_same_experiment(stored: Generation, params: Params, data_digest: str |
     before, now = dotted(stored.params().identity()), dotted(params.identity())
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
+            # An identity leaves out what was so before there was a key for it.
+            was, wanted = (
+                values.get(key, dotted(made.model_dump(mode="json")).get(key))
+                for values, made in ((before, stored.params()), (now, params))
+            )
             raise StarError(
-                f"generation {stored.index} of run {stored.run!r} was made with {before.get(key)!r}",
-                value=now.get(key),
+                f"generation {stored.index} of run {stored.run!r} was made with {was!r}",
+                value=wanted,
                 place=f"{place}, {key}",
                 fix="restore that value, or go on under another name: "
                 f"star resume {stored.run} --as NAME --params {place}",
             )
-    if stored.semantics != semantics.VERSIONS:
+    if stored.semantics != semantics_of(params):
         raise StarError(
             f"generation {stored.index} of run {stored.run!r} was made by code of {stored.semantics}",
-            value=semantics.VERSIONS,
+            value=semantics_of(params),
             place="star_core/semantics.py",
             fix="check out the code it was made with, or go on under another name: "
             f"star resume {stored.run} --as NAME",

@@ -1,7 +1,8 @@
 """What survival means whatever the algorithm: failures, constraints, ranks, the order that is stored.
 
 A candidate whose training failed counts as infeasible and as worse than any violated constraint; it
-survives only where there are too few others.
+survives only where there are too few others. One that was not trained, since it is over a limit, is as
+infeasible as if it had been.
 """
 
 from __future__ import annotations
@@ -31,21 +32,25 @@ FARTHEST = 1e150
 
 def violation(problem: Problem, individual: Individual) -> float:
     """By how much a candidate is infeasible; 0: it is feasible, ``FAILED``: an objective is unknown."""
-    known = individual.ok and all(
-        individual.objectives[name] is not None for name in problem.params.objectives.selected
-    )
-    return individual.violation if known else FAILED
+    if individual.status == "infeasible" or _is_known(problem, individual):
+        return individual.violation
+    return FAILED
+
+
+def _is_known(problem: Problem, individual: Individual) -> bool:
+    names = problem.params.objectives.selected
+    return individual.ok and all(individual.objectives[name] is not None for name in names)
 
 
 def objectives(problem: Problem, candidates: Sequence[Individual]) -> npt.NDArray[np.float64]:
     """Objective values (candidates × objectives), equal where they differ by less than their noise.
 
-    A failed candidate's are ``FAILED``.
+    Those of a candidate that was not trained, or failed, are ``FAILED``.
     """
     names = problem.params.objectives.selected
     rows, noise = [], []
     for candidate in candidates:
-        known = violation(problem, candidate) < FAILED
+        known = _is_known(problem, candidate)
         rows.append([candidate.objectives[name] if known else FAILED for name in names])
         noise.append([(candidate.noise or {}).get(name, 0.0) if known else 0.0 for name in names])
     shape = len(rows), len(names)
@@ -160,7 +165,7 @@ def _described(entries: Population, last: int) -> list[Individual]:
 
 
 def standing(individual: Individual, last: int) -> tuple[bool, float, int, float]:
-    """Less is better: trained, feasible, an early front, far from its neighbours.
+    """Less is better: nothing failed, feasible, an early front, far from its neighbours.
 
     Args:
         individual: A member of a population.
@@ -168,7 +173,7 @@ def standing(individual: Individual, last: int) -> tuple[bool, float, int, float
     """
     rank = last if individual.rank is None else individual.rank
     return (
-        not individual.ok,
+        not individual.has_standing,
         individual.violation,
         rank,
         -(math.inf if individual.crowding is None else individual.crowding),

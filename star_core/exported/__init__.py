@@ -4,7 +4,7 @@ genome.json           what the model is: genome, size, tokens, digests of the fi
 README.md             its card: where it comes from, how to run each format (``card``)
 weights.safetensors   its weights, as this package reads them
 program.pt2           its forward pass as a torch.export program, where asked for (``program``)
-hf/, gguf/, …         other formats, one folder each, each of use by itself (``formats``)
+onnx/, hf/, …         other formats, one folder each, each of use by itself (``formats``)
 """
 
 from typing import TYPE_CHECKING

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import indent
 
+from star_core.analysis.terminal.output import printable
 from star_core.exported.format import ExportFormat
 from star_core.exported.manifest import PROGRAM, TOKENIZER, Manifest
+from star_core.graphs.samples import SAMPLING, SEEDS
 from star_core.objectives.perplexity import Bits
 
 _TEXT = """\
@@ -36,6 +39,11 @@ program = torch.export.load("{file}").module()
 logits = program(torch.zeros(1, {example}, dtype=torch.long))
 ```
 """
+_SAMPLES = """
+## What it writes
+
+Beginnings of documents, at temperature {0.temperature} and top-p {0.top_p}, by the seeds {1}.
+"""
 
 
 _KINDS = {
@@ -45,12 +53,13 @@ _KINDS = {
 }
 
 
-def card(manifest: Manifest, formats: Sequence[tuple[ExportFormat, str]]) -> str:
+def card(manifest: Manifest, formats: Sequence[tuple[ExportFormat, str]], written: Sequence[str] = ()) -> str:
     """Where the model comes from and how to run it, in a few lines.
 
     Args:
         manifest: Description of the model.
         formats: Those it is written in, each with its folder as seen from the card.
+        written: Samples of the model, one for each of ``star_core.graphs.samples.SEEDS``.
     """
     origin, architecture = manifest.origin, manifest.compile()
     separator = manifest.tokens.separator
@@ -76,16 +85,21 @@ def card(manifest: Manifest, formats: Sequence[tuple[ExportFormat, str]]) -> str
     for entry, folder in formats:
         text += f"\n## {entry.title}\n\n{entry.guide(manifest, folder)}"
     program = manifest.program
-    if program is None:
-        return text
-    low, high = program.lengths
-    return text + _PROGRAM.format(
-        file=PROGRAM,
-        torch=program.torch,
-        lengths=f"{low} to {high} tokens" if low != high else f"exactly {low} tokens",
-        batch=program.batch,
-        example=high if low == high else 16,
-    )
+    if program is not None:
+        low, high = program.lengths
+        text += _PROGRAM.format(
+            file=PROGRAM,
+            torch=program.torch,
+            lengths=f"{low} to {high} tokens" if low != high else f"exactly {low} tokens",
+            batch=program.batch,
+            example=high if low == high else 16,
+        )
+    if written:
+        text += _SAMPLES.format(SAMPLING, ", ".join(map(str, SEEDS)))
+    for sample in written:
+        # An indented block, which nothing in it can end; a comment keeps two of them apart.
+        text += f"\n<!-- -->\n\n{indent(printable(sample).strip() or '(nothing)', ' ' * 4)}\n"
+    return text
 
 
 def _cell(text: str | None) -> str:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-import star_core
 from star_core import units
 from star_core.analysis.terminal.output import say
-from star_core.config import Training
-from star_core.datasets.base import licence_of
-from star_core.exported.folder import check_free, export_model, sha256_of
-from star_core.exported.format import Trained, check_taken, formats_of
-from star_core.exported.manifest import PROGRAM, Manifest, Origin, Program, tokens_of
+from star_core.architecture import Architecture
+from star_core.exported.folder import check_free, export_model
+from star_core.exported.format import ExportFormat, formats_of, precisions_of
+from star_core.exported.manifest import PROGRAM, Program
 from star_core.exported.program import MAX_BATCH, export_program
-from star_core.semantics import MODEL
-from star_core.training.retrained import Retrained
+from star_core.exported.trained import trained_model
 
 
 def export_command(
@@ -49,53 +47,20 @@ def export_command(
     """
     check_free(folder)
     chosen = formats_of(formats, precisions)
-    retrained = Retrained.read(run, root, scaled)
-    (entry,) = retrained.entries([name])
-    data, weights = retrained.corpus(root), retrained.weights(entry)
-    sha256 = sha256_of(weights) if weights.exists() else ""
-    loaded = retrained.load(entry)
-    tokens = tokens_of(data.vocab_size, data.meta["separator"], data.has_tokenizer)
-    metadata = loaded.metadata
-    check_taken(chosen, loaded.architecture, tokens)
-    model = retrained.model(entry, data)
-    recipe = Training.model_validate(retrained.comparison.parameters["training"])
+    trained = trained_model(run, name, root, chosen, scaled)
+    model, manifest = trained.model, trained.manifest
     content = made = None
     if program:
-        content, lengths = export_program(model, recipe.sequence_length)
+        content, lengths = export_program(model, manifest.origin.sequence_length)
         made = Program(
             sha256=hashlib.sha256(content).hexdigest(),
             torch=torch.__version__,
             lengths=lengths,
             batch=(1, MAX_BATCH),
         )
-    manifest = Manifest(
-        star=star_core.__version__,
-        semantics=MODEL,
-        genome=metadata["genome"],
-        preset=metadata["space"],
-        width=model.arch.width,
-        head_dim=model.arch.dims.head_dim,
-        vocab_size=model.arch.vocab_size,
-        architecture=model.arch.digest,
-        tokens=tokens,
-        origin=Origin(
-            run=run,
-            name=name,
-            data_digest=data.digest,
-            tokens=entry.cost.tokens,
-            sequence_length=recipe.sequence_length,
-            validation_loss=float(metadata["validation_loss"]),
-            bytes_per_token=data.metrics.get("bytes_per_token"),
-            data=data.meta["sources"],
-            licence=licence_of(data.name),
-        ),
-        weights=sha256,
-        program=made,
-    )
-    trained = Trained(model, manifest, weights, data.definition)
+        trained = replace(trained, manifest=manifest.model_copy(update={"program": made}))
     unchecked = export_model(folder, trained, chosen, precisions, content)
-    kinds = [(entry.name, entry.kind(model.arch)) for entry in chosen]
-    written = ", ".join(f"{name} ({kind})" if kind else name for name, kind in kinds)
+    written = ", ".join(_in_words(entry, model.arch, precisions) for entry in chosen)
     said = f"{folder}: {units.count(model.arch.num_parameters)} parameters; {written}"
     if made is not None:
         low, high = made.lengths
@@ -103,3 +68,10 @@ def export_command(
     say(said)
     for sentence in unchecked:
         say(sentence)
+
+
+def _in_words(entry: ExportFormat, architecture: Architecture, precisions: Sequence[str]) -> str:
+    """E.g. ``gguf (llama, f32, int4)``."""
+    several = precisions_of(entry, precisions) if len(entry.precisions) > 1 else ()
+    details = ", ".join(filter(None, (entry.kind(architecture), *several)))
+    return f"{entry.name} ({details})" if details else entry.name

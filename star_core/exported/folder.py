@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from star_core.datasets.tokenizer import ByteTokenizer, Tokenizer, VocabularyTokenizer
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
-from star_core.exported.format import ExportFormat, Trained, precisions_of
+from star_core.exported.decoder import TorchDecoder
+from star_core.exported.digests import check_files, sha256_of, tokenizer_in
+from star_core.exported.format import ExportFormat, Trained, precisions_of, write_format
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
     GENOME,
@@ -26,10 +26,11 @@ from star_core.exported.manifest import (
     Manifest,
     check_compiled,
 )
+from star_core.graphs import runner
+from star_core.graphs.runner import Sampling, Text
+from star_core.graphs.samples import samples
 from star_core.models import LanguageModel, build_model
 from star_core.training.checkpoint import load_checkpoint
-
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,12 @@ class Exported:
     Attributes:
         manifest: Description of the model.
         model: Ready to be used, in float32.
-        tokenizer: What makes tokens of text; ``None`` where that is not known.
+        tokenizer: Content of ``tokenizer.json`` where it has a vocabulary of its own.
     """
 
     manifest: Manifest
     model: LanguageModel
-    tokenizer: Tokenizer | None = None
+    tokenizer: str | None = None
 
     def generate(self, text: str, new_tokens: int = 200, temperature: float = 0.0, seed: int = 0) -> str:
         """What the model writes behind a text, up to the end of a document.
@@ -57,27 +58,25 @@ class Exported:
 
         Raises:
             DataError: The model's tokens are no text; use ``model.generate`` with token ids.
-            ConfigError: As ``LanguageModel.generate``.
+            ConfigError: ``new_tokens``, ``temperature`` or ``seed`` is negative.
         """
-        tokenizer = self.tokenizer
-        if tokenizer is None:
+        tokens = self.manifest.tokens
+        if not tokens.are_text:
             raise DataError(
                 "the tokens of this model are ids of a vocabulary that is not known here",
                 value=self.manifest.vocab_size,
                 place="generate",
                 fix="use model.generate with token ids",
             )
-        prompt = tokenizer.encode(text) or [tokenizer.separator]
-        device = self.model.embedding.device
-        found = self.model.generate(
-            torch.tensor([prompt], device=device),
-            new_tokens,
-            temperature,
-            torch.Generator(device).manual_seed(seed),
-        )
-        written = found[0, len(prompt) :].tolist()
-        end = tokenizer.separator
-        return tokenizer.decode(written[: written.index(end)] if end in written else written)
+        try:
+            sampling = Sampling(temperature, top_p=1)
+            between = Text(tokens.kind, tokens.separator, self.tokenizer)
+            prompt = between.encode(text)
+            decoder = TorchDecoder(self.model, len(prompt) + max(new_tokens, 0))
+            found = runner.generate(decoder, prompt, new_tokens, sampling, seed, tokens.separator)
+            return "".join(between.decode(found))
+        except ValueError as error:
+            raise ConfigError(str(error), place="generate", fix=_GENERATE) from None
 
 
 def export_model(
@@ -114,14 +113,14 @@ def export_model(
             for entry in formats:
                 own = temporary if entry.at_top else temporary / entry.name
                 own.mkdir(exist_ok=True)
-                entry.write(own, trained, precisions_of(entry, precisions))
+                write_format(entry, own, trained, precisions_of(entry, precisions))
                 if missing := entry.check(own, trained):
                     unchecked.append(f"{entry.name}: {missing}")
             if trained.tokenizer is not None:
                 (temporary / TOKENIZER).write_bytes(trained.tokenizer)
             if program is not None:
                 (temporary / PROGRAM).write_bytes(program)
-            _describe(temporary, trained.manifest, formats)
+            _describe(temporary, trained.manifest, formats, _samples(trained))
             for file in _files(temporary):
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
@@ -138,33 +137,36 @@ def export_model(
     return unchecked
 
 
-def _describe(folder: Path, manifest: Manifest, formats: Sequence[ExportFormat]) -> None:
+def _samples(trained: Trained) -> list[str]:
+    """What the model writes by itself, if its tokens are text and its structures have graphs."""
+    tokens = trained.manifest.tokens
+    if not tokens.are_text or tokens.separator is None:
+        return []
+    tokenizer = None if trained.tokenizer is None else trained.tokenizer.decode()
+    try:
+        return samples(trained.model.arch, trained.arrays, tokens.separator, tokenizer)
+    except ConfigError:
+        return []
+
+
+def _describe(
+    folder: Path, manifest: Manifest, formats: Sequence[ExportFormat], written: Sequence[str]
+) -> None:
     """Writes ``genome.json``, with the digests of all that is there, and the cards, which may be edited."""
     files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
     manifest = manifest.model_copy(update={"files": files})
     (folder / GENOME).write_bytes(manifest.to_bytes())
     sections = [(entry, "." if entry.at_top else entry.name) for entry in formats]
-    (folder / GUIDE).write_text(card(manifest, sections), encoding="utf-8")
+    (folder / GUIDE).write_text(card(manifest, sections, written), encoding="utf-8")
     alone = manifest.model_copy(update={"program": None})
     for entry in formats:
         if not entry.at_top:
-            (folder / entry.name / GUIDE).write_text(card(alone, [(entry, ".")]), encoding="utf-8")
+            text = card(alone, [(entry, ".")], written)
+            (folder / entry.name / GUIDE).write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raises ``StoreError`` if a file was changed; formats that are left out are not missed."""
-    stated = manifest.files
-    if stated is None:
-        stated = {WEIGHTS: manifest.weights}
-        if manifest.program is not None:
-            stated[PROGRAM] = manifest.program.sha256
-    for name, digest in stated.items():
-        if name == WEIGHTS or (folder / name).exists():
-            require_content(folder / name, digest)
 
 
 def check_free(folder: Path) -> None:
@@ -194,16 +196,25 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
     """
     folder = Path(folder)
     manifest = Manifest.read(folder / GENOME, EXPORT_AGAIN)
-    architecture = check_compiled(manifest, str(folder / GENOME))
-    path = folder / WEIGHTS
     if manifest.files is not None and WEIGHTS not in manifest.files:
         raise StoreError(
             "this model was exported in other formats only",
             value=sorted({name.partition("/")[0] for name in manifest.files}),
-            place=str(path),
+            place=str(folder / WEIGHTS),
             fix="star export RUN:NAME --to FOLDER --format torch, or see its README",
         )
     check_files(folder, manifest)
+    return Exported(manifest, restored(folder, manifest, device), tokenizer_in(folder, manifest))
+
+
+def restored(folder: Path, manifest: Manifest, device: torch.device | str | None = None) -> LanguageModel:
+    """The model of a description with the weights beside it, whose digest was found in order.
+
+    Raises:
+        StoreError: The weights are of another model, or of another version.
+        ConfigError: Torch knows no such device.
+    """
+    architecture, path = check_compiled(manifest, str(folder / GENOME)), folder / WEIGHTS
     checkpoint = load_checkpoint(path)
     if checkpoint.architecture.digest != architecture.digest:
         raise StoreError(
@@ -214,38 +225,7 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
         )
     model = build_model(architecture, device=device)
     checkpoint.restore(model)
-    return Exported(manifest, model.eval(), _tokenizer(folder, manifest))
+    return model.eval()
 
 
-def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer | None:
-    if manifest.tokens.kind == "ids":
-        return None
-    if manifest.tokens.kind == "bytes":
-        return ByteTokenizer()
-    path = folder / TOKENIZER
-    require_content(path, (manifest.files or {}).get(TOKENIZER, ""))
-    return VocabularyTokenizer(path.read_bytes(), str(path))
-
-
-def require_content(path: Path, stated: str) -> None:
-    """Raises ``StoreError`` if a file cannot be read or has another SHA-256 than ``genome.json`` states."""
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise StoreError(f"cannot be read ({error.strerror})", place=str(path), fix=EXPORT_AGAIN) from error
-    if found != stated:
-        raise StoreError(
-            f"its SHA-256 is not the one in {GENOME}: it was changed or damaged",
-            value=found,
-            place=str(path),
-            fix=EXPORT_AGAIN,
-        )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+_GENERATE = "use e.g. new_tokens=200, temperature=0.8, seed=0"

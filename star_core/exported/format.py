@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from star_core.architecture import Architecture
 from star_core.errors import ConfigError, nearest
-from star_core.exported.manifest import Manifest, Tokens
+from star_core.exported.manifest import TOKENIZER, Manifest, Tokens
 from star_core.registry import Registry
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from star_core.graphs.runner import Model  # imports onnxruntime
     from star_core.models import LanguageModel  # imports torch
 
 PRECISIONS = ("f32", "int8", "int4")
@@ -39,6 +42,11 @@ class Trained:
     manifest: Manifest
     weights: Path
     tokenizer: bytes | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by their names in the model's state dict."""
+        return {name: tensor.numpy() for name, tensor in self.model.state_dict().items()}
 
 
 class ExportFormat(ABC):
@@ -91,6 +99,24 @@ class ExportFormat(ABC):
             StoreError: It computes something else.
         """
 
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """What writes text with the files of the format.
+
+        Args:
+            folder: Of those files.
+            manifest: Description of the model.
+            length: The most tokens of a sequence, those of the prompt included.
+            precision: Of the weights, one of the format's; ``None``: any that is there.
+
+        Raises:
+            ConfigError: The files cannot be run here; the message says what to install.
+            OSError, StoreError: One is missing or damaged.
+            MemoryError: There is no room for so many tokens.
+        """
+        raise ConfigError(
+            f"{self.title} is not run from here", value=self.name, place="--format", fix="see its README.md"
+        )
+
     @abstractmethod
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Markdown for the receiver: what to install, and code that runs it; without a heading.
@@ -104,6 +130,13 @@ class ExportFormat(ABC):
 EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     "export format", "star_core.exported.formats", "star.export_formats", "--format", ConfigError
 )
+
+
+def write_format(entry: ExportFormat, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
+    """Writes a format, and the model's tokenizer beside it."""
+    entry.write(folder, trained, precisions)
+    if trained.tokenizer is not None:
+        (folder / TOKENIZER).write_bytes(trained.tokenizer)
 
 
 def precisions_of(entry: ExportFormat, wanted: Sequence[str]) -> tuple[str, ...]:

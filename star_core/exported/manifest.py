@@ -12,9 +12,8 @@ from star_core.datasets.base import is_byte_corpus
 from star_core.errors import StarError, StoreError
 from star_core.genome import Genome
 from star_core.genome.space import reading_space
-from star_core.population.individual import Digest, Record
-from star_core.population.sealed import Sealed
 from star_core.semantics import MODEL
+from star_core.storage.sealed import Digest, Record, Sealed
 
 GENOME, WEIGHTS, PROGRAM, GUIDE = "genome.json", "weights.safetensors", "program.pt2", "README.md"
 TOKENIZER = "tokenizer.json"

@@ -57,13 +57,10 @@ class Native:
     hidden: int
     taps: int
 
-    @property
-    def title(self) -> str:
-        """The name of the family, and how much of it is zeros."""
+    def called(self, name: str) -> str:
+        """A name for it, and how much of it is zeros."""
         zeros = sum((block.mixer is None) + (block.unit is None) for block in self.blocks)
-        return NAMES[self.family] + (
-            f", {zeros} of {2 * len(self.blocks)} half blocks are zeros" if zeros else ""
-        )
+        return name + (f", {zeros} of {2 * len(self.blocks)} half blocks are zeros" if zeros else "")
 
 
 def native(architecture: Architecture) -> Native:
@@ -82,19 +79,26 @@ def native(architecture: Architecture) -> Native:
             f"{_name(plain)} has no norm of queries and keys, as LFM2 has, and Llama "
             f"has nothing like {_name(of_lfm2[0])}; use the class SA-3-Norm, as the preset lfm2-norm does"
         )
-    heads, key_heads, head_dim = _heads(attention) if attention else (1, 1, architecture.width)
+    dims = architecture.dims
+    heads, key_heads, head_dim = _heads(attention) if attention else (dims.heads, 1, dims.head_dim)
     if of_lfm2 and heads * head_dim != architecture.width:
         raise Unmapped(
             f"{_name(attention[0])} has {heads} heads of {head_dim} channels, and those of an LFM2 are as "
             f"wide as the model ({architecture.width}); use an expansion factor of 1"
         )
-    blocks = tuple(_blocks(kinds))
+    blocks = list(_blocks(kinds))
+    attends = [
+        not of_lfm2 if block.mixer is None else kinds[block.mixer] != "convolution" for block in blocks
+    ]
+    # Runtimes of LFM2 want a layer of each kind: caches of transformers count tokens in one of attention, and
+    # llama.cpp aborts.
+    if of_lfm2 and len(set(attends)) == 1:
+        blocks.append(Block(None, None))
+        attends.append(not attends[0])
     return Native(
         family="lfm2" if of_lfm2 else "llama",
-        blocks=blocks,
-        attends=tuple(
-            not of_lfm2 if block.mixer is None else kinds[block.mixer] != "convolution" for block in blocks
-        ),
+        blocks=tuple(blocks),
+        attends=tuple(attends),
         heads=heads,
         key_heads=key_heads,
         head_dim=head_dim,

@@ -85,13 +85,16 @@ def _no_attention(model: LanguageModel, found: Native) -> Tensors:
         found.key_heads * found.head_dim,
     )
     new = model.embedding.new_zeros
-    return {
+    zeros = {
         "mixer_norm": new(width) + 1,
         "q": new(queries, width),
         "k": new(keys, width),
         "v": new(keys, width),
         "o": new(width, queries),
     }
+    if found.family == "lfm2":
+        zeros |= {name: new(found.head_dim) + 1 for name in ("q_norm", "k_norm")}
+    return zeros
 
 
 def _no_convolution(model: LanguageModel, found: Native) -> Tensors:

@@ -4,7 +4,7 @@ A structure is described by *shapes* (``star_core/structures``), by *arithmetic*
 (``star_core/livs``) and here by the *graph* that a device runs. No torch.
 """
 
-from star_core.graphs.mixer import GraphMixer, graph_mixer_of, register
+from star_core.graphs.mixer import GraphMixer, graph_mixer_of, register, require_graphs
 from star_core.graphs.model import BLOCK, ModelGraph, write_graph
 from star_core.graphs.weights import random_weights, weight_shapes
 from star_core.graphs.writer import GraphWriter
@@ -17,6 +17,7 @@ __all__ = [
     "graph_mixer_of",
     "random_weights",
     "register",
+    "require_graphs",
     "weight_shapes",
     "write_graph",
 ]

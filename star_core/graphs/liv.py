@@ -211,16 +211,15 @@ class LayerGraphs:
             x_LS = graph.node("Mul", graph.node("Softplus", biased_LS), rates_S)
         if treatment.factor != 1:
             x_LS = graph.node("Mul", x_LS, graph.constant(treatment.factor))
-        channels, sizes = treatment.normed or treatment.turned, [group.shape.size for _, group in entries]
-        if channels:
-            x_LS = graph.reshape(x_LS, length, -1, channels)
+        sizes = [group.shape.size for _, group in entries]
         if treatment.normed:
-            x_LS = self._normed(x_LS, entries, mixer)
+            x_LS = self._normed(graph.reshape(x_LS, length, -1, treatment.normed), entries, mixer)
         if treatment.turned:
-            x_LS, sizes = self._positions.rotate(x_LS, channels), [group.shape.heads for _, group in entries]
-        elif channels:
+            x_LS = self._positions.rotate(x_LS, sum(sizes) // treatment.turned, treatment.turned)
+        elif treatment.normed:
             x_LS = graph.reshape(x_LS, length, -1)
-        self._features.update(zip((key for key, _ in entries), graph.split(x_LS, sizes, 1), strict=True))
+        parts = graph.split(x_LS, sizes, -1)
+        self._features.update(zip((key for key, _ in entries), parts, strict=True))
 
     def _windowed(self, x_LS: str, entries: list[tuple[FeatureKey, FeatureGroup]]) -> str:
         """Feature groups behind their short filter, whose window is one state."""

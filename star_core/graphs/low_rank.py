@@ -68,15 +68,9 @@ class LowRankGraph(GraphMixer):
     def _attend(self, graph: GraphWriter, operands: Operands) -> str:
         length, positions = operands.positions.length, operands.positions
         key_heads, value_heads = self.shapes["B"].heads, self.shapes["V"].heads
-        C_HLE = self.head_first(graph, operands, "C", self.heads)
-        C = graph.reshape(C_HLE, key_heads, -1, self.keys)
+        C = self._queries(graph, operands, key_heads)
         V_JLP = self.head_first(graph, operands, "V", value_heads)
-        B_GEL = graph.reshape(operands.features["B"], length, key_heads, self.keys)
-        B_GEL = (
-            graph.node("Transpose", B_GEL, perm=[1, 2, 0])
-            if length > 1
-            else graph.reshape(B_GEL, key_heads, self.keys, 1)
-        )
+        B_GEL = self.head_last(graph, operands, "B")
         names = [state.name for state in self.states()]
         old_B, old_V = (operands.states[name] for name in names)
         operands.new.update(zip(names, (B_GEL, V_JLP), strict=True))
@@ -109,8 +103,7 @@ class LowRankGraph(GraphMixer):
     def _linear(self, graph: GraphWriter, operands: Operands) -> str:
         length = operands.positions.length
         readers = self.heads // self.held
-        C_HLE = self.head_first(graph, operands, "C", self.heads)
-        C = graph.reshape(C_HLE, self.held, readers * length, self.keys)
+        C = self._queries(graph, operands, self.held)
         B_NLE, V_NLP = (self.head_first(graph, operands, role, self.held) for role in "BV")
         state_NEP = operands.states["state"]
         B_NEL = (
@@ -125,3 +118,10 @@ class LowRankGraph(GraphMixer):
         mask_QL = graph.constant(np.tile(np.tri(length), (readers, 1)))
         T = graph.node("Mul", graph.node("MatMul", C, B_NEL), mask_QL)
         return graph.node("Add", graph.node("MatMul", T, V_NLP), graph.node("MatMul", C, state_NEP))
+
+    def _queries(self, graph: GraphWriter, operands: Operands, groups: int) -> str:
+        """(groups, heads of one · L, E): all that read one key, or one state, together."""
+        if operands.positions.length == 1 and self.groups["C"].repeat == 1:
+            return graph.reshape(operands.features["C"], groups, -1, self.keys)
+        C_HLE = self.head_first(graph, operands, "C", self.heads)
+        return graph.reshape(C_HLE, groups, -1, self.keys)

@@ -6,7 +6,7 @@ Batch 1. Legend: L tokens of this pass, M tokens of a history, H heads, S scalar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,18 +101,25 @@ class GraphMixer(ABC):
     def head_first(self, graph: GraphWriter, operands: Operands, role: str, heads: int) -> str:
         """(heads, L, channels), each head of the group as often as it takes."""
         length, shape = operands.positions.length, self.shapes[role]
-        x = graph.reshape(operands.features[role], length, shape.heads, shape.channels)
+        repeat, feature = heads // shape.heads, operands.features[role]
+        if length == 1 and repeat == 1:
+            return graph.reshape(feature, heads, 1, shape.channels)
+        x = graph.reshape(feature, length, shape.heads, shape.channels)
         if length > 1:
             x = graph.node("Transpose", x, perm=[1, 0, 2])
-        repeat = heads // shape.heads
-        if repeat > 1:
-            x = graph.reshape(x, shape.heads, 1, length, shape.channels)
-            x = graph.node(
-                "Expand", x, graph.constant([shape.heads, repeat, length, shape.channels], np.int64)
-            )
-        if repeat > 1 or length == 1:
-            x = graph.reshape(x, heads, length, shape.channels)
-        return x
+        if repeat == 1:
+            return x
+        x = graph.reshape(x, shape.heads, 1, length, shape.channels)
+        sizes = graph.constant([shape.heads, repeat, length, shape.channels], np.int64)
+        return graph.reshape(graph.node("Expand", x, sizes), heads, length, shape.channels)
+
+    def head_last(self, graph: GraphWriter, operands: Operands, role: str) -> str:
+        """(heads, channels, L): the transpose, without repeats."""
+        length, shape = operands.positions.length, self.shapes[role]
+        if length == 1:
+            return graph.reshape(operands.features[role], shape.heads, shape.channels, 1)
+        x = graph.reshape(operands.features[role], length, shape.heads, shape.channels)
+        return graph.node("Transpose", x, perm=[1, 2, 0])
 
 
 GRAPH_MIXERS: Registry[type[GraphMixer]] = Registry(
@@ -132,3 +139,16 @@ def graph_mixer_of(allele: int) -> type[GraphMixer]:
         ConfigError: No file of ``star_core/graphs`` and no package's ``star.graphs`` entry point has one.
     """
     return GRAPH_MIXERS[structure_of(allele).name]
+
+
+def require_graphs(alleles: Iterable[int]) -> None:
+    """Raises ``ConfigError`` if models with these structures cannot be measured as graphs."""
+    for allele in alleles:
+        name = structure_of(allele).name
+        if name not in GRAPH_MIXERS.names():
+            raise ConfigError(
+                f"the structure {name} has no graph, which is what runtimes run",
+                value=name,
+                place="objectives.runtime",
+                fix="use eager" + GRAPH_MIXERS.where_to_find(),
+            )

@@ -6,6 +6,7 @@ Batch 1. Legend: L tokens of a pass, V vocabulary, D channels.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,8 @@ def write_graph(
     length: int = 1,
     precision: str = "f32",
     every_logit: bool = False,
+    told: Mapping[str, object] | None = None,
+    put: Callable[[onnx.TensorProto], object] = lambda tensor: None,
 ) -> ModelGraph:
     """Writes the graph of a pass over ``length`` tokens, in operators of ONNX opset 23.
 
@@ -55,11 +58,13 @@ def write_graph(
         length: Tokens L of a pass, 1 to ``BLOCK``.
         precision: Of matrices: ``f32``, ``int8`` or ``int4``, which need an operator of ONNX Runtime's.
         every_logit: Whether logits are (L, V), not (1, V) of the last token.
+        told: What else the graph says of itself, as JSON has it.
+        put: Called with each tensor that is stored; it may put the content elsewhere.
 
     Raises:
         ConfigError: One of its structures has no graph.
     """
-    graph = GraphWriter(precision)
+    graph = GraphWriter(precision, put)
     tokens = graph.input("tokens", (length,), np.int64)
     positions = PositionNodes(graph, length)
     x_LD = graph.rows(tokens, "embedding", weights["embedding"])
@@ -78,6 +83,7 @@ def write_graph(
         "precision": precision,
         "vocabulary": architecture.vocab_size,
         "states": [{"name": state.name, "grows": state.grows} for state in states],
+        **(told or {}),
     }
     return ModelGraph(graph.model(architecture.digest[:12], {METADATA: json.dumps(description)}), states)
 

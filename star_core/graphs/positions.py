@@ -49,20 +49,26 @@ class PositionNodes:
         """Those within its band, (L, 1)."""
         return self._graph.node("Min", self.counts, self._graph.constant([float(WINDOW)]))
 
-    def rotate(self, x_LHE: str, channels: int) -> str:
-        """Turns neighbouring channels by their position, as ``star_core/livs/rotary.py`` does."""
-        graph = self._graph
+    def rotate(self, x: str, heads: int, channels: int) -> str:
+        """Turns neighbouring channels by their position, as ``star_core/livs/rotary.py`` does.
+
+        Args:
+            x: L tokens of H heads of E channels, in any shape.
+            heads: H.
+            channels: E.
+
+        Returns:
+            (1, L, H · E).
+        """
+        graph, pairs = self._graph, channels // 2
         if channels not in self._turns:
-            rates = ROTARY_BASE ** (-np.arange(channels // 2, dtype=np.float32) / np.float32(channels // 2))
-            angles_LE = graph.node("Mul", self._steps, graph.constant(np.repeat(rates, 2)))
-            angles_L1E = graph.node("Unsqueeze", angles_LE, graph.constant([1], np.int64))
-            signs = graph.constant(np.tile([-1.0, 1.0], channels // 2))
-            sine_L1E = graph.node("Mul", graph.node("Sin", angles_L1E), signs)
-            self._turns[channels] = graph.node("Cos", angles_L1E), sine_L1E
-        cosine, sine = self._turns[channels]
-        partners = graph.constant(np.arange(channels) ^ 1, np.int64)
-        partner_LHE = graph.node("Gather", x_LHE, partners, axis=-1)
-        return graph.node("Add", graph.node("Mul", x_LHE, cosine), graph.node("Mul", partner_LHE, sine))
+            rates = ROTARY_BASE ** (-np.arange(pairs, dtype=np.float32) / np.float32(pairs))
+            angles_LF = graph.node("Mul", self._steps, graph.constant(rates))
+            angles_1LF = graph.node("Unsqueeze", angles_LF, graph.constant([0], np.int64))
+            self._turns[channels] = graph.node("Cos", angles_1LF), graph.node("Sin", angles_1LF)
+        x_1LS = graph.reshape(x, 1, self.length, heads * channels)
+        turns = self._turns[channels]
+        return graph.node("RotaryEmbedding", x_1LS, *turns, interleaved=1, num_heads=heads)
 
     def sizes(self, keys_GEM: str, banded: bool) -> str:
         """[M, L]: what scores are split into."""

@@ -11,15 +11,23 @@ from __future__ import annotations
 import argparse
 import codecs
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
-import numpy as np
-import onnxruntime
+try:
+    import numpy as np
+    import onnxruntime
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"{error}; pip install numpy onnxruntime")
 
+PRECISIONS = ("f32", "int8", "int4")
+"""What weights may be stored in, the most exact first."""
 PLACES = 256
 """Histories grow by so many tokens at once."""
 
@@ -254,7 +262,12 @@ def generate(
         sampling: How each is chosen.
         seed: Of what is drawn.
         end: Token behind which nothing is written; it is not given out. ``None``: there is none.
+
+    Raises:
+        ValueError: The prompt is no tokens of the model's, or ``new_tokens`` is negative.
     """
+    if new_tokens < 0:
+        raise ValueError(f"{new_tokens} new tokens are less than none")
     rng = np.random.default_rng(seed)
     model.reset()
     read: Sequence[int] = prompt
@@ -270,35 +283,54 @@ class Text:
     """Between text and tokens.
 
     Args:
-        kind: ``bytes``: tokens are the bytes of UTF-8 text. Else a file of the ``tokenizers`` package.
+        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``ids``: text is their numbers, spaces between.
+            ``tokenizer``: what a tokenizer of the ``tokenizers`` package makes of text.
         separator: Token between documents; ``None``: none.
+        tokenizer: Content of ``tokenizer.json``, if that is the kind.
     """
 
-    def __init__(self, kind: str, separator: int | None) -> None:
-        self.separator = separator
-        self._tokenizer = None
-        if kind != "bytes":
-            from tokenizers import Tokenizer  # type: ignore[import-untyped,unused-ignore]
+    def __init__(self, kind: str, separator: int | None, tokenizer: str | None = None) -> None:
+        self._bytes, self.separator = kind == "bytes", separator
+        self._tokenizer: Any = None
+        if kind == "tokenizer" and tokenizer is not None:
+            from tokenizers import Tokenizer
 
-            self._tokenizer = Tokenizer.from_file(kind)
+            self._tokenizer = Tokenizer.from_str(tokenizer)
+            self._tokenizer.encode_special_tokens = True  # a text that names one does not hold one
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of a text; of an empty one what stands before every document."""
-        tokens = (
-            list(text.encode())
-            if self._tokenizer is None
-            else self._tokenizer.encode(text, add_special_tokens=False).ids
-        )
-        return tokens or [self.separator or 0]
+        """Tokens of a text; of an empty one what stands before every document.
+
+        Raises:
+            ValueError: The tokens are numbers, and the text is not.
+        """
+        try:
+            if self._tokenizer is not None:
+                tokens = list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+            else:
+                tokens = (
+                    list(text.encode("utf-8", "replace")) if self._bytes else list(map(int, text.split()))
+                )
+        except ValueError:
+            raise ValueError(
+                "the tokens of this model are ids of a vocabulary that is not known here: "
+                'write them as numbers, such as "1 2 3"'
+            ) from None
+        return tokens or ([] if self.separator is None else [self.separator])
 
     def decode(self, tokens: Iterator[int]) -> Iterator[str]:
-        """Pieces of text, as soon as their characters are whole."""
-        if self._tokenizer is None:
-            bytes_to_text = codecs.getincrementaldecoder("utf-8")("replace")
-            for token in tokens:
-                yield bytes_to_text.decode(bytes([token]))
-            yield bytes_to_text.decode(b"", final=True)
+        """Pieces of text, as soon as their characters are whole; the last one, if it is not, is left out."""
+        if self._tokenizer is not None:
+            yield from self._decode(tokens)
             return
+        bytes_to_text = codecs.getincrementaldecoder("utf-8")("replace")
+        space = ""
+        for token in tokens:
+            yield bytes_to_text.decode(bytes([token])) if self._bytes else f"{space}{token}"
+            space = " "
+
+    def _decode(self, tokens: Iterator[int]) -> Iterator[str]:
+        """The same with a tokenizer: text is added to when more tokens add whole characters to it."""
         found: list[int] = []
         written = ""
         for token in tokens:
@@ -307,11 +339,10 @@ class Text:
             if not text.endswith("\N{REPLACEMENT CHARACTER}"):
                 yield text[len(written) :]
                 written = text
-        yield self._tokenizer.decode(found)[len(written) :]
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """Pieces of text up to the first of some strings, which is not given out."""
+    """Pieces of text up to the first of some strings, none of them empty, which is not given out."""
     longest = max(map(len, stops), default=1)
     held = ""
     for piece in pieces:
@@ -327,9 +358,43 @@ def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
     yield held
 
 
+def file_names(weights: str) -> tuple[str, str, str]:
+    """Of the graph of a step, of that of a block, and of the weights of both, stored in a precision."""
+    stored = "" if weights == "f32" else f"-{weights}"
+    return f"step{stored}.onnx", f"block{stored}.onnx", f"weights{stored}.bin"
+
+
+def opened(folder: Path, weights: str | None = None, threads: int = 1) -> Decoder:
+    """The model that lies in a folder.
+
+    Args:
+        folder: With the files that ``file_names`` lists.
+        weights: One of ``PRECISIONS``; ``None``: the most exact that is there.
+        threads: That compute; 0: one for each core.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+    """
+    there = [name for name in PRECISIONS if (folder / file_names(name)[0]).is_file()]
+    files = [folder / name for name in file_names(weights or (there or PRECISIONS)[0])]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file} is missing: copy the whole folder"
+                + (f", or use the weights {' or '.join(there)}" if there else "")
+            )
+    return Decoder(str(files[0]), str(files[1]), threads)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the usage."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Writes text behind a prompt.")
+    parser = _Parser(description="Writes text behind a prompt.")
     parser.add_argument("prompt", nargs="?", default="", help="text to continue; none: a new document")
     parser.add_argument("--new-tokens", type=int, default=200, help="the most tokens to write")
     parser.add_argument(
@@ -339,18 +404,32 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=0.95, help="draw among tokens of this chance together")
     parser.add_argument("--stop", action="append", default=[], help="text to stop before; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("--weights", choices=PRECISIONS, help="the most exact that are here by default")
     parser.add_argument("--threads", type=int, default=1, help="threads that compute; 0: one for each core")
     given = parser.parse_args()
-    folder = Path(__file__).resolve().parent
-    model = Decoder(str(folder / "step.onnx"), str(folder / "block.onnx"), given.threads)
-    kind, separator = model.description["tokens"]["kind"], model.description["tokens"]["separator"]
-    text = Text(kind if kind == "bytes" else str(folder / kind), separator)
-    sampling = Sampling(given.temperature, given.top_k, given.top_p)
-    tokens = generate(model, text.encode(given.prompt), given.new_tokens, sampling, given.seed, separator)
-    for piece in until(text.decode(tokens), given.stop):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+    if min(given.new_tokens, given.seed, given.threads) < 0 or "" in given.stop:
+        parser.error("--new-tokens, --seed and --threads are at least 0, and --stop is not empty")
+    try:
+        sampling = Sampling(given.temperature, given.top_k, given.top_p)
+        folder = Path(__file__).resolve().parent
+        model = opened(folder, given.weights, given.threads)
+        tokens_are = model.description["tokens"]
+        own = tokens_are["kind"] == "tokenizer"
+        text = Text(**tokens_are, tokenizer=(folder / "tokenizer.json").read_text("utf-8") if own else None)
+        prompt = text.encode(given.prompt)
+        tokens = generate(model, prompt, given.new_tokens, sampling, given.seed, text.separator)
+        for piece in until(text.decode(tokens), given.stop):
+            sys.stdout.buffer.write(piece.encode())
+            sys.stdout.flush()
+        sys.stdout.buffer.write(b"\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "\n")
+    except BrokenPipeError:  # nobody reads on, nor shall anything be written at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except MemoryError as error:
+        parser.error(f"not enough memory for so many tokens ({error})")
+    except Exception as error:  # ONNX Runtime has its own, and whoever calls wants a sentence
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,14 @@ class GraphWriter:
 
     Args:
         weights: Precision of the matrices: ``f32``, ``int8`` or ``int4``.
+        put: Called with each tensor that is stored; it may put the content elsewhere.
     """
 
-    def __init__(self, weights: str = "f32") -> None:
+    def __init__(
+        self, weights: str = "f32", put: Callable[[TensorProto], object] = lambda tensor: None
+    ) -> None:
         self.bits = BITS[weights]
+        self._put = put
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -66,6 +70,7 @@ class GraphWriter:
         """A tensor of weights, stored once under its name."""
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+            self._put(self._initializers[name])
         return name
 
     def constant(self, values: Any, dtype: type[np.generic] = np.float32) -> str:

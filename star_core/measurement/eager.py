@@ -5,11 +5,16 @@ Shapes: B batch (always 1 here), L length, V vocabulary.
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from star_core.architecture import Architecture
 from star_core.measurement.device import Device
-from star_core.measurement.inference import STEPS, Conditions, Session
+from star_core.measurement.inference import Conditions, Session
+from star_core.measurement.timing import STEPS
 from star_core.models import build_model
 
 
@@ -58,3 +63,29 @@ class Eager(Session):
         """Makes the cache hold no more than the context."""
         self._cache.length = self.conditions.context
         self.device.finish()
+
+    @classmethod
+    @torch.inference_mode()
+    def kernels(cls, architecture: Architecture, conditions: Conditions) -> dict[str, int]:
+        """Operators that torch is asked for in one step."""
+        model = build_model(architecture)
+        cache = model.init_cache(1, 1)
+        with _Counting() as counting:
+            model.step(torch.zeros(1, dtype=torch.long), cache)
+        return dict(counting.calls)
+
+
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operators.
+
+    Attributes:
+        calls: Operator → how often.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls = Counter[str]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,11 +15,9 @@ from star_core import units
 from star_core.architecture import Architecture
 from star_core.config import FIRST_RUNTIME
 from star_core.measurement.device import Device
-from star_core.measurement.timing import Timing, timing
+from star_core.measurement.timing import STEPS, Task, Timing, timing
 from star_core.objectives.runtimes import runtime
 
-STEPS = 16
-"""Tokens written in one repeat."""
 _SHORT = 64
 """Prompt and context of the small model that runs first."""
 
@@ -63,9 +62,6 @@ class Session(ABC):
     Args:
         conditions: Lengths and repeats.
         device: Device to run on.
-
-    Attributes:
-        threads: That compute.
     """
 
     def __init__(self, conditions: Conditions, device: Device) -> None:
@@ -73,18 +69,25 @@ class Session(ABC):
 
     def prefill_time(self) -> Timing:
         """Seconds from the prompt to its first token."""
-        return timing(self.prefill, self.conditions.repeats, prepare=self.empty, busy=self.device.keeps_busy)
+        return timing(self.reading(), self.conditions.repeats)
 
     def decode_time(self) -> Timing:
         """Seconds of one token behind the context."""
+        return timing(self.writing(), self.conditions.repeats)
+
+    def reading(self) -> Task:
+        """What is timed of the prompt."""
+        return Task(self.prefill, self.empty, busy=self.device.keeps_busy)
+
+    def writing(self) -> Task:
+        """What is timed behind the context, which this makes the cache hold."""
         self.fill()
-        return timing(
-            self.decode,
-            self.conditions.repeats,
-            prepare=self.rewind,
-            share=STEPS,
-            busy=self.device.keeps_busy,
-        )
+        return Task(self.decode, self.rewind, STEPS, self.device.keeps_busy)
+
+    @classmethod
+    def kernels(cls, architecture: Architecture, conditions: Conditions) -> dict[str, int]:
+        """What the runtime computes one step with: kernel → how often; empty where it does not tell."""
+        return {}
 
     @abstractmethod
     def prefill(self) -> None:
@@ -115,9 +118,14 @@ def open_session(architecture: Architecture, conditions: Conditions, device: Dev
         MemoryError: It cannot fit into what memory is free; nothing has been allocated then.
     """
     _check_memory(architecture, conditions, device)
+    make = cast(Callable[[Architecture, Conditions, Device], Session], session_class(conditions))
+    return make(architecture, conditions, device)
+
+
+def session_class(conditions: Conditions) -> type[Session]:
+    """What opens a session on the runtime of the conditions."""
     module, _, name = runtime(conditions.runtime, conditions.weights).target.partition(":")
-    made = getattr(importlib.import_module(module), name)(architecture, conditions, device)
-    return cast(Session, made)
+    return cast(type[Session], getattr(importlib.import_module(module), name))
 
 
 def begin(

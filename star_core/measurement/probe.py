@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from star_core.architecture import Architecture
 from star_core.compiler import job_architecture, planned_architecture
-from star_core.config import FIRST_RUNTIME, Model
+from star_core.config import FIRST_RUNTIME, Model, Training
 from star_core.errors import ConfigError, GenomeError
 from star_core.evaluation import Evaluation, Job
 from star_core.machine import fingerprint
@@ -46,7 +47,7 @@ def measure(job: Job) -> Evaluation:
         StarError: Another measurement does not end.
     """
     recipe = job.training
-    conditions = replace(Conditions(**job.settings), threads=job.settings.get("threads") or recipe.threads)
+    conditions = conditions_of(job.settings, recipe)
     chosen = runtime(conditions.runtime, conditions.weights)
     architecture = planned_architecture(job, conditions.vocab_size, "measurement")
     # Only this package's own steps run on a GPU.
@@ -59,7 +60,7 @@ def measure(job: Job) -> Evaluation:
         torch.set_num_threads(conditions.threads)
         torch.set_flush_denormal(True)
         device = Device(machine["device"])
-        session, peak_memory = begin(architecture, _twin(job, architecture), conditions, device)
+        session, peak_memory = begin(architecture, small_twin(job, architecture), conditions, device)
         metrics = {"peak_memory_bytes": float(peak_memory), **_times(session, conditions.rounds)}
         num_bytes = 4 * architecture.num_parameters + architecture.cache_bytes(conditions.context)
         metrics["flops_per_second"] = floor.flops_per_second(device)
@@ -80,6 +81,11 @@ def measure(job: Job) -> Evaluation:
     )
 
 
+def conditions_of(settings: Mapping[str, Any], recipe: Training) -> Conditions:
+    """The conditions that a job states; as many threads as a training where it states none."""
+    return Conditions(**{"threads": recipe.threads, **settings})
+
+
 def _times(session: Session, most: int) -> dict[str, float]:
     """The metrics of the least disturbed round."""
     rounds = []
@@ -96,11 +102,12 @@ def _times(session: Session, most: int) -> dict[str, float]:
     disturbed, load, times = min(rounds, key=lambda measured: measured[:2])
     metrics = {"disturbed": disturbed, "other_load": load}
     for name, timing in times.items():
-        metrics.update(_statistics(name, timing))
+        metrics.update(statistics(name, timing))
     return metrics
 
 
-def _statistics(name: str, timing: Timing) -> dict[str, float]:
+def statistics(name: str, timing: Timing) -> dict[str, float]:
+    """The metrics of one timing."""
     return {
         name: timing.median,
         f"{name}_spread": timing.spread,
@@ -109,7 +116,7 @@ def _statistics(name: str, timing: Timing) -> dict[str, float]:
     }
 
 
-def _twin(job: Job, architecture: Architecture) -> Architecture:
+def small_twin(job: Job, architecture: Architecture) -> Architecture:
     """The genome at a small width, or as it is where it cannot be built so small."""
     try:
         return job_architecture(job, architecture.vocab_size, Model(width=min(TWIN_WIDTH, job.model.width)))

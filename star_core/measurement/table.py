@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -13,17 +14,30 @@ from star_core.analysis.terminal.table import Column, TerminalTable, whole
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.evaluation import Evaluation
+from star_core.measurement.sizes import weight_bytes
 from star_core.objectives.flops import prefill_flops
 
 
-def measurements(found: Iterable[tuple[Architecture, Evaluation]], section: Objectives) -> Output:
-    """Architectures as they are measured, one after the other."""
+def measurements(
+    found: Iterable[tuple[Architecture, Evaluation]],
+    section: Objectives,
+    kernels: Mapping[str, int] = MappingProxyType({}),
+) -> Output:
+    """Architectures as they are measured, one after the other.
+
+    Args:
+        found: What was measured.
+        section: Lengths and precision.
+        kernels: Kernel → how often it runs in a step; empty: none are told.
+    """
 
     def parts() -> Iterator[RenderableType]:
         for index, (architecture, evaluation) in enumerate(found):
             if index:
                 yield Text()
             yield from measurement_parts(architecture, evaluation, section)
+            if kernels:
+                yield Text(f"Kernels of a step: {listed(kernels)}.")
 
     def data() -> object:
         return {
@@ -38,6 +52,7 @@ def measurements(found: Iterable[tuple[Architecture, Evaluation]], section: Obje
                     "cache_bytes": architecture.cache_bytes(section.cache_length),
                     "metrics": evaluation.metrics,
                     "machine": evaluation.machine,
+                    "kernels": dict(kernels),
                 }
                 for architecture, evaluation in found
             ],
@@ -50,7 +65,8 @@ def measurement_parts(
     architecture: Architecture, evaluation: Evaluation, section: Objectives
 ) -> Iterator[RenderableType]:
     """The genome, what it costs, what the spec says, the machine; a warning where that was not quiet."""
-    weights, cache = 4 * architecture.num_parameters, architecture.cache_bytes(section.cache_length)
+    weights = weight_bytes(architecture, section.weights)
+    cache = architecture.cache_bytes(section.cache_length)
     prompt_flops = section.prompt_length * prefill_flops(architecture, section.prompt_length)
     token_flops = architecture.flops_per_token(section.cache_length)
     yield whole(architecture.genome, "bold")
@@ -119,10 +135,16 @@ def _costs(
 
 def _machine(evaluation: Evaluation) -> Text:
     machine, metrics = evaluation.machine, evaluation.metrics
+    runtime = machine.get("runtime", f"torch {machine['torch']}, f32")
     return Text(
         f"{machine['gpu'] or machine['processor']}; {units.plural(int(machine['threads']), 'thread')} on "
-        f"{units.plural(int(machine['cores']), 'core')}, {machine['instruction_set']}, torch "
-        f"{machine['torch']}, float32: {metrics['flops_per_second'] / 1e9:.0f} GFLOP/s, "
+        f"{units.plural(int(machine['cores']), 'core')}, {machine['instruction_set']}, {runtime}: "
+        f"{metrics['flops_per_second'] / 1e9:.0f} GFLOP/s, "
         f"{metrics['bytes_per_second'] / 1e9:.1f} GB/s. Others used {metrics['other_load']:.1f} cores.",
         "dim",
     )
+
+
+def listed(kernels: Mapping[str, int]) -> str:
+    """Kernels and how often each runs, in a line."""
+    return ", ".join(f"{name} {count}" for name, count in kernels.items())

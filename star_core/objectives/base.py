@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from star_core import units
 from star_core.architecture import Architecture
@@ -14,6 +14,11 @@ from star_core.objectives.probe import SPREAD, Probe
 from star_core.registry import Registry
 
 Measure = Callable[[Architecture, Mapping[str, float], Objectives], float]
+
+
+class NotKnownAtThisSize(ConfigError):  # noqa: N818
+    """An objective that cannot be known of architectures of this size; its value is ``None`` there."""
+
 
 MOST_VIOLATION = 1e29
 """The sum of violations is cut off here, below what a candidate that failed counts as."""
@@ -39,6 +44,8 @@ class Objective:
             read with ``section.settings_of(name, settings)``; ``None``: none.
         least: ``(backbone, objectives section)`` → what every architecture has at least that begins with the
             LIVs of this backbone, of which there may be none; ``None``: nothing is known of that.
+        on_device: ``(architecture, objectives section)`` → value on the device that ``objectives.device``
+            names, from the spec alone: ``measure`` and the probe are not asked then; ``None``: it has none.
     """
 
     name: str
@@ -51,6 +58,7 @@ class Objective:
     digits: int = 3
     settings: type[Section] | None = None
     least: Callable[[Architecture, Objectives], float] | None = None
+    on_device: Callable[[Architecture, Objectives], float] | None = None
 
     @property
     def needs_process(self) -> bool:
@@ -90,6 +98,21 @@ def objective(name: str) -> Objective:
     return OBJECTIVES[name]
 
 
+def objective_of(section: Objectives, name: str) -> Objective:
+    """The objective as an experiment has it: static where a device's figures stand in for a probe.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    entry = objective(name)
+    if section.device is None or entry.on_device is None:
+        return entry
+    on_device = entry.on_device
+    return replace(
+        entry, measure=lambda spec, metrics, section: on_device(spec, section), probe=None, noise=0.0
+    )
+
+
 def described(name: str) -> Objective:
     """The objective of this name, to be printed; where it is not installed, a plain number of that name."""
     try:
@@ -109,8 +132,9 @@ def measure(
         section: Which objectives and constraints.
 
     Returns:
-        Name → value (``None`` where training or the objective failed) for objectives and constrained
-        quantities; their ``violation``; and the first objective that is no finite number, with what it is.
+        Name → value (``None`` where training or the objective failed, or where it cannot be known) for
+        objectives and constrained quantities; their ``violation``; and the first objective that is no
+        finite number, with what it is.
 
     Raises:
         StarError: What an objective reports as a mistake of the experiment.
@@ -118,7 +142,7 @@ def measure(
     values: dict[str, float | None] = {}
     failure = None
     for name in dict.fromkeys((*section.selected, *section.constraints)):
-        entry = objective(name)
+        entry = objective_of(section, name)
         values[name] = None
         if metrics is None and entry.needs_process:
             continue
@@ -128,6 +152,8 @@ def measure(
                 values[name] = float(value)
             else:
                 failure = failure or f"{name} is {value}"
+        except NotKnownAtThisSize:
+            continue
         except StarError:
             raise
         except Exception as error:
@@ -157,7 +183,7 @@ def excess(value: float, limit: float) -> float:
 
 def probes(section: Objectives) -> tuple[Probe, ...]:
     """What must be measured besides training for these objectives and constraints, each probe once."""
-    entries = [objective(name) for name in (*section.selected, *section.constraints)]
+    entries = [objective_of(section, name) for name in (*section.selected, *section.constraints)]
     return tuple(dict.fromkeys(entry.probe for entry in entries if entry.probe is not None))
 
 
@@ -177,5 +203,6 @@ def spreads(metrics: Mapping[str, float], section: Objectives) -> dict[str, floa
 
     Never below the objective's own ``noise``, which also holds what differs between two measurements.
     """
-    noisy = [entry for entry in map(objective, section.selected) if entry.noise > 0]
+    entries = [objective_of(section, name) for name in section.selected]
+    noisy = [entry for entry in entries if entry.noise > 0]
     return {entry.name: max(entry.noise, metrics.get(entry.name + SPREAD, 0.0)) for entry in noisy}

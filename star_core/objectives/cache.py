@@ -1,4 +1,4 @@
-"""Bytes of inference cache one sequence holds at the stated length, in float32."""
+"""Bytes of inference cache one sequence holds at the stated length, in the precision that is deployed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from star_core.objectives.base import Objective, register
 
 def measure(architecture: Architecture, metrics: Mapping[str, float], section: Objectives) -> float:
     """Bytes, from the spec."""
-    return float(architecture.cache_bytes(section.cache_length))
+    return float(architecture.cache_bytes(section.cache_length, feature_bytes=section.feature_bytes))
 
 
 CACHE_BYTES = register(

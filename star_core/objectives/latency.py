@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from star_core.architecture import Architecture
 from star_core.config import FIRST_RUNTIME, Objectives, Params
 from star_core.objectives.base import Objective, at_least, register
+from star_core.objectives.devices import on_device
 from star_core.objectives.probe import Probe, probed
 from star_core.objectives.runtimes import runtime
 
@@ -51,11 +53,27 @@ def decode(architecture: Architecture, metrics: Mapping[str, float], section: Ob
 
 PREFILL_SECONDS = register(
     Objective(
-        "prefill_seconds", "time to first token", "s", False, prefill, DEVICE, NOISE, least=at_least(0.0)
+        "prefill_seconds",
+        "time to first token",
+        "s",
+        False,
+        prefill,
+        DEVICE,
+        NOISE,
+        least=at_least(0.0),
+        on_device=partial(on_device, "prefill_seconds"),
     )
 )
 DECODE_SECONDS = register(
     Objective(
-        "decode_seconds_per_token", "time per token", "s", False, decode, DEVICE, NOISE, least=at_least(0.0)
+        "decode_seconds_per_token",
+        "time per token",
+        "s",
+        False,
+        decode,
+        DEVICE,
+        NOISE,
+        least=at_least(0.0),
+        on_device=partial(on_device, "decode_seconds_per_token"),
     )
 )

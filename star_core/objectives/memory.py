@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from star_core.architecture import Architecture
 from star_core.config import Objectives
 from star_core.objectives.base import Objective, at_least, register
+from star_core.objectives.devices import on_device
 from star_core.objectives.latency import DEVICE
 from star_core.objectives.probe import probed
 
@@ -20,5 +22,15 @@ def measure(architecture: Architecture, metrics: Mapping[str, float], section: O
 
 
 PEAK_MEMORY = register(
-    Objective("peak_memory_bytes", "peak memory", "B", False, measure, DEVICE, NOISE, least=at_least(0.0))
+    Objective(
+        "peak_memory_bytes",
+        "peak memory",
+        "B",
+        False,
+        measure,
+        DEVICE,
+        NOISE,
+        least=at_least(0.0),
+        on_device=partial(on_device, "peak_memory_bytes"),
+    )
 )

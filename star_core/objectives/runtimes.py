@@ -6,6 +6,8 @@ import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from star_core.errors import ConfigError, nearest
 
 
@@ -19,22 +21,26 @@ class Runtime:
         weights: Precisions of matrices that it computes with.
         target: ``module:function`` from an architecture, ``Conditions`` and a device to a
             ``star_core.measurement.inference.Session``, loaded by the process that measures.
+        reads_graphs: Whether it runs what ``star_core.graphs`` writes.
+        oldest: First version that reads opset 23, which graphs are written in; empty: any will do.
     """
 
     name: str
     package: str
     weights: tuple[str, ...]
     target: str
+    reads_graphs: bool = False
+    oldest: str = ""
 
     @property
     def version(self) -> str:
         """Of the package.
 
         Raises:
-            ConfigError: It is not installed.
+            ConfigError: It is not installed, or too old.
         """
         try:
-            return importlib.metadata.version(self.package)
+            found = importlib.metadata.version(self.package)
         except importlib.metadata.PackageNotFoundError:
             raise ConfigError(
                 "this runtime is not installed here",
@@ -42,21 +48,23 @@ class Runtime:
                 place="objectives.runtime",
                 fix=f"pip install {self.package}, or use onnxruntime",
             ) from None
+        if self.oldest and Version(found) < Version(self.oldest):
+            raise ConfigError(
+                f"graphs are written in opset 23, which {self.name} {found} does not read",
+                value=self.name,
+                place="objectives.runtime",
+                fix=f"pip install '{self.package}>={self.oldest}'",
+            )
+        return found
 
 
+_ALL = ("f32", "int8", "int4")
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
     for runtime in (
-        Runtime(
-            "onnxruntime", "onnxruntime", ("f32", "int8", "int4"), "star_core.measurement.graphs:OnnxRuntime"
-        ),
-        Runtime("openvino", "openvino", ("f32", "int8", "int4"), "star_core.measurement.graphs:OpenVino"),
-        Runtime(
-            "llama.cpp",
-            "llama-cpp-python",
-            ("f32", "int8", "int4"),
-            "star_core.measurement.llama_cpp:LlamaCpp",
-        ),
+        Runtime("onnxruntime", "onnxruntime", _ALL, "star_core.measurement.graphs:OnnxRuntime", True, "1.23"),
+        Runtime("openvino", "openvino", _ALL, "star_core.measurement.graphs:OpenVino", True, "2026.0"),
+        Runtime("llama.cpp", "llama-cpp-python", _ALL, "star_core.exported.llama_session:LlamaCpp"),
         Runtime("eager", "torch", ("f32",), "star_core.measurement.eager:Eager"),
     )
 }

@@ -25,6 +25,8 @@ ENOUGH = 6
 """Finished trainings from which on a store tells the pace."""
 _FAR = 10.0
 """Median deviations beyond which a training says nothing about the next: the machine slept, say."""
+_RESTLESS = 0.1
+"""Share by which the pace of one machine differs from day to day, at least."""
 _PRIOR = 4.0
 """LIVs' worth of evidence that a family takes as long as the others: so much is assumed of each."""
 
@@ -100,6 +102,19 @@ class Pace:
     throughput: float
     measured: int
     source: str
+
+    @property
+    def extremes(self) -> tuple[Pace, Pace]:
+        """The paces between which eight of ten trainings lay, at least a tenth off.
+
+        By so much one machine differs from itself.
+        """
+        low, high = self.spread
+        return self._times(min(low, 1 - _RESTLESS)), self._times(max(high, 1 + _RESTLESS))
+
+    def _times(self, factor: float) -> Pace:
+        rates = tuple(factor * rate for rate in self.rates)
+        return replace(self, candidate=factor * self.candidate, flop=factor * self.flop, rates=rates)
 
     def seconds(self, load: Load) -> float:
         """Expected wall time of a training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from star_core.architecture import Architecture
@@ -103,6 +103,7 @@ class Plan:
         memory: Bytes that training the largest expected candidate takes.
         checkpoint: Bytes of a retrained candidate's weights.
         probed: Titles of objectives that are measured besides, which no time is counted for.
+        over: Of the next generation's candidates, how many are over a limit, and so are not trained.
     """
 
     run: str
@@ -118,6 +119,14 @@ class Plan:
     memory: int
     checkpoint: int
     probed: tuple[str, ...] = ()
+    over: int = 0
+
+    def in_range(self) -> tuple[Plan, Plan, Plan]:
+        """The plan if trainings are quick, as expected, and slow: between these, eight of ten lay."""
+        if self.pace is None:
+            return self, self, self
+        quick, slow = self.pace.extremes
+        return replace(self, pace=quick), self, replace(self, pace=slow)
 
     def part(self, retraining: bool) -> tuple[Stage, ...]:
         """The stages of ``star evolve``, or of ``star retrain``."""

@@ -33,6 +33,9 @@ def planned(plan: Plan, runtime: Runtime) -> Output:
 
 def _record(plan: Plan, rows: list[dict[str, object]]) -> dict[str, object]:
     ended = {command: list(plan.passages(retraining)) for command, retraining in _COMMANDS.items()}
+    for row in rows:
+        if isinstance(times := row["seconds"], tuple):
+            row["seconds_low"], row["seconds"], row["seconds_high"] = times
     return {
         "run": plan.run,
         "last_generation": plan.last,
@@ -58,36 +61,37 @@ def _table(plan: Plan) -> TerminalTable:
     rows: list[tuple[object, ...]] = []
     styles, rules = {}, set()
     for command, retraining in _COMMANDS.items():
-        passages = list(plan.passages(retraining, Budget()))
-        if not passages:
+        plans = plan.in_range()
+        courses = [list(each.passages(retraining, Budget())) for each in plans]
+        if not courses[0]:
             continue
         if rows:
             rules.add(len(rows))
-        for group in _grouped(passages):
-            rows.append((_title([passage.stage for passage in group]), *_values(group)))
+        for group in _grouped(courses[0]):
+            times = [_seconds(course[group.start : group.stop]) for course in courses]
+            stages = [passage.stage for passage in courses[0][group.start : group.stop]]
+            rows.append((_title(stages), *_counts(stages), _range(times)))
         styles[len(rows)] = "bold"
-        rows.append((command, *_values(passages)[:-1], plan.seconds(retraining, Budget())))
+        whole = _range([each.seconds(retraining, Budget()) for each in plans])
+        rows.append((command, *_counts([passage.stage for passage in courses[0]]), whole))
     columns = (
         Column("", "stage"),
         *(Column(name, shown="{:,}".format, right=True) for name in ("all", "stored", "to train")),
         Column("tokens", shown=units.count, right=True),
         Column("FLOPs", "flops", units.flops, right=True, gives_way=1),
-        Column("time", "seconds", units.duration, right=True),
+        Column("time", "seconds", _from_to, right=True),
     )
     title = f"{plan.run}: candidates ahead up to generation {plan.last}"
     return TerminalTable(title, columns, rows, styles=styles, rules=frozenset(rules))
 
 
-def _grouped(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
-    """Passages as rows: those of generations whose candidates are not known yet are one."""
-    later: list[Passage] = []
-    for passage in passages:
-        if passage.stage.known or passage.stage.retraining:
-            yield [passage]
-        else:
-            later.append(passage)
-    if later:
-        yield later
+def _grouped(passages: Sequence[Passage]) -> Iterator[range]:
+    """Places of the passages of each row; the last generations, of unknown candidates, are one."""
+    known = [passage.stage.known or passage.stage.retraining for passage in passages]
+    first = known.index(False) if False in known else len(known)
+    yield from (range(place, place + 1) for place in range(first))
+    if first < len(known):
+        yield range(first, len(known))
 
 
 def _title(stages: Sequence[Stage]) -> str:
@@ -95,18 +99,30 @@ def _title(stages: Sequence[Stage]) -> str:
     return first if len(stages) == 1 else f"{first.replace(' ', 's ', 1)}–{last.split()[-1]}"
 
 
-def _values(passages: Sequence[Passage]) -> list[float | None]:
-    stages = [passage.stage for passage in passages]
-    seconds = [passage.seconds for passage in passages]
-    known = [value for value in seconds if value is not None]
+def _counts(stages: Sequence[Stage]) -> list[float]:
     return [
         sum(stage.candidates for stage in stages),
         sum(stage.stored for stage in stages),
         sum(stage.left for stage in stages),
         sum(stage.left_tokens for stage in stages),
         sum(stage.left_flops for stage in stages),
-        sum(known) if len(known) == len(seconds) else None,
     ]
+
+
+def _seconds(passages: Sequence[Passage]) -> float | None:
+    known = [passage.seconds for passage in passages if passage.seconds is not None]
+    return sum(known) if len(known) == len(passages) else None
+
+
+def _range(seconds: Sequence[float | None]) -> tuple[float, float, float] | None:
+    """Seconds if trainings are quick, as expected, and slow; ``None`` if no pace is known."""
+    low, expected, high = seconds
+    return None if low is None or expected is None or high is None else (low, expected, high)
+
+
+def _from_to(seconds: tuple[float, float, float]) -> str:
+    low, high = units.duration(seconds[0]), units.duration(seconds[2])
+    return low if low == high else f"{low} – {high}"
 
 
 def _facts(plan: Plan, runtime: Runtime) -> Iterator[tuple[str, str]]:
@@ -125,6 +141,8 @@ def _facts(plan: Plan, runtime: Runtime) -> Iterator[tuple[str, str]]:
             f"times what is expected. From {pace.source}",
         )
         yield "pace", _rates(pace)
+    if plan.over:
+        yield "limits", f"{units.plural(plan.over, 'candidate')} of the next generation over one, not trained"
     if plan.probed:
         yield (
             "besides",

@@ -15,8 +15,8 @@ from star_core.errors import StarError, StoreError
 from star_core.evaluation import Status
 from star_core.genome.backbone import Genome
 from star_core.population.generation import check_run_name
-from star_core.population.individual import Cost, Digest, Record
-from star_core.population.sealed import Sealed
+from star_core.population.individual import Cost
+from star_core.storage.sealed import Digest, Record, Sealed
 
 Purpose = Literal["baselines", "retrain", "scaled"]
 

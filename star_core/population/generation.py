@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from star_core import semantics
 from star_core.config import Params, stored_params
 from star_core.config.plain_yaml import is_text
 from star_core.errors import StarError, StoreError
 from star_core.genome.backbone import Genome
-from star_core.population.individual import Digest, Individual, IndividualId, Past, Record
-from star_core.population.sealed import Sealed
+from star_core.population.individual import Individual, IndividualId, Past
+from star_core.storage.sealed import Digest, Record, Sealed
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FILE = re.compile(r"gen_(\d{3,6})\.json")
@@ -43,7 +42,8 @@ class Generation(Sealed):
         parameters: The part of the parameters it depends on (``Params.identity``).
         data_digest: Digest of the prepared corpus.
         vocab_size: Of its tokens.
-        semantics: Versions of model and search half that made it (``star_core/semantics.py``).
+        semantics: Versions of model and search half that made it (``star_core/semantics.py``), and of what
+            becomes of candidates over a limit, where one may be.
         population: Survivors, best first (rank, then crowding).
         rejected: Offspring of this generation that did not survive.
         evicted: Names of the parent generation's individuals that did not survive.
@@ -251,6 +251,7 @@ def new_generation(
     index: int,
     parent: Generation | None,
     params: Params,
+    semantics: dict[str, int],
     data_digest: str,
     vocab_size: int,
     population: tuple[Individual, ...],
@@ -267,7 +268,7 @@ def new_generation(
         parameters=params.identity(),
         data_digest=data_digest,
         vocab_size=vocab_size,
-        semantics=dict(semantics.VERSIONS),
+        semantics=semantics,
         population=population,
         rejected=rejected,
         evicted=evicted,

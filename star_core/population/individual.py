@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from star_core.evaluation import Standing
+from star_core.storage.sealed import Digest, Record
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 IndividualId = Annotated[str, Field(pattern=r"^g\d{3,6}-\d{2,6}$")]
-
-
-class Record(BaseModel):
-    """Something stored in a generation file: frozen, and nothing unknown in it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Repair(Record):
@@ -83,16 +77,18 @@ class Individual(Offspring):
 
     Attributes:
         key: Its evaluation in the store.
-        status: ``ok``, how training failed, or ``stopped``: it was measured at a rung of successive halving,
-            and others went on.
-        objectives: Name → value; ``None`` where a failed training leaves it unknown.
-        violation: Sum of relative constraint violations; 0 is feasible.
+        status: ``ok``, how training failed, ``stopped``: it was measured at a rung of successive halving,
+            and others went on; or ``infeasible``: what is known without training breaks a limit, so it
+            was not trained.
+        objectives: Name → value; ``None`` where no training, or a failed one, leaves it unknown.
+        violation: Sum of relative constraint violations, of those that are known; 0 is feasible.
         rank: Non-domination rank within the population, from 0; ``None`` if it did not survive.
         crowding: Crowding distance within its front; ``None`` at the ends of a front (infinite) or
             if it did not survive.
         cost: Tokens and FLOPs of its training.
         noise: Name → relative noise of the objectives that were measured with some; ``None`` if none was.
-        failure: Which objective was no finite number, and what it was; ``None``: none failed.
+        failure: Which objective was no finite number, or is over its limit, and what it was; ``None``: the
+            evaluation says all.
     """
 
     key: Digest
@@ -109,6 +105,11 @@ class Individual(Offspring):
     def ok(self) -> bool:
         """Whether it was trained to the end, so that every objective is known."""
         return self.status == "ok"
+
+    @property
+    def has_standing(self) -> bool:
+        """Whether selection knows how good it is, or how infeasible."""
+        return self.status in ("ok", "infeasible")
 
     @property
     def born(self) -> int:

@@ -107,7 +107,7 @@ def read_ledger(root: Path) -> Ledger:
         return StoreError(reason, value=value, place=place, fix=f"restore it (git checkout {path})")
 
     try:
-        content = yaml.load(path.read_text(), Loader=PlainLoader)
+        content = yaml.load(path.read_bytes(), Loader=PlainLoader)
     except FileNotFoundError:
         return Ledger()
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -41,9 +42,29 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise kind(
             f"cannot be written ({error.strerror})",
             place=str(path),
-            fix="free disk space or make the folder writable, then run the same command again; "
-            "nothing finished is lost",
+            fix=f"{_remedy(error)}, then run the same command again; nothing finished is lost",
         ) from error
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EFBIG:
+        return "raise the limit of file sizes (ulimit -f unlimited)"
+    return "free disk space or make the folder writable"
+
+
+def require_writable(folder: Path, fix: str = "make it a folder that can be written to") -> None:
+    """Tries to write below a folder, which is made when it is needed; nothing is left there.
+
+    Raises:
+        StoreError: It cannot be written, or something that is no folder is in its place.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there, prefix=".", suffix=".tmp"):
+            pass
+    except OSError as error:
+        said = "no folder is there" if not there.is_dir() else error.strerror
+        raise StoreError(f"cannot be written ({said})", place=str(there), fix=fix) from error
 
 
 def _temporary(path: Path) -> tuple[BinaryIO, Path]:
@@ -76,7 +97,9 @@ def parse_json(content: bytes, place: str) -> Any:
         StoreError: Too large, not UTF-8, not JSON, too deep, or with NaN or infinity.
     """
     if len(content) > MAX_BYTES:
-        raise StoreError(f"at most {MAX_BYTES >> 20} MiB are read", value=len(content), place=place)
+        raise StoreError(
+            f"at most {MAX_BYTES >> 20} MiB are read", value=len(content), place=place, fix=f"delete {place}"
+        )
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -97,5 +120,7 @@ def read_json(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"cannot be read ({error.strerror})", place=str(path)) from error
+        missing = isinstance(error, FileNotFoundError)
+        fix = "see what is stored (star runs), or fetch it (dvc pull)" if missing else f"restore it: {path}"
+        raise StoreError(f"cannot be read ({error.strerror})", place=str(path), fix=fix) from error
     return parse_json(content, str(path))

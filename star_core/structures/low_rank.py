@@ -48,7 +48,7 @@ def states(operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimen
     if is_recurrent(operator):
         heads = math.lcm(shapes["B"].heads, shapes["V"].heads)
         size = (heads, shapes["B"].channels, shapes["V"].channels)
-        return (State("state", size, False, frozenset("BV")),)
+        return (State("state", size, False, frozenset("BV"), accumulates=True),)
     sizes = {role: (shapes[role].heads, shapes[role].channels) for role in ("B", "V")}
     if operator.sparsity is Sparsity.BANDED:
         names = {"B": "keys", "V": "values"}

@@ -87,12 +87,14 @@ class State:
         per_token: Whether it grows with the number of tokens held.
         roles: Feature groups it is computed from. A LIV that reuses all of them from another one
             reads that one's state and holds none of its own.
+        accumulates: Whether it is a sum over many tokens, which needs float32, not some tokens' features.
     """
 
     name: str
     shape: tuple[int, ...]
     per_token: bool
     roles: frozenset[str]
+    accumulates: bool = False
 
     def elements(self, length: int) -> int:
         """Scalars held for one sequence of ``length`` tokens."""

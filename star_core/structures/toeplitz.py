@@ -36,7 +36,7 @@ def states(operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimen
     roles, channels, taps = frozenset("BVK"), dims.width, shapes["K"].channels
     if groups["K"].sparsity is Sparsity.BANDED:
         return (State("window", (taps - 1, channels), False, roles),)
-    return (State("modes", (channels, taps, 2), False, roles),)
+    return (State("modes", (channels, taps, 2), False, roles, accumulates=True),)
 
 
 def mixing_flops(

@@ -1,9 +1,11 @@
 """What a person sees where nobody meets the constraints."""
 
 import io
+import json
 
 import pytest
 from star_flows.commands.front import evolved
+from star_flows.commands.runs import compare_runs
 from star_flows.retrain import best_of
 from star_flows.run.artifacts import page
 from star_flows.run.display import summary
@@ -21,14 +23,23 @@ LIMITS = {"parameters": 100_000, "cache_bytes": 0}
 
 @pytest.fixture(scope="module")
 def generations():
-    return evolve(experiment(objectives={"constraints": LIMITS}), 1, "tight", failing=40)
+    return evolve(experiment(objectives={"constraints": LIMITS}), 1, "tight")
+
+
+def test_the_nearest_to_limits_on_what_a_training_tells_are_trained():
+    last = evolve(experiment(objectives={"constraints": {"perplexity": 1.5}}), 1, "tight", failing=40)[-1]
+    found = nearest(last)
+    least = sorted(member.violation for member in last.population if member.ok)[: len(found)]
+    assert [member.violation for member in found] == least
+    assert all(member.ok for member in found)
 
 
 def test_the_nearest_are_the_trained_that_break_limits_least(generations):
     last = generations[-1]
     found = nearest(last)
     assert found
-    least = sorted(member.violation for member in last.population if member.ok)[: len(found)]
+    assert all(member.status == "infeasible" for member in found), "known limits: nobody was trained"
+    least = sorted(member.violation for member in last.population)[: len(found)]
     assert [member.violation for member in found] == least
     assert nearest(evolve(experiment(), 0, failing=0)[0]) == ()
 
@@ -64,3 +75,28 @@ def test_terminal_report_and_prefect_show_them(generations, tmp_path, width):
     assert data["front"] == []
     assert data["nearest"][0]["name"] == best.id
     assert data["nearest"][0]["over_the_limits"] == over
+
+
+@pytest.mark.parametrize("limit", [120_000, 155_000])
+def test_a_run_whose_founders_are_all_over_a_limit_is_reported_and_compared(limit, tmp_path):
+    """Of the first nobody is ever trained; of the second nobody is before some generation."""
+    problem = experiment(objectives={"constraints": {"parameters": limit}}, evolution={"population": 6})
+    found = evolve(problem, 3, "tight", failing=0)
+    born = [member for generation in found for member in generation.born]
+    assert not any(member.ok for member in found[0].born)
+    assert any(member.ok for member in born) == (limit == 155_000)
+    store_run(tmp_path / "data", found)
+    store_run(tmp_path / "data", evolve(experiment(evolution={"population": 6}), 1, "free"))
+    text = write_report("tight", tmp_path / "data", tmp_path / "reports").read_text()
+    assert "Infeasible: not trained" in text
+    assert "Which failed" not in text
+    metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
+    assert metrics["evaluated"] == sum(member.ok for member in born)
+    assert metrics["failed"] == 0
+    assert (metrics["hypervolume_all"] > 0) == (limit == 155_000)
+    fronts = compare_runs(tmp_path, "tight", "free").data["hypervolume"]
+    assert [row["run"] for row in fronts] == ["tight", "free"]
+    assert "6 of 6 over a limit, not trained" in summary(found[0])
+    console = plain_console(file=io.StringIO(), width=100)
+    console.print(front_table(found[-1]))
+    assert any(member.id in console.file.getvalue() for member in found[-1].population)

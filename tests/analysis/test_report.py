@@ -2,10 +2,13 @@ import csv
 import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from star_core import build_model
 from star_core.analysis.report.report import write_report
 from star_core.analysis.report.wording import headline, trade_off
 from star_core.analysis.run.candidates import vocab_size_of
@@ -13,6 +16,7 @@ from star_core.analysis.run.results import Results
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome import Genome
+from star_core.training.checkpoint import save_checkpoint
 from tests.analysis.runs import (
     evolve,
     evolve_with_a_lost_generation,
@@ -339,3 +343,20 @@ def test_longer_training_is_no_other_experiment(tmp_path):
     genome = Genome.parse(evolve(problem, 0)[0].population[0].genome)
     store_comparison(tmp_path, "test", longer, "retrain", {"g000-00": (genome, 1.5)})
     assert len(Results.load("test", tmp_path).retrained) == 1
+
+
+def test_the_best_retrained_model_writes_a_few_lines(main, tmp_path):
+    root = Path(shutil.copytree(main[0], tmp_path / "data"))
+    best = next(candidate for candidate in Results.load("test", root).retrained if candidate.name[0] == "g")
+    path = root / "retrain/test" / f"{best.name}.safetensors"
+    save_checkpoint(path, build_model(best.architecture), best.architecture, "paper", {"key": best.key})
+    page = write_report("test", root, tmp_path / "out").read_text()
+    assert f"What {best.name} writes from the beginning of a document on" in page
+    texts = re.findall(r'<pre class="text">(.*?)</pre>', page, re.S)
+    assert len(set(texts)) == 3
+    assert outline(page).tags >= {"pre"}
+    assert write_report("test", root, tmp_path / "again").read_text() == page
+    save_checkpoint(path, build_model(best.architecture), best.architecture, "paper", {"key": "another"})
+    assert "writes from" not in write_report("test", root, tmp_path / "other").read_text()
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "writes from" not in write_report("test", root, tmp_path / "cut").read_text()

@@ -155,6 +155,41 @@ def test_sizes_are_compared_with_what_was_measured():
     assert not any("not a sample" in finding for finding in shown["findings"])
 
 
+@pytest.mark.parametrize(
+    ("stated", "title"),
+    [
+        ({}, "measured on onnxruntime (f32)"),
+        ({"runtime": "openvino", "weights": "int4", "threads": 2}, "measured on openvino (int4, 2 threads)"),
+        ({"device": f"pi5@{'0' * 64}"}, "as the figures of the device pi5 predict it (f32)"),
+    ],
+)
+def test_a_study_of_measurements_names_what_was_measured_on(stated, title):
+    names = {"names": ["perplexity", "decode_seconds_per_token"]}
+    params = experiment(space={"depth": 1}, objectives={**names, **stated}).params
+    member = measured("g000-00", "91111", decode_seconds_per_token=1e-3)
+    results = Results((generation(0, [member]),), params, 256, (), (), (), {}, ())
+    (study,) = studies(results)
+    assert study.title == title
+    findings = transfer(results, [study])["findings"]
+    gone = any("figures of this device are not stored here any more" in text for text in findings)
+    assert gone == ("device" in stated)
+
+
+def test_a_report_says_how_far_a_devices_predictions_are_off(tmp_path, monkeypatch):
+    from tests.objectives.test_devices import CONTEXT, PROMPT, WIDTH, fitted
+
+    monkeypatch.chdir(tmp_path)
+    fitted().write(tmp_path / "data" / "devices" / "pi5.json")
+    names = ["perplexity", "decode_seconds_per_token"]
+    lengths = {"prompt_length": PROMPT, "cache_length": CONTEXT}
+    stated = {"names": names, **lengths, "device": "pi5"}
+    params = experiment(space={"depth": 1}, model={"width": WIDTH}, objectives=stated).params
+    member = measured("g000-00", "91111", decode_seconds_per_token=1e-3)
+    results = Results((generation(0, [member]),), params, 256, (), (), (), {}, ())
+    findings = transfer(results, studies(results))["findings"]
+    assert any("Predicted time per token: median error 0.0 %" in text for text in findings)
+
+
 def test_a_stopped_candidate_is_no_proxy(searched):
     root, problem, generations = searched
     retrain(root, problem, generations, [1.0, 1.1, 1.2])

@@ -104,7 +104,7 @@ def test_without_lm_eval_the_extra_is_named(evaluate, monkeypatch):
         raise harness.PackageNotFoundError
 
     monkeypatch.setattr(harness, "version", absent)
-    with pytest.raises(ConfigError, match=r"not installed.*pip install 'star-open\[evaluate\]'"):
+    with pytest.raises(ConfigError, match=r"not installed.*pip install '\.\[evaluate\]'"):
         evaluate()
     for found in ("0.4.11", "0.5.0", "0.5.0.dev1", "0.3"):
         monkeypatch.setattr(harness, "version", lambda _, found=found: found)

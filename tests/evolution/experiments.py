@@ -7,6 +7,7 @@ import math
 from star_core.config import Params, params_from
 from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
+from star_core.evolution.limits import over_limits
 from star_core.evolution.step import assess, offspring_of, select
 from star_core.genome import Genome
 from star_core.population.generation import Generation
@@ -30,20 +31,25 @@ def pretended(problem: Problem, genome: str, digest: str, failing: int = 16) -> 
     return Evaluation("0" * 64, digest, genome, status, metrics, "", 1, 1, {}, {}, {}, "")
 
 
-def evolve(problem: Problem, generations: int, run: str = "test", failing: int = 16) -> list[Generation]:
-    """Founders and ``generations`` generations after them."""
+def evolve(
+    problem: Problem, generations: int, run: str = "test", failing: int = 16, everyone: bool = False
+) -> list[Generation]:
+    """Founders and ``generations`` generations; ``everyone``: who is over a limit is trained too."""
     made: list[Generation] = []
     for _ in range(generations + 1):
         parent = made[-1] if made else None
+        offspring = offspring_of(problem, parent)
+        specs = {child.id: problem.compile(Genome.parse(child.genome)) for child in offspring}
+        over = () if everyone else over_limits(problem, specs)
         assessed = [
             assess(
                 problem,
                 child,
-                problem.compile(Genome.parse(child.genome)),
-                pretended(problem, child.genome, child.digest, failing),
+                specs[child.id],
+                None if child.id in over else pretended(problem, child.genome, child.digest, failing),
                 DATA,
             )
-            for child in offspring_of(problem, parent)
+            for child in offspring
         ]
         made.append(select(problem, run, parent, assessed, DATA))
     return made

@@ -10,16 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from star_core import load_exported, semantics
+from star_core import SearchSpace, compile_genome, load_exported, semantics
+from star_core.analysis.terminal.output import Output
+from star_core.datasets.base import licence_of
 from star_core.datasets.tokenizer import ByteTokenizer
 from star_core.errors import ConfigError, DataError, StarError, StoreError
 from star_core.exported import folder as exported_folder
 from star_core.exported.command import export_command
 from star_core.exported.folder import check_free
 from star_core.exported.format import EXPORT_FORMATS
+from star_core.exported.leaving import with_formats
 from star_core.exported.manifest import Manifest, tokens_of
 from star_core.exported.program import export_program
 from star_core.training.retrained import Retrained
@@ -300,9 +304,11 @@ def test_a_changed_file_of_any_format_is_found_and_one_left_out_is_not_missed(ev
 
 
 def test_a_folder_of_older_exports_is_read(copy):
-    rewrite(copy, files=None)
+    origin = Manifest.read(copy / "genome.json", "").origin.model_copy(update={"data": None})
+    rewrite(copy, files=None, origin=origin)
     content = json.loads((copy / "genome.json").read_text())
     assert "files" not in content
+    assert not {"data", "licence"} & content["origin"].keys()
     load_exported(copy)
     (copy / "weights.safetensors").write_bytes(b"")
     with pytest.raises(StoreError, match="SHA-256"):
@@ -357,6 +363,40 @@ def test_what_could_not_be_checked_is_said(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gguf", None)
     export_command("main", "transformer++", root, tmp_path / "model", formats=["hf", "gguf"])
     said = capsys.readouterr().out
-    assert "hf (native Llama), gguf (llama)" in said
+    assert "hf (native Llama), gguf (llama, f32)" in said
     assert "hf: not compared with the model: transformers is not installed" in said
     assert "gguf: not read back, because the package gguf is not installed" in said
+
+
+def test_the_default_corpus_states_its_licence():
+    assert licence_of("kjv") == "public domain"
+    assert licence_of("texts/mine") is None
+
+
+@pytest.mark.parametrize("space", ["paper", "extended", "lfm2", "lfm2-norm", "attention", "full"])
+def test_every_genome_leaves_in_some_format_and_is_told_why_not_in_others(space):
+    rng = np.random.default_rng(0)
+    for genome in (SearchSpace.preset(space, depth=3).sample(rng) for _ in range(20)):
+        found = with_formats(Output({}), compile_genome(genome, SearchSpace.preset(space, depth=3), 32))
+        assert {"torch", "hf"} <= found.data["leaves_as"].keys()
+        for reason in found.data["does_not_leave_as"].values():
+            assert re.search(r"LIV \d|tokens", reason)
+        assert not found.data["leaves_as"].keys() & found.data["does_not_leave_as"].keys()
+
+
+def test_asking_where_a_genome_can_go_imports_no_torch():
+    code = (
+        "import sys; from star_core.exported.format import EXPORT_FORMATS; "
+        "assert len(EXPORT_FORMATS.names()) >= 3; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_command_takes_formats_with_commas_and_repeated(root, tmp_path):
+    (tmp_path / "data").symlink_to(root)
+    command = [sys.executable, "-m", "star_core.cli", "export", "main:transformer++", "--to", "model"]
+    options = ["--format", "hf, gguf", "--format", "torch", "--weights", "f32"]
+    result = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "hf (native Llama), gguf (llama, f32), torch" in result.stdout
+    assert (tmp_path / "model/gguf/model-f32.gguf").exists()

@@ -33,6 +33,8 @@ MAPPED = {
     "units alone": "91111-91111",
     "LFM2": "71111-91111-q1111-91111",
     "LFM2 in another order": "q1111-71111-71111-91111-91111",
+    "normed attention alone": "q1111",
+    "convolutions alone": "71111-91111-71111-91111",
 }
 
 
@@ -178,7 +180,7 @@ def test_ids_of_an_unknown_vocabulary_are_refused():
 def test_widths_that_are_no_whole_blocks_have_no_fewer_bits(tmp_path):
     source = trained("11111-91111", TABLE, width=16)
     GGUF.write(tmp_path, source, ["f32"])
-    with pytest.raises(ConfigError, match=r"16: int4 weights are in blocks of 32.*another --width"):
+    with pytest.raises(ConfigError, match=r"16: int4 weights are in blocks of 32, of which.*another --width"):
         GGUF.write(tmp_path, source, ["int4"])
 
 

@@ -38,6 +38,7 @@ NATIVE = {
     "LFM2": "71111-91111-q1111-91111",
     "LFM2 in another order": "q1111-71111-71111-91111-91111",
     "normed attention alone": "q1111",
+    "convolutions alone": "71111-91111-71111-91111",
 }
 
 

@@ -2,6 +2,9 @@
 
 import json
 import math
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from star_core import load_exported
 from star_core.errors import ConfigError, StoreError
 from star_core.exported.command import export_command
+from star_core.exported.generation import Writing, generate_command
 from star_core.graphs.runner import Text
 from star_core.training.retrained import Retrained
 from tests.training.retrainings import retrained_run
@@ -22,7 +26,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "model"
-    export_command("main", "transformer++", root, folder, formats=("torch", "hf"))
+    export_command("main", "transformer++", root, folder, formats=("torch", "hf", "onnx"))
     return folder
 
 
@@ -45,13 +49,26 @@ def test_transformers_and_the_runner_of_graphs_make_the_same_tokens(root, folder
     transformers = pytest.importorskip("transformers")
     data = Retrained.read("main", root).corpus(root)
     theirs = transformers.AutoTokenizer.from_pretrained(folder / "hf")
-    ours = Text(str(folder / "tokenizer.json"), data.tokenizer.separator)
+    definition = (folder / "tokenizer.json").read_text()
+    ours = Text("tokenizer", data.tokenizer.separator, definition)
     for text in ("The heart of the matter.", "  Wörter,\n\tと", "a"):
         tokens = data.tokenizer.encode(text)
         assert theirs(text)["input_ids"] == tokens == ours.encode(text)
         assert theirs.decode(tokens) == text == "".join(ours.decode(iter(tokens)))
     assert theirs.eos_token_id == data.tokenizer.separator
     assert ours.encode("") == [data.tokenizer.separator]
+
+
+def test_the_folder_of_graphs_runs_by_itself(root, folder, tmp_path):
+    exported = load_exported(folder)
+    command = [sys.executable, "run.py", "The heart", "--new-tokens", "20", "--temperature", "0"]
+    there = shutil.copytree(folder / "onnx", tmp_path / "onnx")
+    made = subprocess.run(command, cwd=there, capture_output=True, text=True, check=True)
+    assert made.stdout.rstrip("\n") == exported.generate("The heart", 20).rstrip("\n")
+    writing = Writing(new_tokens=20, temperature=0.0)
+    for source in (str(folder), "main:transformer++"):
+        (found,) = generate_command(source, ["The heart"], root, writing).data["texts"]
+        assert found["text"].rstrip("\n") == made.stdout.rstrip("\n")
 
 
 def test_what_a_format_cannot_hold_is_refused(root, tmp_path):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import yaml
+
+from star_core.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -73,6 +78,25 @@ class Project:
         output, _ = process.communicate(timeout=280)
         assert process.returncode == code, f"{command} gave {process.returncode}:\n{output}"
         return output
+
+    def refused(self, *command: str) -> str:
+        """What ``star`` says when it refuses a command, which it does before it starts anything.
+
+        In this process: a second interpreter would show nothing more.
+        """
+        said = io.StringIO()
+        with (
+            chdir(self.folder),
+            redirect_stdout(said),
+            redirect_stderr(said),
+            mock.patch.object(sys, "argv", ["star", *command]),
+            mock.patch.dict(os.environ, {"COLUMNS": "200"}),
+        ):
+            try:
+                main()
+            except SystemExit as ended:
+                assert ended.code == 2, said.getvalue()
+        return said.getvalue()
 
     def generations(self, run: str = "main") -> dict[str, bytes]:
         """The bytes of all stored generations."""

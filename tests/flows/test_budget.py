@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from star_flows.candidates.batch import Batch
+from star_flows.commands.calibration import calibrated_pace
 from star_flows.commands.plan import plan_of
 from star_flows.run.budget import Account, BudgetSpent, limited
 from star_flows.run.display import Display
@@ -18,6 +20,7 @@ from star_flows.run.trainer import Trained
 from star_core.config import Budget, Model, Training
 from star_core.errors import ConfigError, StarError
 from star_core.evaluation import Evaluation, Job
+from star_core.genome.baselines import baseline
 from star_core.planning.plan import Stage
 from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import stored_generations
@@ -252,6 +255,18 @@ def test_a_run_in_parts_by_tokens_and_seconds_ends_as_planned_and_as_one_undistu
     assert "nothing is left to train up to generation 2" in project.run("star", "plan")
 
 
+def test_a_calibration_says_how_far_it_is(finished):
+    session, said = Session(RunPaths(str(finished.folder), "main")), []
+    failed = Evaluation("0" * 64, "0" * 64, "11111", "crashed", {}, "", 0, 0, {}, {}, {}, "")
+    pool = SimpleNamespace(run=lambda job: failed)
+    session.trainer = SimpleNamespace(pool=pool, runtime=session.params.runtime)
+    specs = [session.problem.compile(baseline("transformer++", 3))]
+    assert calibrated_pace(session, specs, lambda *counts: said.append(counts)) is None
+    count = said[0][1]
+    assert said == [(done, count) for done in range(count + 1)]
+    assert count >= 2
+
+
 def test_without_seconds_nothing_is_begun_and_that_is_no_error(environment, tmp_path):
     project = Project.create(tmp_path / "project", environment)
     output = project.run("star", "evolve", "--max-seconds", "0")
@@ -273,7 +288,7 @@ def test_without_seconds_nothing_is_begun_and_that_is_no_error(environment, tmp_
 def test_wrong_arguments_of_a_plan_are_one_message(tmp_path, arguments, message):
     project = Project(tmp_path, {**os.environ, "COLUMNS": "200"})
     (tmp_path / "params.yaml").write_text("{}")
-    output = project.run("star", "plan", *arguments, code=2)
+    output = project.refused("plan", *arguments)
     assert message in output
     assert "Traceback" not in output
 
@@ -282,6 +297,6 @@ def test_a_plan_refuses_what_evolving_would(finished, tmp_path):
     path = tmp_path / "other.yaml"
     path.write_text((finished.folder / "params.yaml").read_text().replace("width: 16", "width: 32"))
     project = Project(finished.folder, finished.environment)
-    output = project.run("star", "plan", "--params", str(path), code=2)
+    output = project.refused("plan", "--params", str(path))
     assert "model.width: 32" in output or "under DVC the parameter file" in output
     assert "Fix:" in output

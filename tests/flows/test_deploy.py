@@ -9,22 +9,31 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.types.names import NameOrEmpty
+from pydantic import TypeAdapter
 from star_flows.doctor.finding import Project as Patient
 from star_flows.doctor.server import deployments
 from star_flows.run.locks import exclusive
 from star_flows.run.paths import RunPaths
-from star_flows.schedule.command import deploy_command
-from star_flows.schedule.cron import local_zone, schedule
+from star_flows.schedule import time_zone
+from star_flows.schedule.command import _checked, deploy_command
+from star_flows.schedule.cron import schedule
+from star_flows.schedule.time_zone import local_zone, named_zone
 
 from star_core.errors import ConfigError, StarError
 from tests.flows.prefect_api import Api
 from tests.flows.processes import descendants, is_alive, wait_until
 from tests.flows.projects import ROOT, Project
+from tests.strategies import folder_names
 
 RARELY = "0 3 1 1 *"
 SECONDS = 90
@@ -124,7 +133,7 @@ def test_a_worker_goes_on_with_a_run(finished, quick, api, tmp_path):
     project = Project(tmp_path / "pooled", quick)
     before = project.generations()
     said = project.run("star", "deploy", "--cron", RARELY, "--pool", "nights", "--generations", "1")
-    assert "prefect worker start --pool 'nights'" in said
+    assert "prefect worker start --pool nights" in said
     assert api.get("/work_pools/nights")["type"] == "process"
     key = api.get("/deployments/name/continue/pooled-main")["id"]
     made = api.post(f"/deployments/{key}/create_flow_run")["id"]
@@ -219,11 +228,95 @@ def test_a_schedule_knows_when_it_is_next():
     assert (found.next[1] - found.next[0]).total_seconds() == 24 * 3600
 
 
-def test_the_time_zone_is_this_machines(monkeypatch):
-    monkeypatch.setenv("TZ", "Europe/Lisbon")
-    assert local_zone() == "Europe/Lisbon"
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [
+        ("utc", "UTC"),
+        ("Z", "UTC"),
+        ("europe/berlin", "Europe/Berlin"),
+        (" America/New York ", "America/New_York"),
+        ("+02:00", "Etc/GMT-2"),
+        ("UTC+2", "Etc/GMT-2"),
+        ("gmt-03", "Etc/GMT+3"),
+        ("\u22123", "Etc/GMT+3"),
+    ],
+)
+def test_a_time_zone_may_be_written_in_many_ways(written, zone):
+    found = schedule("30 2 * * *", written)
+    assert found.timezone == zone
+    if "GMT" in zone:
+        hours = found.next[0].utcoffset().total_seconds() / 3600
+        assert hours == (2 if "2" in written else -3)
+
+
+@pytest.mark.parametrize(
+    ("written", "fix"),
+    [
+        ("Berlin", "did you mean 'Europe/Berlin'?"),
+        ("PST", "e.g. Europe/Berlin"),
+        ("+05:30", "name one by its place"),
+        ("UTC+15", "name one by its place"),
+        ("", "e.g. Europe/Berlin"),
+    ],
+)
+def test_a_time_zone_that_is_none_is_refused(written, fix):
+    with pytest.raises(ConfigError) as refused:
+        named_zone(written)
+    assert refused.value.place == "--timezone"
+    assert fix in refused.value.fix
+
+
+ZONES = Path(next(folder for folder in TZPATH if Path(folder, "Europe/Lisbon").exists()))
+
+
+@pytest.mark.parametrize(
+    ("told", "zone"),
+    [
+        ("Europe/Lisbon", "Europe/Lisbon"),
+        (":Europe/Lisbon", "Europe/Lisbon"),
+        ("posix/Europe/Lisbon", "Europe/Lisbon"),
+        (f":{ZONES}/Europe/Lisbon", "Europe/Lisbon"),
+        ("", "UTC"),
+        ("UTC0", "Etc/GMT+0"),
+        ("JST-9", "Etc/GMT-9"),
+        ("<-03>3", "Etc/GMT+3"),
+    ],
+)
+def test_the_time_zone_is_this_machines(told, zone, monkeypatch):
+    monkeypatch.setenv("TZ", told)
+    assert local_zone() == zone
+
+
+def test_a_rule_is_the_zone_that_goes_by_it(monkeypatch):
+    monkeypatch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
+    summer = datetime(2030, 7, 1, tzinfo=ZoneInfo(local_zone()))
+    assert (summer.utcoffset(), summer.replace(month=1).utcoffset()) == (
+        timedelta(hours=-4),
+        timedelta(hours=-5),
+    )
+
+
+def test_a_time_zone_that_cannot_be_told_is_not_taken_for_another(monkeypatch, tmp_path):
     monkeypatch.setenv("TZ", "nonsense")
-    assert local_zone() != "nonsense"
+    with pytest.raises(ConfigError, match=r"TZ: 'nonsense': no such time zone. Fix: give --timezone"):
+        local_zone()
+    monkeypatch.delenv("TZ")
+    monkeypatch.setattr(time_zone, "LOCALTIME", tmp_path / "localtime")
+    assert local_zone() == "UTC"
+    shutil.copy(ZONES / "Asia/Tokyo", tmp_path / "localtime")  # no link: the name is lost
+    tokyo = datetime(2030, 7, 1, tzinfo=ZoneInfo(local_zone()))
+    assert tokyo.utcoffset() == timedelta(hours=9)
+    (tmp_path / "localtime").write_bytes(b"TZif by nobody")
+    with pytest.raises(ConfigError, match=r"has no name. Fix: give --timezone"):
+        local_zone()
+
+
+@given(folder=folder_names, run=st.sampled_from(["main", "a_b"]))
+def test_a_deployment_of_any_folder_has_a_name_that_prefect_takes(folder, run):
+    name = _checked(None, RunPaths(f"/projects/{folder}", run))
+    assert _checked(name, RunPaths("/", run)) == name
+    assert TypeAdapter(NameOrEmpty).validate_python(name) == name
+    assert name.endswith(f"-{run}")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from star_flows.doctor.command import SUBJECT_WIDTH, doctor_command, table
 from star_flows.doctor.finding import Finding, Level, Project, ok, problem, shown_url, warning
 
 from star_core.analysis.terminal.output import print_parts
+from star_core.storage import trial
 from tests.flows.checkups import SECRET, answering, empty_project, found, only, secret_file
 from tests.flows.projects import TINY
 from tests.flows.projects import Project as Folder
@@ -169,7 +170,7 @@ def test_a_bucket_is_written_read_and_left_as_it_was(place, tmp_path, monkeypatc
         assert (finding.level, "leases held" in finding.text) == (Level.OK, True), finding
         listed = s3.client().list_objects_v2(Bucket=s3.bucket).get("Contents", [])
         assert [entry["Key"] for entry in listed if "lease" not in entry["Key"]] == []
-        monkeypatch.setattr(storage.Bucket, "has_conditions", lambda *_: False)
+        monkeypatch.setattr(trial.Bucket, "has_conditions", lambda *_: False)
         assert only(storage.storage, asked).level is Level.WARNING
     gone = only(storage.storage, asked)
     assert gone.level is Level.PROBLEM
@@ -184,7 +185,7 @@ def test_storage_that_cannot_be_written_or_locked_is_a_problem(place, monkeypatc
     assert finding.level is Level.PROBLEM
     assert SECRET not in finding.text + finding.fix
     both = SimpleNamespace(take=lambda _: nullcontext())  # a file system without locks
-    monkeypatch.setattr(storage, "Leases", lambda *_, **__: both)
+    monkeypatch.setattr(trial, "Leases", lambda *_, **__: both)
     assert "taken twice" in only(storage.storage, with_params(place)).text
 
 

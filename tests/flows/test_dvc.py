@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import shlex
 import shutil
+import sys
 
 import pytest
 import yaml
+from star_flows.commands.runs import list_runs
 from star_flows.doctor.finding import Level
 from star_flows.doctor.finding import Project as Place
 from star_flows.doctor.project import cache, remote
 from star_flows.doctor.runs import runs
-from star_flows.versions.dvc import uncommitted
+from star_flows.run.paths import RunPaths
+from star_flows.run.session import Session
+from star_flows.versions.cache import locked_outputs, uncached
+from star_flows.versions.dvc import commit, record, uncommitted
 
-from tests.flows.projects import Project
+from star_core.population.ledger import own_params_file
+from tests.flows.projects import ROOT, Project
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +76,56 @@ def test_a_clean_clone_reproduces_the_lock_file(retrained, finished, tmp_path):
     assert clone.run("git", "status", "--porcelain") == ""
 
 
+def test_tables_and_plots_of_the_documentation_are_narrow_and_need_no_network(retrained, tmp_path):
+    page = (ROOT / "docs/running.md").read_text()
+    shown, plotted = re.findall(r"^dvc exp show .*$|^dvc plots show .*$", page, re.M)
+    clone = clone_of(retrained, tmp_path / "clone")
+    clone.run("dvc", "exp", "run", "-n", "smaller", "-S", "evolution.population=3", "prepare@main")
+    clone.environment = {**clone.environment, "COLUMNS": "60"}
+    table = clone.run(*shlex.split(shown))
+    assert "evolution.population" in table
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 60
+    shutil.copytree(retrained.folder / "data/reports", clone.folder / "data/reports")
+    shutil.copytree(ROOT / "examples", clone.folder / "examples")
+    clone.run(*shlex.split(plotted))
+    plots = (clone.folder / "dvc_plots/index.html").read_text()
+    assert "hypervolume" in plots
+    assert "vega-embed.min.js" in plots
+    assert not re.search(r"src=.https?:", plots)
+
+
+class Terminal(io.StringIO):
+    """A stream on which progress bars would be drawn."""
+
+    def isatty(self):
+        return True
+
+
+def test_dvc_draws_nothing_beside_our_own_display(retrained, tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    shutil.copytree(retrained.folder, folder, symlinks=True)
+    shutil.rmtree(folder / ".dvc/cache")
+    paths, terminal = RunPaths(str(folder), "main"), Terminal()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    commit(paths, ["prepare@main", "founders@main"])
+    assert "prepare@main" not in {output.stage for output in uncached(paths, locked_outputs(paths))}
+    assert terminal.getvalue() == ""
+
+
+def test_without_dvc_the_ledger_still_knows_a_runs_parameter_file(finished, tmp_path):
+    for name in ("data/populations", "data/tokens"):
+        shutil.copytree(finished.folder / name, tmp_path / name)
+    shutil.copy(finished.folder / "params.yaml", tmp_path / "mine.yaml")
+    shutil.copy(finished.folder / "corpus.txt", tmp_path)
+    record(Session(RunPaths(str(tmp_path), "main", "mine.yaml")), 2)
+    assert [run["parameters"] for run in list_runs(tmp_path).data["runs"]] == ["mine.yaml"]
+    assert own_params_file(tmp_path, "main") == "mine.yaml"
+    assert not (tmp_path / "dvc.lock").exists()
+
+
 def test_an_experiment_changes_what_it_says(retrained, tmp_path):
     clone = clone_of(retrained, tmp_path / "clone")
     clone.run("dvc", "exp", "run", "-S", "evolution.population=3", "founders@main")
@@ -81,7 +140,10 @@ def test_what_reproduces_the_lock_is_cached_and_pushed(retrained, tmp_path):
     assert "not here yet: prepare@main, baselines@main" in fresh.replace("\n", " ")
     assert "0 problems" in fresh
     before = (clone.folder / "dvc.lock").read_text()
-    assert "generation 2" in clone.run("star", "evolve")
+    the_ledger_rules_what_dvc_makes_and_that_is_said(clone)
+    assert clone.generations() == retrained.generations()
+    clone.run("star", "report")
+    assert "is complete" in clone.run("star", "evolve")
     assert (clone.folder / "dvc.lock").read_text() == before
     stages = ["prepare@main", "baselines@main", "founders@main", "generation@main-001", "generation@main-002"]
     assert "not in cache" not in clone.run("dvc", "status", *stages)
@@ -123,10 +185,11 @@ def test_a_cache_that_lost_something_is_said_and_filled_again(retrained, tmp_pat
     assert (project.folder / "dvc.lock").read_text() == before
 
 
-def test_the_ledger_rules_what_dvc_makes_and_that_is_said(retrained, tmp_path):
-    clone = clone_of(retrained, tmp_path / "clone")
+def the_ledger_rules_what_dvc_makes_and_that_is_said(clone):
+    """It has generation 2, at which ``generations: 1`` does not arrive; ``dvc repro`` makes it."""
     params = clone.folder / "params.yaml"
-    params.write_text(params.read_text().replace("generations: 2", "generations: 1"))
+    stated = params.read_text()
+    params.write_text(stated.replace("generations: 2", "generations: 1"))
     said = " ".join(clone.run("star", "evolve").split())
     assert "The ledger rules what `dvc repro` makes, and has them up to 2" in said
     assert len(clone.generations()) == 2
@@ -135,4 +198,4 @@ def test_the_ledger_rules_what_dvc_makes_and_that_is_said(retrained, tmp_path):
     assert "star evolve stops at generation 1 (params.yaml); dvc repro makes what the ledger has" in row.text
     assert "2 of 3 generations of the ledger are here yet" in missing.text
     clone.run("dvc", "repro", "generation@main-002")
-    assert clone.generations() == retrained.generations()
+    params.write_text(stated)

@@ -46,18 +46,6 @@ def test_a_run_leaves_generations_baselines_report_and_ledger(finished):
     } <= set(lock)
 
 
-def test_the_population_is_a_table_in_the_prefect_ui(finished):
-    api = Api(finished.environment["PREFECT_API_URL"])  # where other tests' runs are as well
-    root = str(finished.folder)
-    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("session", {}).get("root") == root]
-    wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
-    newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
-    rows = json.loads(newest["data"])
-    assert all({"individual", "genome", "perplexity", "inference cache", "front"} <= set(row) for row in rows)
-    last = stored_generations("main", finished.folder / "data")[-1]
-    assert {row["genome"] for row in rows} == {member.genome for member in last.population}
-
-
 def test_every_candidate_was_trained_once(finished):
     generations = stored_generations("main", finished.folder / "data")
     keys = {member.key for generation in generations for member in generation.born}
@@ -68,7 +56,7 @@ def test_every_candidate_was_trained_once(finished):
     assert {name.removesuffix(".json") for name in finished.evaluations()} == keys
 
 
-def test_again_says_complete_and_further_goes_on(copied):
+def test_again_says_complete_and_further_goes_on_and_is_seen_in_prefect(copied):
     before, evaluations = copied.generations(), copied.evaluations()
     output = copied.run("star", "evolve")
     assert "complete" in output
@@ -79,6 +67,20 @@ def test_again_says_complete_and_further_goes_on(copied):
     assert set(after) - set(before) == {"gen_003.json"}
     assert {name: after[name] for name in before} == before
     assert evaluations.items() <= copied.evaluations().items()
+    rows = population_in_the_prefect_ui(copied)
+    assert all({"individual", "genome", "perplexity", "inference cache", "front"} <= set(row) for row in rows)
+    last = stored_generations("main", copied.folder / "data")[-1]
+    assert {row["genome"] for row in rows} == {member.genome for member in last.population}
+
+
+def population_in_the_prefect_ui(project):
+    """The newest table of the project's population."""
+    api = Api(project.environment["PREFECT_API_URL"])  # where other tests' runs are as well
+    root = str(project.folder)
+    mine = [run["id"] for run in api.flow_runs() if run["parameters"].get("session", {}).get("root") == root]
+    wanted = {"key": {"any_": ["main-population"]}, "flow_run_id": {"any_": mine}}
+    newest = max(api.post("/artifacts/filter", artifacts=wanted), key=lambda artifact: artifact["created"])
+    return json.loads(newest["data"])
 
 
 def test_deleted_generations_come_back_the_same_without_training(copied):
@@ -101,7 +103,7 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, envir
     project = Project.create(tmp_path / "project", environment)
     random_numbers, seen = random.Random(7), {}
     # First while it starts, then at random instants after one or two more candidates are done.
-    for progress in (0, 1, 2, 1, 2, 1):
+    for progress in (0, 2, 1, 2):
         process = project.start("star", "evolve")
         while process.poll() is None and len(project.evaluations()) < len(seen) + progress:
             time.sleep(0.01)
@@ -114,7 +116,7 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(finished, envir
         now = project.evaluations()
         assert seen.items() <= now.items(), "a finished candidate was trained again"
         seen = now
-    assert 7 <= len(seen) < len(finished.evaluations())
+    assert 5 <= len(seen) < len(finished.evaluations())
     project.run("star", "evolve")
     assert project.generations() == finished.generations()
     assert seen.items() <= project.evaluations().items()
@@ -142,7 +144,7 @@ def test_changed_or_wrong_parameters_are_one_message_and_exit_code_2(copied, sec
     params = yaml.safe_load(path.read_text())
     params[section] = {**params.get(section, {}), **value}
     path.write_text(yaml.safe_dump(params))
-    output = copied.run("star", "evolve", code=2)
+    output = copied.refused("evolve")
     assert message in output
     assert "Fix:" in output
     assert "Traceback" not in output
@@ -212,7 +214,7 @@ def test_a_run_whose_report_is_missing_is_not_complete(copied):
 def test_retraining_by_other_parameters_is_refused(copied):
     path = copied.folder / "other.yaml"
     path.write_text((copied.folder / "params.yaml").read_text().replace("width: 16", "width: 32"))
-    output = copied.run("star", "retrain", "main", "--params", "other.yaml", code=2)
+    output = copied.refused("retrain", "main", "--params", "other.yaml")
     assert "other.yaml, model.width: 32" in output
 
 
@@ -225,7 +227,7 @@ def test_retraining_by_other_parameters_is_refused(copied):
 )
 def test_a_malformed_ledger_is_one_message(copied, ledger, message):
     (copied.folder / "data/ledger.yaml").write_text(ledger)
-    output = copied.run("star", "evolve", code=2)
+    output = copied.refused("evolve")
     assert message in output
     assert "Traceback" not in output
 
@@ -239,7 +241,7 @@ def test_a_malformed_lock_file_costs_a_commit(copied):
 
 def test_a_parameter_file_that_cannot_stand_in_a_stage_is_refused(copied):
     shutil.copy(copied.folder / "params.yaml", copied.folder / "my params.yaml")
-    output = copied.run("star", "evolve", "other", "--params", "my params.yaml", code=2)
+    output = copied.refused("evolve", "other", "--params", "my params.yaml")
     assert "under DVC the parameter file" in output
 
 
@@ -257,7 +259,7 @@ def test_a_tampered_generation_is_refused_and_not_overwritten(copied):
     content["population"][0]["objectives"]["perplexity"] = 1.0
     path.write_text(json.dumps(content))
     before = copied.generations()
-    output = copied.run("star", "evolve", code=2)
+    output = copied.refused("evolve")
     assert "gen_001.json" in output
     assert "it was changed" in output
     assert "Traceback" not in output
@@ -269,7 +271,7 @@ def test_a_section_that_dvc_watches_must_be_stated(copied):
     params = yaml.safe_load(path.read_text())
     del params["objectives"]
     path.write_text(yaml.safe_dump(params))
-    assert "add the line `objectives: {}`" in copied.run("star", "evolve", code=2)
+    assert "add the line `objectives: {}`" in copied.refused("evolve")
 
 
 def test_an_empty_corpus_is_an_error_before_any_training(environment, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from star_core.config import load_params
+from star_core.population.comparison import comparison_path, read_comparison
 from star_core.population.generation import stored_generations
 from tests.flows.projects import ROOT, Project
 from tests.packages import describe, install_plugin
@@ -29,7 +30,7 @@ def project(environment, tmp_path_factory):
         objectives={"names": ["perplexity", "energy_joules"], "energy_joules": {"tokens": 1000}},
         evolution={"population": 4, "algorithm": "newest", "newest": {"share": 0.5}},
     )
-    made.planned = made.run("star", "plan")
+    made.planned = made.run("star", "plan", "--no-calibrate")
     made.shown = made.run("star", "evolve")
     return made
 
@@ -153,6 +154,13 @@ def test_a_package_that_cannot_be_loaded_is_named_and_stops_nobody_else(project,
     assert "mend or uninstall careless-plugins" in examined
 
 
+LIMITS = {"stateful_layers": 2, "parameters": 9000}
+
+
+def over_a_limit(candidate):
+    return any(candidate.objectives[name] > limit for name, limit in LIMITS.items())
+
+
 def test_the_files_of_the_documentation_work_as_they_stand(environment, tmp_path):
     groups = {
         "objectives": "star.objectives",
@@ -173,11 +181,27 @@ def test_the_files_of_the_documentation_work_as_they_stand(environment, tmp_path
         data={"source": "sums"},
         objectives={
             "names": ["perplexity", "stateful_layers"],
-            "constraints": {"stateful_layers": 2},
+            "constraints": LIMITS,
         },
         evolution={"population": 2, "algorithm": "newest"},
     )
-    project.run("star", "evolve")
+    said = project.run("star", "evolve")
     values = [member.objectives["stateful_layers"] for member in newest(project, "main").population]
     assert len(values) == 2
     assert set(values) <= {0.0, 1.0, 2.0, 3.0}
+    # Who is over the limit, which is known without training, was not trained; the baselines were.
+    generations = stored_generations("main", project.folder / "data")
+    born = [member for generation in generations for member in generation.born]
+    over = {member.id for member in born if over_a_limit(member)}
+    assert over == {member.id for member in born if member.status == "infeasible"}
+    assert 0 < len(over) < len(born), "or this tests nothing"
+    assert len(project.evaluations()) == len(born) - len(over) + 2
+    assert said.count("1 of them over a limit, not trained") == len(over) == 2
+    compared = read_comparison(
+        comparison_path("main", "baselines", project.folder / "data"), "main", "baselines"
+    )
+    assert all(entry.status == "ok" for entry in compared.entries)
+    assert any(map(over_a_limit, compared.entries))
+    shown = project.run("star", "inspect", "main:g000-01")
+    assert "g000-01: infeasible (stateful_layers is 3, the limit 2)" in shown
+    assert json.loads(project.run("star", "plan", "--no-calibrate", "--generations", "2", "--json"))

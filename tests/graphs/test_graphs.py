@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from onnxruntime import InferenceSession
 
 from star_core import compile_genome
+from star_core.errors import ConfigError
 from star_core.genome.space import PRESETS, SearchSpace
-from star_core.graphs import BLOCK, write_graph
+from star_core.graphs import BLOCK, require_graphs, write_graph
+from star_core.graphs.mixer import GRAPH_MIXERS
 from star_core.graphs.quantised import BITS, quantise
 from star_core.graphs.runner import Decoder
+from star_core.structures.base import PAPER_STRUCTURES
 from tests.graphs.written import (
     decoded,
     expected,
@@ -91,3 +94,10 @@ def test_quantised_graph_is_the_model_with_its_matrices_rounded(name, precision,
     found = decoded(Decoder(*graphs), tokens, [BLOCK, 15, 1])
     # ONNX Runtime rounds what such a matrix is multiplied by to 8 bit, too.
     assert relative_error(found, expected(model, tokens)) < 0.03
+
+
+def test_a_structure_without_a_graph_is_named_with_what_to_do(monkeypatch):
+    require_graphs(PAPER_STRUCTURES)
+    monkeypatch.delitem(GRAPH_MIXERS._entries, "toeplitz")
+    with pytest.raises(ConfigError, match=r"objectives\.runtime: 'toeplitz': .* no graph.*use eager"):
+        require_graphs(PAPER_STRUCTURES)

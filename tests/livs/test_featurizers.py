@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from star_core.livs.featurizers import Featurizer
-from star_core.livs.norm import EPSILON
+from star_core.structures.shapes import NORM_EPSILON as EPSILON
 from tests.livs.layers import layer_of
 
 

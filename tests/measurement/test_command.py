@@ -14,7 +14,6 @@ from star_core.evaluation import Evaluation
 from star_core.measurement import isolated
 from star_core.measurement.table import measurement_parts
 from star_core.objectives.flops import prefill_flops
-from tests.test_cli import star
 
 ARCH = compile_genome(Genome.parse("11111-91111"), SearchSpace.preset(), 64)
 TIMES = {
@@ -94,7 +93,7 @@ def test_a_measurement_that_fails_is_an_error_that_says_why(monkeypatch):
         list(isolated.measure_all([ARCH], params, repeats=7))
 
 
-def test_the_command_measures(tmp_path):
+def test_the_command_measures(star, tmp_path):
     (tmp_path / "params.yaml").write_text("training: {accelerator: cpu}")
     sizes = ["--prompt", "8", "--context", "16", "--repeats", "3", "--width", "16"]
     output = star("measure", "91111", *sizes, cwd=tmp_path)

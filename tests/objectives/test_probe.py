@@ -1,5 +1,6 @@
 """Objectives that need more than a training: which probes, which jobs, which noise."""
 
+import importlib.metadata
 import math
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 
 from star_core import Genome, SearchSpace, compile_genome
 from star_core.config import Objectives, Params, Training
-from star_core.errors import StarError
+from star_core.errors import ConfigError, StarError
 from star_core.evaluation import Job
 from star_core.objectives import probe as probing
 from star_core.objectives.base import OBJECTIVES, measure, objective, probes, spreads
@@ -43,6 +44,14 @@ def candidate(**changes):
 
 def job(params=None, probe=DEVICE, vocab_size=256, **changes):
     return probe.job(candidate(**changes), params or Params(training=Training(accelerator="cpu")), vocab_size)
+
+
+def test_a_version_that_reads_no_opset_23_is_refused(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: "1.22.1")
+    for name in ("onnxruntime", "openvino"):
+        with pytest.raises(ConfigError, match=rf"{name} 1.22.1 does not read. Fix: pip install '{name}>="):
+            _ = RUNTIMES[name].version
+    assert RUNTIMES["eager"].version == "1.22.1"
 
 
 def test_values_come_from_the_metrics_of_training_and_probes():

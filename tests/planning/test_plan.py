@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from star_core import Genome, SearchSpace, compile_genome
+from star_core import Genome, SearchSpace, compile_genome, units
 from star_core.config import Budget, Params, Runtime, Training, params_from
 from star_core.evaluation import Evaluation
 from star_core.planning.pace import Load, Pace, Timing, calibration_steps, fit, telling, timings
@@ -230,6 +230,35 @@ def test_the_table_fits_and_cuts_nothing(width):
     text = " ".join(output.split())
     assert "tokens end it in founders, after 48 of 96 candidates" in text
     assert "seconds end it in founders, before the first candidate" in text
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_time_is_a_range_as_wide_as_trainings_differ(width):
+    pace = replace(EVEN, spread=(0.5, 2.0))
+    stages = [stage("founders", [40] * 4), *(stage(f"generation {i}", [40] * 4, known=False) for i in (1, 2))]
+    made = plan(stages, workers=2, pace=pace)
+    founders, later, whole = planned(made, Runtime()).data["rows"]
+    expected = [passage.seconds for passage in made.passages()]
+    assert founders["seconds"] == pytest.approx(expected[0])
+    assert founders["seconds_low"] - GENERATION_SECONDS == pytest.approx(
+        (expected[0] - GENERATION_SECONDS) / 2
+    )
+    assert founders["seconds_high"] - GENERATION_SECONDS == pytest.approx(
+        (expected[0] - GENERATION_SECONDS) * 2
+    )
+    assert later["seconds"] == pytest.approx(sum(expected[1:]))
+    assert whole["seconds_low"] < made.seconds() == whole["seconds"] < whole["seconds_high"]
+    output = shown(made, width)
+    low, high = (units.duration(whole[f"seconds_{end}"]) for end in ("low", "high"))
+    assert f"{low} – {high}" in output
+    # One machine differs from itself by a tenth.
+    even = planned(plan(stages, pace=replace(pace, spread=(1.0, 1.0))), Runtime()).data["rows"][0]
+    assert even["seconds_low"] < 0.95 * even["seconds"] < 1.05 * even["seconds"] < even["seconds_high"]
+
+
+def test_candidates_over_a_limit_are_said():
+    made = replace(plan([stage("founders", [1])]), over=3)
+    assert "3 candidates of the next generation over one, not trained" in " ".join(shown(made, 80).split())
 
 
 def test_a_plan_without_a_pace_says_so():

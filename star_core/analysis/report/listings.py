@@ -94,12 +94,12 @@ def endings(results: Results) -> dict[str, object]:
     ]
     named = []
     for individual in filter(outcomes.has_failed, everyone):
-        evaluation = results.evaluations.get(individual.key)
-        why = individual.failure or (evaluation.detail if evaluation else units.MISSING)
+        why = outcomes.reason_of(individual, results.evaluations) or units.MISSING
         named.append((individual.id, _words(individual.status), why, tag("code", individual.genome)))
     return {
         "rows": rows,
         "stopped": any(individual.status == outcomes.STOPPED for individual in everyone),
+        "infeasible": any(individual.status == outcomes.INFEASIBLE for individual in everyone),
         "failed": named,
     }
 
@@ -112,6 +112,8 @@ def cost(results: Results) -> dict[str, object]:
     """Tokens and FLOPs from the files; seconds where the evaluation store still has them."""
     paid: dict[str, tuple[int, int]] = {}
     for individual in results.individuals.values():
+        if individual.status == outcomes.INFEASIBLE:
+            continue
         paid.setdefault(individual.key, (individual.cost.tokens, individual.cost.flops))
     groups: list[tuple[str, dict[str, tuple[int, int]]]] = [("search", paid)]
     length = results.params.training.sequence_length

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from star_core import semantics, units
+from star_core import units
 from star_core.analysis.drawing.axes import Axis, frame, linear_ticks, path, picture
 from star_core.analysis.drawing.charts import BOTTOM, TOP, WIDTH, generation_axis
 from star_core.analysis.drawing.markup import tag
 from star_core.analysis.run.repairs import Breakage, broken, children_of, course, repaired
 from star_core.analysis.run.results import Results
 from star_core.evolution.base import Problem
+from star_core.evolution.limits import semantics_of
 
 _HEIGHT = 300.0
 _ROOM = 132.0
@@ -62,7 +63,7 @@ def _remade(results: Results) -> list[Breakage]:
     """
     problem = Problem(results.params, results.vocab_size)
     parents = results.generations[:-1]
-    if results.last.semantics != semantics.VERSIONS:
+    if results.last.semantics != semantics_of(results.params):
         return [Breakage.of(problem.space.layout, []) for _ in parents]
     return [broken(problem.space, children_of(problem, parent)) for parent in parents]
 

@@ -15,6 +15,7 @@ import yaml
 from star_core.analysis.report import figures, listings, motif_sections, repair_sections, transfer_sections
 from star_core.analysis.report.overview import head
 from star_core.analysis.report.page import page
+from star_core.analysis.report.samples import written
 from star_core.analysis.run import pareto, repairs, transfer
 from star_core.analysis.run.results import Results
 from star_core.evolution.base import Problem
@@ -26,7 +27,8 @@ def write_report(run: str, root: str | Path, out: str | Path, store: EvaluationS
     """Writes ``report.html``, ``metrics.json``, ``fronts.csv`` and ``hypervolume.csv``.
 
     Everything but wall times and reasons of failures, which only the store knows, follows from the
-    stored files, so without a store the same run gives the same bytes.
+    stored files, so without a store the same run gives the same bytes; on another type of machine, what
+    the best model writes may differ.
 
     Args:
         run: Name of the run.
@@ -46,12 +48,18 @@ def write_report(run: str, root: str | Path, out: str | Path, store: EvaluationS
     write_atomically(out / "metrics.json", _json(metrics(results, studies)))
     write_atomically(out / "fronts.csv", _csv(*front_rows(results)))
     write_atomically(out / "hypervolume.csv", _csv(*progress_rows(results)))
-    write_atomically(out / "report.html", html(results, studies).encode())
+    write_atomically(out / "report.html", html(results, studies, written(results, Path(root))).encode())
     return out / "report.html"
 
 
-def html(results: Results, studies: Sequence[transfer.Study]) -> str:
-    """The report's page."""
+def html(results: Results, studies: Sequence[transfer.Study], samples: object = None) -> str:
+    """The report's page.
+
+    Args:
+        results: The run.
+        studies: How far its estimates transfer.
+        samples: What its best model writes, as ``samples.written`` finds it.
+    """
     return page(
         len(results.generations),
         head=head(results),
@@ -64,6 +72,7 @@ def html(results: Results, studies: Sequence[transfer.Study]) -> str:
         effects=motif_sections.marginal_effects(results),
         lineage=figures.descent(results),
         retrained=listings.retraining(results),
+        samples=samples,
         transfer=transfer_sections.transfer(results, studies),
         repairs=repair_sections.guard_rails(results),
         endings=listings.endings(results),

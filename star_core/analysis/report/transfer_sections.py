@@ -16,6 +16,8 @@ from star_core.analysis.report.wording import shown_name, title_of, value_of
 from star_core.analysis.run.rank_correlation import FEWEST, Correlation
 from star_core.analysis.run.results import Results
 from star_core.analysis.run.transfer import CACHE, FLOPS, PARAMETERS, Study
+from star_core.errors import StarError
+from star_core.objectives.devices import latency_model, stated
 
 WIDTH, HEIGHT = 300.0, 236.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 44.0, 44.0
@@ -48,6 +50,7 @@ def transfer(results: Results, found: Sequence[Study]) -> dict[str, object] | No
             *(_verdict(results, study) for study in found),
             _selection(results, found),
             _certainty(found),
+            *_device_errors(results, found),
         ],
         "key": _key(results),
         "pictures": [
@@ -82,18 +85,7 @@ def _against(study: Study) -> str:
 
 
 def _cell(correlation: Correlation | None) -> str:
-    if correlation is None:
-        return units.MISSING
-    if correlation.too_few:
-        return "too few"
-    if correlation.tau is None or correlation.low is None or correlation.high is None:
-        return "all tied"
-    return f"{_plain(correlation.tau)} [{_plain(correlation.low)}, {_plain(correlation.high)}]"
-
-
-def _plain(value: float) -> str:
-    text = f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text.replace("-", units.MINUS)
+    return units.MISSING if correlation is None else correlation.text
 
 
 def _verdict(results: Results, study: Study) -> str:
@@ -109,7 +101,7 @@ def _verdict(results: Results, study: Study) -> str:
     unsure = ", but the intervals overlap" if overlap and proxy.tau != trivial.tau else ""
     return (
         f"Against {study.title} it orders candidates {word} parameter count does "
-        f"(τ {_plain(proxy.tau)} and {_plain(trivial.tau)}{unsure})."
+        f"(τ {units.signed(proxy.tau)} and {units.signed(trivial.tau)}{unsure})."
     )
 
 
@@ -148,6 +140,24 @@ def _certainty(found: Sequence[Study]) -> str:
         "An interval without width is no certainty, since every resampling of a perfect order is perfect; "
         f"{fewest} candidates have {orders} orders."
     )
+
+
+def _device_errors(results: Results, found: Sequence[Study]) -> list[str]:
+    """How far the predictions of a device are off, where a device stands in for measurements."""
+    section = results.params.objectives
+    if section.device is None:
+        return []
+    try:
+        errors = stated(latency_model(section))
+    except StarError:
+        return [
+            "The figures of this device are not stored here any more, and how far they are off with them."
+        ]
+    return [
+        f"Predicted {title_of(study.measure)}: {errors[study.measure]}."
+        for study in found
+        if study.measure in errors
+    ]
 
 
 def _count(value: float) -> str:

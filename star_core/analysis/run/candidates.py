@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from star_core.architecture import Architecture
-from star_core.config import Params
+from star_core.config import Objectives, Params
 from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
+from star_core.objectives.base import described
 from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import Comparison, Entry
 from star_core.population.generation import Generation
@@ -37,13 +38,15 @@ class Candidate:
     tokens: int
     key: str
 
-    def value(self, name: str, cache_length: int) -> float | None:
-        """An objective; parameters and cache are known from the architecture in any case."""
+    def value(self, name: str, section: Objectives) -> float | None:
+        """An objective; what takes no training is known in any case."""
         if name == "parameters":
             return float(self.architecture.num_parameters)
         if name == "cache_bytes":
-            return float(self.architecture.cache_bytes(cache_length))
-        return self.objectives.get(name) if self.ok else None
+            return float(
+                self.architecture.cache_bytes(section.cache_length, feature_bytes=section.feature_bytes)
+            )
+        return self.objectives.get(name) if self.ok or not described(name).needs_process else None
 
 
 def candidate_of(individual: Individual, params: Params, vocab_size: int) -> Candidate:

@@ -70,15 +70,18 @@ J = TypeVar("J", bound=Judged)
 
 
 def nearest(generation: Generation) -> tuple[Individual, ...]:
-    """The trained members of the population that break the constraints least; empty if one meets them."""
-    return nearest_of([individual for individual in generation.population if individual.ok])
+    """Members of the population that break the constraints least, of those that did not fail.
+
+    Empty if one meets the constraints.
+    """
+    return nearest_of([individual for individual in generation.population if individual.has_standing])
 
 
-def nearest_of(trained: Sequence[J]) -> tuple[J, ...]:
-    """Those of trained candidates that break the limits least; empty if one meets them."""
-    if any(candidate.violation == 0 for candidate in trained):
+def nearest_of(known: Sequence[J]) -> tuple[J, ...]:
+    """Those of some candidates that break the limits least; empty if one meets them."""
+    if any(candidate.violation == 0 for candidate in known):
         return ()
-    return tuple(sorted(trained, key=lambda candidate: (candidate.violation, candidate.id))[:SHOWN])
+    return tuple(sorted(known, key=lambda candidate: (candidate.violation, candidate.id))[:SHOWN])
 
 
 def in_words(candidate: Judged, constraints: Mapping[str, float]) -> str:

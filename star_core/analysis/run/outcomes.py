@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from star_core.errors import StorageAway, StoreError
 from star_core.evaluation import STATUSES, Evaluation
@@ -16,6 +16,10 @@ STOPPED = "stopped"
 """Status of a candidate that successive halving did not train to the end: a result, not a failure."""
 
 
+INFEASIBLE = "infeasible"
+"""Status of a candidate that was not trained, since what is known without that breaks a limit."""
+
+
 def statuses(individuals: Iterable[Individual]) -> dict[str, int]:
     """Status → candidates in a fixed order, zeros included; ``stopped`` and unknown ones only if met."""
     counted = Counter[str](individual.status for individual in individuals)
@@ -24,8 +28,15 @@ def statuses(individuals: Iterable[Individual]) -> dict[str, int]:
 
 
 def has_failed(individual: Individual) -> bool:
-    """Whether its training failed; one that was stopped early did not."""
-    return individual.status not in ("ok", STOPPED)
+    """Whether its training failed; one that was stopped early, or not begun, did not."""
+    return individual.status not in ("ok", STOPPED, INFEASIBLE)
+
+
+def reason_of(individual: Individual, found: Mapping[str, Evaluation]) -> str:
+    """Why it failed, or was not trained, as its file or its evaluation (by key) says; empty: neither does."""
+    if individual.failure is not None:
+        return individual.failure
+    return found[individual.key].detail if individual.key in found else ""
 
 
 def general_rule(rule: str) -> str:

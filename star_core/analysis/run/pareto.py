@@ -11,7 +11,7 @@ import numpy as np
 from pymoo.indicators.hv import Hypervolume
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from star_core.analysis.run.outcomes import STOPPED, has_failed
+from star_core.analysis.run.outcomes import INFEASIBLE, STOPPED, has_failed
 from star_core.analysis.span import share
 from star_core.errors import StarError
 from star_core.population.generation import Generation
@@ -118,6 +118,20 @@ class Normalisation:
             tuple(_scale([founder.objectives.get(name) for founder in trained]) for name in names),
         )
 
+    @classmethod
+    def of_runs(cls, runs: Iterable[Iterable[Generation]], names: Sequence[str]) -> Normalisation:
+        """One frame for all of these runs: of their founders.
+
+        Where all founders of a run are over a limit, and so were not trained, the first generation takes
+        their place of which anyone was: before it, hypervolume is 0 in any frame.
+        """
+        begun = [
+            next((found.born for found in run if any(member.ok for member in found.born)), ()) for run in runs
+        ]
+        if not any(begun):
+            return cls(tuple(names), tuple(_scale([]) for _ in names))
+        return cls.of_founders([member for born in begun for member in born], names)
+
     @property
     def largest(self) -> float:
         """The hypervolume that no front can exceed."""
@@ -156,7 +170,7 @@ class Progress:
 
     Attributes:
         generation: Its index.
-        evaluated: Candidates evaluated so far; one architecture and recipe counts once.
+        evaluated: Candidates trained so far; one architecture and recipe counts once.
         failed: How many of those could not be trained.
         stopped: How many of those were not trained to the end, because others did better.
         tokens: Tokens trained on so far, over all of them.
@@ -180,11 +194,16 @@ class Progress:
 def fresh(generations: Sequence[Generation]) -> Iterator[tuple[Generation, tuple[Individual, ...]]]:
     """Each generation with the individuals that were really evaluated for it.
 
-    A candidate whose evaluation an earlier generation already paid for is left out.
+    A candidate whose evaluation an earlier generation already paid for is left out, and so is one that was
+    not trained, since it is over a limit.
     """
     paid: set[str] = set()
     for generation in generations:
-        born = tuple(individual for individual in generation.born if individual.key not in paid)
+        born = tuple(
+            individual
+            for individual in generation.born
+            if individual.key not in paid and individual.status != INFEASIBLE
+        )
         paid |= {individual.key for individual in born}
         yield generation, born
 
@@ -192,14 +211,10 @@ def fresh(generations: Sequence[Generation]) -> Iterator[tuple[Generation, tuple
 def progress(
     generations: Sequence[Generation], names: Sequence[str], frame: Normalisation | None = None
 ) -> list[Progress]:
-    """The run's course, one entry per generation.
-
-    Raises:
-        StarError: No founder was trained.
-    """
+    """The run's course, one entry per generation."""
     if not generations:
         return []
-    frame = frame or Normalisation.of_founders(generations[0].born, names)
+    frame = frame or Normalisation.of_runs([generations], names)
     seen: list[Individual] = []
     best: tuple[Individual, ...] = ()
     rows = []

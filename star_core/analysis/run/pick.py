@@ -11,7 +11,7 @@ from star_core.analysis.run.nearest import breaches, nearest_of
 from star_core.analysis.run.pareto import non_dominated
 from star_core.config import Objectives, Params
 from star_core.errors import ConfigError
-from star_core.objectives.base import measure, objective, violation
+from star_core.objectives.base import measure, objective, objective_of, violation
 
 NEIGHBOURS = 2
 """Members of the front that are shown on each side of the choice."""
@@ -111,7 +111,7 @@ def contenders_of(
         limits: Objective name → largest admissible value.
         section: The precision, lengths and settings that are asked about.
     """
-    counted = [name for name in names if not objective(name).needs_process]
+    counted = [name for name in names if not objective_of(section, name).needs_process]
     spec = section.model_copy(update={"names": counted, "constraints": {}})
     asked = section.model_copy(update={"constraints": dict(limits)})
     found = []
@@ -138,7 +138,7 @@ def check_known(names: Iterable[str], run: str, stored: Params, wanted: Params, 
     """
     section = stored.objectives
     for name in names:
-        entry = objective(name)
+        entry = objective_of(wanted.objectives, name)
         if not entry.needs_process:
             continue
         measured = tuple(dict.fromkeys((*section.selected, *section.constraints)))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from star_core import units
+
 Signs = npt.NDArray[np.float64]
 
 FEWEST = 5
@@ -39,15 +41,22 @@ class Correlation:
         """Whether there were too few candidates to say anything."""
         return self.candidates < FEWEST
 
+    @property
+    def text(self) -> str:
+        """τ and its interval."""
+        if self.tau is None or self.low is None or self.high is None:
+            return "too few" if self.too_few else "all tied"
+        return f"{units.signed(self.tau)} [{units.signed(self.low)}, {units.signed(self.high)}]"
 
-def correlation(first: Sequence[float], second: Sequence[float]) -> Correlation:
+
+def correlation(first: Sequence[float], second: Sequence[float], fewest: int = FEWEST) -> Correlation:
     """τ-b of two equally long sequences, and the interval that holds 95 % of it in resampled candidates.
 
     A candidate drawn twice is tied with itself in both quantities. Draws in which everything is tied in one
-    of them have no τ and are left out.
+    of them have no τ and are left out. Of less than ``fewest`` candidates nothing is said.
     """
     count = len(first)
-    tau = kendall(first, second) if count >= FEWEST else None
+    tau = kendall(first, second) if count >= fewest else None
     if tau is None:
         return Correlation(count, None, None, None)
     drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)

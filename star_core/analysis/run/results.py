@@ -136,7 +136,7 @@ class Results:
     @cached_property
     def frame(self) -> pareto.Normalisation:
         """How hypervolume is measured in this run."""
-        return pareto.Normalisation.of_founders(self.generations[0].born, self.names)
+        return pareto.Normalisation.of_runs([self.generations], self.names)
 
     @cached_property
     def progress(self) -> list[pareto.Progress]:
@@ -191,4 +191,4 @@ class Results:
 
     def value(self, candidate: Candidate, name: str) -> float | None:
         """An objective of a candidate, its cache at the run's stated length."""
-        return candidate.value(name, self.cache_length)
+        return candidate.value(name, self.params.objectives)

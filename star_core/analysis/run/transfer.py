@@ -149,7 +149,17 @@ def _on_device(results: Results, measured: str) -> Study:
         for candidate in (*results.baselines, *results.candidates.values())
         if (value := candidate.objectives.get(measured)) is not None
     ]
-    return Study(measured, measured, "measured on the device", tuple(points), selected=False)
+    return Study(measured, measured, _where(results.params.objectives), tuple(points), selected=False)
+
+
+def _where(section: Objectives) -> str:
+    """On what was measured, in words."""
+    if section.device is not None:
+        return (
+            f"as the figures of the device {section.device.partition('@')[0]} predict it ({section.weights})"
+        )
+    threads = "" if section.threads is None else f", {units.plural(section.threads, 'thread')}"
+    return f"measured on {section.runtime} ({section.weights}{threads})"
 
 
 def sizes(candidate: Candidate, section: Objectives, prompt: bool = False) -> dict[str, float]:
@@ -157,6 +167,6 @@ def sizes(candidate: Candidate, section: Objectives, prompt: bool = False) -> di
     spec, length = candidate.architecture, section.cache_length
     return {
         PARAMETERS: float(spec.num_parameters),
-        CACHE: float(spec.cache_bytes(length)),
+        CACHE: float(spec.cache_bytes(length, feature_bytes=section.feature_bytes)),
         FLOPS: prefill_flops(spec, section.prompt_length) if prompt else float(spec.flops_per_token(length)),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -10,18 +10,21 @@ from rich.text import Text
 
 from star_core import units
 from star_core.analysis.run.lineage import individuals
-from star_core.analysis.terminal.output import Output
+from star_core.analysis.terminal.output import Output, printable
 from star_core.analysis.terminal.own_classes import layout_tables, own_classes_table
 from star_core.analysis.terminal.table import Column, TerminalTable, whole
 from star_core.architecture import Architecture, Layer
 from star_core.compiler import compile_genome
-from star_core.config import Params
+from star_core.config import Objectives, Params
 from star_core.errors import ConfigError, StoreError, nearest
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.genome.space import SearchSpace, reading_space
-from star_core.population.generation import stored_generations
+from star_core.objectives.base import objective
+from star_core.objectives.devices import LatencyModel, latency_model, stated
+from star_core.population.generation import Generation, stored_generations
+from star_core.population.individual import Individual
 from star_core.structures.registered import (
     class_table,
     featurizer_of,
@@ -40,6 +43,8 @@ from star_core.vocabulary.tables import (
 
 LEVELS = ("backbone", "operator", "featurizer", "own")
 CACHE_LENGTHS = (1024, 4096, 32768)
+FEATURE_BYTES = Objectives().feature_bytes
+"""As the objective counts by default."""
 SHARED_WIDTH, SHARED_LENGTH = 256, 4096
 """At which ``star genes`` shows what sharing saves."""
 
@@ -185,8 +190,17 @@ def _featurizers() -> TerminalTable:
     return TerminalTable("Featurizer classes (operator gene 1)", columns, rows, "featurizer_classes")
 
 
-def explained(architecture: Architecture) -> Output:
-    """An architecture layer by layer, then its sizes."""
+def explained(
+    architecture: Architecture, section: Objectives, individual: Individual | None = None, reason: str = ""
+) -> Output:
+    """An architecture layer by layer, then its sizes; what it takes on a device, where one is named.
+
+    Args:
+        architecture: The spec.
+        section: Which device.
+        individual: Of which it is, if it is a stored one's; where that has failed, it is said.
+        reason: Why it failed, if that is known.
+    """
     dims, genome = architecture.dims, str(architecture.genome)
     layers = _layers(architecture)
     own = own_classes_table(architecture.genome) if architecture.genome.table else None
@@ -194,9 +208,22 @@ def explained(architecture: Architecture) -> Output:
         f"{len(architecture.layers)} LIVs, width {dims.width}, {dims.heads} heads of {dims.head_dim}, "
         f"vocabulary {architecture.vocab_size}, digest {architecture.digest[:12]}"
     )
-    parts: list[RenderableType] = [whole(genome, "bold"), Text(facts), layers]
+    parts: list[RenderableType] = [whole(genome, "bold"), Text(facts)]
+    if individual is not None and not individual.ok:
+        status, why = individual.status.replace("_", " "), f" ({printable(reason)})" if reason else ""
+        parts.append(Text(f"{individual.id}: {status}{why}", "red"))
+    parts.append(layers)
     parts += [own] if own else []
     parts.append(_sizes(architecture))
+    predicted: dict[str, float] = {}
+    if section.device is not None:
+        model = latency_model(section)
+        try:
+            predicted = {quantity: model.predict(architecture, quantity) for quantity in stated(model)}
+        except ConfigError as error:  # another size is worth explaining too
+            parts.append(Text(str(error)))
+        else:
+            parts += map(Text, _predictions(architecture, model, predicted))
     data = {
         "genome": genome,
         "digest": architecture.digest,
@@ -207,10 +234,27 @@ def explained(architecture: Architecture) -> Output:
         "layers": layers.records(),
         "own_classes": own.records() if own else [],
         "parameters": architecture.num_parameters,
-        "cache_bytes": {length: architecture.cache_bytes(length) for length in CACHE_LENGTHS},
+        "cache_bytes": {
+            length: architecture.cache_bytes(length, feature_bytes=FEATURE_BYTES) for length in CACHE_LENGTHS
+        },
         "flops_per_token": {length: architecture.flops_per_token(length) for length in CACHE_LENGTHS},
+        "predicted": predicted,
     }
+    if individual is not None:
+        data |= {"individual": individual.id, "status": individual.status, "failure": reason or None}
     return Output(data, parts)
+
+
+def _predictions(
+    architecture: Architecture, model: LatencyModel, predicted: Mapping[str, float]
+) -> Iterator[str]:
+    errors = stated(model)
+    yield f"On {model.on}, behind {model.context:,} tokens, prompt of {model.prompt:,}:"
+    for quantity, value in predicted.items():
+        entry = objective(quantity)
+        yield f"  {entry.title} {entry.text(value)} ({errors[quantity]})"
+    if names := model.unseen(architecture):
+        yield f"  Estimated from FLOPs and sizes, since no measured model has them: {', '.join(names)}."
 
 
 def _layers(architecture: Architecture) -> TerminalTable:
@@ -221,7 +265,7 @@ def _layers(architecture: Architecture) -> TerminalTable:
             layer.liv_class.name,
             str(layer.liv_class.operator),
             layer.num_parameters,
-            4 * layer.cache_elements(4096),
+            layer.cache_bytes(4096, feature_bytes=FEATURE_BYTES),
             layer.flops_per_token(4096, architecture.dims),
             _links(layer),
         )
@@ -247,8 +291,8 @@ def _sizes(architecture: Architecture) -> TerminalTable:
     rows += [
         (
             f"cache at {length // 1024}k tokens",
-            _bytes(architecture.cache_bytes(length)),
-            f"{architecture.cache_bytes(length):,} bytes, one sequence, float32",
+            _bytes(architecture.cache_bytes(length, feature_bytes=FEATURE_BYTES)),
+            "one sequence; sums over tokens in float32, the rest in bfloat16",
         )
         for length in CACHE_LENGTHS
     ]
@@ -280,6 +324,29 @@ def _bytes(count: int) -> str:
     return f"{count / 1024:.1f} KiB" if count else "0"
 
 
+def find_individual(text: str, root: Path) -> tuple[Individual, Generation] | None:
+    """The stored individual that ``RUN:INDIVIDUAL`` names, and its run's first generation.
+
+    ``None`` if the text is none such: a genome, or a baseline's name.
+
+    Raises:
+        StoreError: The run or individual is not stored below ``root``.
+    """
+    run, colon, name = text.partition(":")
+    if not colon:
+        return None
+    generations = stored_generations(run, root)
+    known = individuals(generations)
+    if name not in known:
+        raise StoreError(
+            f"run {run!r} has no such individual among {len(known)} stored",
+            value=name,
+            place=str(root / "populations" / run),
+            fix=nearest(name, list(known)[-8:]) if known else f"star evolve {run}",
+        )
+    return known[name], generations[0]
+
+
 def find_architecture(text: str, root: Path, params: Params, width: int | None = None) -> Architecture:
     """The architecture a user means: genome text, a baseline's name, or ``RUN:INDIVIDUAL``.
 
@@ -296,21 +363,12 @@ def find_architecture(text: str, root: Path, params: Params, width: int | None =
     vocab_size = 256
     if text in PATTERNS:
         genome = baseline(text, params.space.depth)
-    elif ":" not in text:
+    elif (found := find_individual(text, root)) is None:
         genome = Genome.parse(text)
     else:
-        run, name = text.split(":", 1)
-        generations = stored_generations(run, root)
-        known = individuals(generations)
-        if name not in known:
-            raise StoreError(
-                f"run {run!r} has no such individual among {len(known)} stored",
-                value=name,
-                place=str(root / "populations" / run),
-                fix=nearest(name, list(known)[-8:]) if known else f"star evolve {run}",
-            )
-        genome = Genome.parse(known[name].genome)
-        params, vocab_size = generations[0].params(), generations[0].vocab_size
+        individual, founders = found
+        genome = Genome.parse(individual.genome)
+        params, vocab_size = founders.params(), founders.vocab_size
     if width is not None:
         model = params.model.model_copy(update={"width": width, "head_dim": None})
         params = params.model_copy(update={"model": model})

@@ -20,6 +20,7 @@ from star_core.analysis.run.candidates import (
 )
 from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.terminal.table import Column, TerminalTable
+from star_core.config import Objectives
 from star_core.objectives.base import described
 from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import Comparison
@@ -41,7 +42,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
         StoreError: The generation's digests belong to another version of the compiler.
     """
     params, vocab_size = generation.params(), vocab_size_of(generation)
-    names, length = params.objectives.selected, params.objectives.cache_length
+    names, section = params.objectives.selected, params.objectives
     bits, single = bits_of(generation), len(names) == 1
     members = pareto.front(generation.population, names)
     if single:
@@ -54,17 +55,19 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
     over = {individual.id: in_words(individual, params.objectives.constraints) for individual in near}
     shown = [candidate_of(individual, params, vocab_size) for individual in members or near]
     if members:
-        shown.sort(key=lambda candidate: (standing(candidate, names[0], length), candidate.name))
+        shown.sort(key=lambda candidate: (standing(candidate, names[0], section), candidate.name))
     compared = candidates_of(baselines, params, vocab_size) if baselines is not None else ()
     everyone, columns = [*shown, *compared], columns_of(names)
-    least = least_of(everyone, columns, length, bits)
+    least = least_of(everyone, columns, section, bits)
     short = {
         layer.liv_class.name: short_name(layer.liv_class)
         for candidate in everyone
         for layer in candidate.architecture.layers
     }
     subject = "nearest to the constraints" if near else "population" if single else "front"
-    note = f"cache and times at {length:,} tokens" + (", smallest of each column in bold" if shown else "")
+    note = f"cache and times at {section.cache_length:,} tokens" + (
+        ", smallest of each column in bold" if shown else ""
+    )
     return TerminalTable(
         title=f"{generation.run}: {subject} of generation {generation.index}",
         columns=(
@@ -82,7 +85,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
             (
                 candidate.name,
                 str(candidate.architecture.genome),
-                *(value_at(candidate, name, length, bits) for name in columns),
+                *(value_at(candidate, name, section, bits) for name in columns),
                 [layer.liv_class.name for layer in candidate.architecture.layers],
                 *([over.get(candidate.name, "")] if near else []),
             )
@@ -105,28 +108,28 @@ def heading_of(name: str) -> str:
 
 
 def least_of(
-    candidates: Sequence[Candidate], columns: Sequence[str], length: int, bits: Bits
+    candidates: Sequence[Candidate], columns: Sequence[str], section: Objectives, bits: Bits
 ) -> dict[str, float | None]:
     """The least value of each column; ``None`` where none is known."""
-    known = {name: [value_at(candidate, name, length, bits) for candidate in candidates] for name in columns}
+    known = {name: [value_at(candidate, name, section, bits) for candidate in candidates] for name in columns}
     return {
         name: min((value for value in values if value is not None), default=None)
         for name, values in known.items()
     }
 
 
-def standing(candidate: Candidate, first: str, length: int) -> float:
+def standing(candidate: Candidate, first: str, section: Objectives) -> float:
     """What candidates are listed by: perplexity, or the first objective where that is not known."""
-    value = candidate.value("perplexity", length)
-    value = candidate.value(first, length) if value is None else value
+    value = candidate.value("perplexity", section)
+    value = candidate.value(first, section) if value is None else value
     return math.inf if value is None else value
 
 
-def value_at(candidate: Candidate, name: str, length: int, bits: Bits) -> float | None:
-    """What stands in a column, its cache at ``length`` tokens."""
+def value_at(candidate: Candidate, name: str, section: Objectives, bits: Bits) -> float | None:
+    """What stands in a column, its cache as ``section`` counts it."""
     if name != BITS:
-        return candidate.value(name, length)
-    return bits.of(candidate.value("perplexity", length))
+        return candidate.value(name, section)
+    return bits.of(candidate.value("perplexity", section))
 
 
 def measured(name: str, least: float | None, bits: Bits) -> Column:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,31 @@ def printable(text: object) -> str:
     )
 
 
+def write_anything() -> None:
+    """Prepares standard streams for any letter and any caller, before anything is printed or opened.
+
+    A letter that an encoding lacks is printed as ``?``. A stream that the caller closed goes nowhere: left
+    closed, its number would be given to the next file that is opened, and what is printed written there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+        elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def say_error(text: object) -> None:
+    """Prints one line, to standard error, of what went wrong; not being able to is no second error."""
+    with suppress(OSError):
+        sys.stderr.write(f"star: {printable(text)}\n")
+        sys.stderr.flush()
+
+
 def say(text: object) -> None:
     """Prints a line for people: wrapped between words by a terminal, never elsewhere."""
     people_console().print(printable(text))
@@ -89,7 +115,7 @@ def only_document() -> Iterator[Callable[[object], None]]:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # child processes inherit that
 
     def write(data: object) -> None:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as file:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="replace") as file:
             file.write(json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     try:

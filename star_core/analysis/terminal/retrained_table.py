@@ -16,14 +16,14 @@ from star_core.population.comparison import Comparison
 def retrained_table(comparison: Comparison, vocab_size: int, bits: Bits) -> TerminalTable:
     """The architectures of a comparison, best first; baselines are set back, failures come last."""
     params = stored_params(comparison.parameters, f"{comparison.purpose} of run {comparison.run}, parameters")
-    names, length = params.objectives.selected, params.objectives.cache_length
+    names, section = params.objectives.selected, params.objectives
     shown = sorted(
         candidates_of(comparison, params, vocab_size),
-        key=lambda candidate: (not candidate.ok, standing(candidate, names[0], length), candidate.name),
+        key=lambda candidate: (not candidate.ok, standing(candidate, names[0], section), candidate.name),
     )
     columns = columns_of(names)
     status = {entry.name: entry.status.replace("_", " ") for entry in comparison.entries}
-    least = least_of(shown, columns, length, bits)
+    least = least_of(shown, columns, section, bits)
     return TerminalTable(
         title=f"{comparison.run}: {units.plural(len(shown), 'architecture')} retrained, best first",
         columns=(
@@ -38,11 +38,11 @@ def retrained_table(comparison: Comparison, vocab_size: int, bits: Bits) -> Term
                 candidate.name,
                 str(candidate.architecture.genome),
                 candidate.tokens,
-                *(value_at(candidate, name, length, bits) for name in columns),
+                *(value_at(candidate, name, section, bits) for name in columns),
                 status[candidate.name],
             )
             for candidate in shown
         ],
-        note=f"cache and times at {length:,} tokens, smallest of each column in bold",
+        note=f"cache and times at {section.cache_length:,} tokens, smallest of each column in bold",
         styles={row: "dim" for row, candidate in enumerate(shown) if candidate.name in PATTERNS},
     )

@@ -6,17 +6,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from star_core.architecture import Architecture
 from star_core.datasets.base import DOCUMENT_END
 from star_core.errors import ConfigError, StoreError
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
+from star_core.exported.gguf_file import BLOCK, F32, Q4_0, Q8_0, Storage, write_gguf
 from star_core.exported.hf.config import EPSILON, ROTATION
 from star_core.exported.hf.tokenizer import byte_letters
 from star_core.exported.manifest import EXPORT_AGAIN, Manifest, Tokens
 from star_core.exported.native import Native, Unmapped, native
 
 if TYPE_CHECKING:
-    from star_core.exported.gguf_file import Storage
+    from star_core.graphs.runner import Model
+
+if TYPE_CHECKING:
+    from star_core.models import LanguageModel  # imports torch
 
 _NAMES = {
     "mixer_norm": "attn_norm",
@@ -34,7 +40,9 @@ _NAMES = {
     "up": "ffn_up",
     "down": "ffn_down",
 }
-_STORAGES = {"f32": "f32", "int8": "q8_0", "int4": "q4_0"}
+_STORAGES = {"f32": F32, "int8": Q8_0, "int4": Q4_0}
+_ROUNDING = {Q8_0: 0.6 / 127, Q4_0: 1.01 / 8}
+"""Largest error of a number, against the largest of its block."""
 _GUIDE = """\
 Needs [llama.cpp](https://github.com/ggml-org/llama.cpp), or anything that reads its files:
 
@@ -70,24 +78,15 @@ class GGUF(ExportFormat):
     def kind(self, architecture: Architecture) -> str:
         """Which of them."""
         found = native(architecture)
-        return found.title.replace(found.family.capitalize(), found.family).replace("LFM2", "lfm2")
+        return found.called(found.family)
 
     def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
         """A file for each precision."""
-        from star_core.exported import gguf_file
-
-        width = trained.manifest.width
+        origin = trained.manifest.origin
         for precision in precisions:
-            if precision != "f32" and width % gguf_file.BLOCK:
-                raise ConfigError(
-                    f"{precision} weights are in blocks of {gguf_file.BLOCK}: the width is a multiple",
-                    value=width,
-                    place="--weights",
-                    fix="use f32, or star retrain with another --width",
-                )
-            gguf_file.write_gguf(
-                folder / _file(precision), _values(trained, precision), _stored(trained, precision)
-            )
+            path = folder / _file(_STORAGES[precision])
+            title = f"{origin.name}, of run {origin.run}"
+            write_model(path, trained.model, title, origin.sequence_length, precision)
 
     def check(self, folder: Path, trained: Trained) -> str | None:
         """Every tensor as another reader has it, within the rounding of its storage."""
@@ -95,44 +94,83 @@ class GGUF(ExportFormat):
             import gguf
         except ImportError:
             return "not read back, because the package gguf is not installed (pip install gguf)"
-        for precision in _STORAGES:
-            path = folder / _file(precision)
+        for storage in _STORAGES.values():
+            path = folder / _file(storage)
             if path.exists():
-                _compare(gguf, path, trained, precision)
+                _compare(gguf, path, trained, storage)
         return None
+
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """As llama.cpp reads it, through its package for Python."""
+        try:
+            import llama_cpp  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "llama-cpp-python is not installed",
+                value=self.name,
+                place="--format",
+                fix="pip install llama-cpp-python, or use llama.cpp itself as the file's README.md says",
+            ) from None
+        from star_core.exported.llama_decoder import LlamaDecoder
+
+        files = [folder / _file(_STORAGES[name]) for name in ([precision] if precision else _STORAGES)]
+        path = next((file for file in files if file.exists()), files[0])
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; the model was exported with other weights")
+        return LlamaDecoder(path, length)
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """A first text, with each file there is."""
+        stated = manifest.files or {}
         files = [
-            name.rpartition("/")[2]
-            for name in sorted(manifest.files or ())
-            if name.startswith(f"{self.name}/")
+            _file(storage) for storage in _STORAGES.values() if f"{self.name}/{_file(storage)}" in stated
         ]
-        several = (
-            f"Or {', '.join(files[1:])}: the same weights, rounded to fewer bits.\n" if files[1:] else ""
+        several = f"Or {', '.join(files[1:])}: weights of fewer bits.\n" if files[1:] else ""
+        return _GUIDE.format(folder=folder, file=files[0], several=several)
+
+
+def write_model(path: Path, model: LanguageModel, title: str, length: int, precision: str) -> None:
+    """Writes the file of a model.
+
+    Args:
+        path: Of the file.
+        model: A Llama or an LFM2, over bytes.
+        title: For people.
+        length: Tokens of the sequences it was made for.
+        precision: Of its matrices.
+
+    Raises:
+        Unmapped: It is neither.
+        ConfigError: Its rows are not whole blocks of quantised weights.
+        OSError: The file cannot be written.
+    """
+    if precision != "f32" and model.arch.width % BLOCK:
+        raise ConfigError(
+            f"{precision} weights are in blocks of {BLOCK}, of which the width is a multiple",
+            value=model.arch.width,
+            place="--weights",
+            fix="use f32, or star retrain with another --width",
         )
-        return _GUIDE.format(folder=folder, file=files[0] if files else _file("f32"), several=several)
+    storage = _STORAGES[precision]
+    write_gguf(path, _values(model, title, length, storage), _stored(model, storage))
 
 
-def _file(precision: str) -> str:
-    return f"model-{_STORAGES[precision]}.gguf"
+def _file(storage: Storage) -> str:
+    return f"model-{storage.name}.gguf"
 
 
-def _values(trained: Trained, precision: str) -> dict[str, Any]:
+def _values(model: LanguageModel, title: str, length: int, storage: Storage) -> dict[str, Any]:
     """Hyperparameters and tokenizer."""
-    from star_core.exported import gguf_file
-
-    manifest, found = trained.manifest, native(trained.model.arch)
-    storage: Storage = getattr(gguf_file, _STORAGES[precision].upper())
+    architecture, found = model.arch, native(model.arch)
     key_heads: int | list[int] = found.key_heads
     if found.family == "lfm2":
         key_heads = [found.key_heads if attends else 0 for attends in found.attends]
     sizes: dict[str, Any] = {
-        "context_length": manifest.origin.sequence_length,
-        "embedding_length": manifest.width,
+        "context_length": length,
+        "embedding_length": architecture.width,
         "block_count": len(found.blocks),
         "feed_forward_length": found.hidden,
-        "vocab_size": manifest.vocab_size,
+        "vocab_size": architecture.vocab_size,
         "attention.head_count": found.heads,
         "attention.head_count_kv": key_heads,
         "attention.key_length": found.head_dim,
@@ -147,7 +185,7 @@ def _values(trained: Trained, precision: str) -> dict[str, Any]:
     letters[DOCUMENT_END] = "<|end|>"
     return {
         "general.architecture": found.family,
-        "general.name": f"{manifest.origin.name}, of run {manifest.origin.run}",
+        "general.name": title,
         "general.file_type": storage.file_code,
         "general.quantization_version": 2,
         **{f"{found.family}.{name}": value for name, value in sizes.items()},
@@ -163,12 +201,9 @@ def _values(trained: Trained, precision: str) -> dict[str, Any]:
     }
 
 
-def _stored(trained: Trained, precision: str) -> Iterator[tuple[str, Any, Storage]]:
-    """Matrices in the precision, as far as their rows are whole blocks; the rest, which is little, in f32."""
-    from star_core.exported.gguf_file import BLOCK, F32, Q4_0, Q8_0
-
-    wanted = {"f32": F32, "int8": Q8_0, "int4": Q4_0}[precision]
-    for name, tensor in _tensors(trained):
+def _stored(model: LanguageModel, wanted: Storage) -> Iterator[tuple[str, Any, Storage]]:
+    """Matrices as wanted, as far as their rows are whole blocks; the rest, which is little, in f32."""
+    for name, tensor in _tensors(model):
         numbers = tensor.numpy()
         matrix = numbers.ndim == 2 and numbers.shape[1] % BLOCK == 0 and "conv.weight" not in name
         # The embedding is the head too: its errors are those of every logit.
@@ -176,10 +211,9 @@ def _stored(trained: Trained, precision: str) -> Iterator[tuple[str, Any, Storag
         yield name, numbers, storage if matrix else F32
 
 
-def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
+def _tensors(model: LanguageModel) -> Iterator[tuple[str, Any]]:
     from star_core.exported.native_weights import native_weights
 
-    model = trained.model
     found: Native = native(model.arch)
     last = "output_norm" if found.family == "llama" else "token_embd_norm"
     yield "token_embd.weight", model.embedding.detach()
@@ -188,12 +222,10 @@ def _tensors(trained: Trained) -> Iterator[tuple[str, Any]]:
         yield f"blk.{depth}.{_NAMES[name]}.weight", tensor
 
 
-def _compare(gguf: Any, path: Path, trained: Trained, precision: str) -> None:
+def _compare(gguf: Any, path: Path, trained: Trained, stored: Storage) -> None:
     """Raises ``StoreError`` if a tensor of a file is not the model's, but for rounding."""
-    import numpy as np
-
     read = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
-    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained, precision)}
+    wanted = {name: (numbers, storage) for name, numbers, storage in _stored(trained.model, stored)}
     if read.keys() != wanted.keys():
         raise StoreError(
             "it has the model's tensors",
@@ -203,10 +235,13 @@ def _compare(gguf: Any, path: Path, trained: Trained, precision: str) -> None:
         )
     for name, (numbers, storage) in wanted.items():
         found = gguf.dequantize(read[name].data, read[name].tensor_type).reshape(numbers.shape)
-        bound = {"f32": 0.0, "q8_0": 0.6 / 127, "q4_0": 1.01 / 8}[storage.name]
-        blocks = np.abs(numbers).reshape(-1, numbers.shape[-1] if bound == 0 else 32).max(1, keepdims=True)
-        error = np.abs(found - numbers).reshape(blocks.shape[0], -1)
-        if not (error <= bound * blocks + 1e-7 * (bound > 0)).all():
+        error = np.abs(found - numbers)
+        bound = 0.0
+        if storage is not F32:
+            error = error.reshape(-1, BLOCK)
+            largest = np.abs(numbers).reshape(-1, BLOCK).max(1, keepdims=True)
+            bound = _ROUNDING[storage] * largest + 1e-7  # scales that small are rounded to few bits, or zero
+        if not (error <= bound).all():
             raise StoreError(
                 f"the tensor {name} is not the model's",
                 value=float(error.max()),

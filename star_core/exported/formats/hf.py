@@ -6,16 +6,20 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from star_core.architecture import Architecture
 from star_core.datasets.tokenizer import VocabularyTokenizer
+from star_core.errors import ConfigError
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
 from star_core.exported.hf.config import MODELING, generation_config, native_config, own_config
 from star_core.exported.hf.tokenizer import tokenizer_config, tokenizer_files
 from star_core.exported.manifest import TOKENIZER, Manifest, Tokens
 from star_core.exported.native import NAMES, Native, Unmapped, native
 from star_core.structures.base import PAPER_STRUCTURES
+
+if TYPE_CHECKING:
+    from star_core.graphs.runner import Model
 
 _NAMES = {
     "llama": {
@@ -83,20 +87,18 @@ class HuggingFace(ExportFormat):
     def kind(self, architecture: Architecture) -> str:
         """Native, or with a file of its own."""
         found = _native(architecture)
-        return f"native {found.title}" if found else "its own modelling file"
+        return found.called(f"native {NAMES[found.family]}") if found else "its own modelling file"
 
     def write(self, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
         """Configuration, weights, tokenizer, and the modelling file where one is needed."""
         import safetensors.torch
 
-        from star_core.exported import hf
         from star_core.training.checkpoint import owned_tensors
 
         manifest, model = trained.manifest, trained.model
         found = _native(model.arch)
         if found is None:
-            source = Path(hf.__path__[0]) / f"{MODELING}.py"
-            shutil.copyfile(source, folder / source.name)
+            shutil.copyfile(_modeling(), folder / f"{MODELING}.py")
             config, tensors = own_config(manifest, model.arch), owned_tensors(model)
         else:
             config, tensors = native_config(manifest, found), _native_tensors(trained, found)
@@ -105,7 +107,6 @@ class HuggingFace(ExportFormat):
         if trained.tokenizer is not None:
             end = VocabularyTokenizer(trained.tokenizer, TOKENIZER).end
             files["tokenizer_config.json"] = tokenizer_config(length, end)
-            (folder / TOKENIZER).write_bytes(trained.tokenizer)
         elif manifest.tokens.kind == "bytes":
             files |= tokenizer_files(length)
         for name, content in files.items():
@@ -123,6 +124,30 @@ class HuggingFace(ExportFormat):
 
         compare(load(folder, _native(trained.model.arch)), trained.model, folder)
         return None
+
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """As transformers loads it; of a modelling file only this version's own is run."""
+        try:
+            import transformers  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "transformers is not installed",
+                value=self.name,
+                place="--format",
+                fix="pip install transformers",
+            ) from None
+        from star_core.exported.decoder import TransformersDecoder
+        from star_core.exported.hf.comparison import load
+
+        found, code = _native(manifest.compile()), folder / f"{MODELING}.py"
+        if found is None and code.read_bytes() != _modeling().read_bytes():
+            raise ConfigError(
+                "this is not the modelling file of this version, and others' code is not run",
+                value=self.name,
+                place=str(code),
+                fix="use another --format, or load it with transformers if you trust it",
+            )
+        return TransformersDecoder(load(folder, found))
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Loading it, and a first text."""
@@ -142,14 +167,18 @@ class HuggingFace(ExportFormat):
         )
 
 
+def _modeling() -> Path:
+    from star_core.exported import hf
+
+    return Path(hf.__path__[0]) / f"{MODELING}.py"
+
+
 def _native(architecture: Architecture) -> Native | None:
-    """The Llama or LFM2 that a genome is, if transformers can run it."""
+    """The Llama or LFM2 that a genome is."""
     try:
-        found = native(architecture)
+        return native(architecture)
     except Unmapped:
         return None
-    # The cache of transformers' LFM2 counts its tokens in a layer of attention.
-    return found if found.family == "llama" or any(found.attends) else None
 
 
 def _native_tensors(trained: Trained, found: Native) -> dict[str, Any]:

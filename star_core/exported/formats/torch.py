@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from star_core.errors import StoreError
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
 from star_core.exported.manifest import EXPORT_AGAIN, WEIGHTS, Manifest
+
+if TYPE_CHECKING:
+    from star_core.graphs.runner import Model
 
 _GUIDE = """\
 Needs STAR {star}, or a version that reads semantics version {semantics}: `pip install .` in a clone of it.
@@ -49,6 +53,13 @@ class Torch(ExportFormat):
                 "these weights are not the model's", place=str(folder / WEIGHTS), fix=EXPORT_AGAIN
             )
         return None
+
+    def decoder(self, folder: Path, manifest: Manifest, length: int, precision: str | None) -> Model:
+        """A cache as long as the sequence."""
+        from star_core.exported.decoder import TorchDecoder
+        from star_core.exported.folder import restored
+
+        return TorchDecoder(restored(folder, manifest), length)
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Loading it with this package."""

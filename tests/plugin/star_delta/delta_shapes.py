@@ -51,7 +51,7 @@ def shape(role: str, group: FeatureGroupGenome, operator: OperatorGenome, dims: 
 def states(operator: OperatorGenome, groups: Groups, shapes: Shapes, dims: Dimensions) -> tuple[State, ...]:
     """One N × P matrix per head, whatever the length."""
     size = (dims.heads, shapes["B"].channels, shapes["V"].channels)
-    return (State("state", size, False, frozenset("BVAW")),)
+    return (State("state", size, False, frozenset("BVAW"), accumulates=True),)
 
 
 def mixing_flops(
