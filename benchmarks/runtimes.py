@@ -1,9 +1,10 @@
-"""Models on the runtime that people deploy, beside this package's eager steps and llama.cpp. One core, batch 1.
+"""Models on the runtime that people deploy, beside eager steps and llama.cpp. One core, batch 1.
 
     python -m benchmarks.runtimes [--rounds 9] [--large]
 
 All runtimes of one model take turns. Ours is ONNX Runtime with the written graph. llama.cpp (`pip install
-llama-cpp-python`, ten minutes of compiling) has the genomes that are a Llama or an LFM2. --large adds width 768.
+llama-cpp-python`, ten minutes of compiling) has the genomes that are a Llama or an LFM2. --large adds
+width 768.
 """
 
 from __future__ import annotations

@@ -207,9 +207,7 @@ def test_a_folder_that_this_user_may_not_write_is_said():
         closed.mkdir(mode=0o555)
         with somebody_else():
             for folder in (closed, closed / "a/b"):
-                with pytest.raises(
-                    StoreError, match=r"closed: cannot be written \(Permission denied\). Fix: "
-                ):
+                with pytest.raises(StoreError, match=r"closed: cannot be written \(Permission .*Fix: "):
                     require_writable(folder)
         assert list(closed.iterdir()) == []
 
