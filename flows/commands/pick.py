@@ -9,7 +9,14 @@ from typing import cast
 
 from rich.console import RenderableType
 
-from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, compiled, vocab_size_of
+from star_core.analysis.run.candidates import (
+    Candidate,
+    bits_of,
+    candidate_of,
+    candidates_of,
+    compiled,
+    vocab_size_of,
+)
 from star_core.analysis.run.lineage import individuals
 from star_core.analysis.run.pick import Contender, check_known, contenders_of, pick, read_limits
 from star_core.analysis.terminal.output import Output
@@ -102,15 +109,16 @@ def pick_command(
     contenders = contenders_of(everyone, names, bounds, wanted.objectives)
     found = pick(contenders, names, bounds)
     longer = {} if retrained or not objective(best).trained else _longer(paths, best)
-    answer = picked(found, run, len(contenders), longer)
+    answer = picked(found, run, len(contenders), longer, bits_of(generations[-1]))
     if found.choice is None:
         return answer
     if export is None:
         return Output(answer.data, [*answer.parts, whole(_next(paths, found.choice))])
+    data = Session(paths).data
     check_taken(
         formats,
         compiled(Genome.parse(found.choice.genome), made, generations[-1].vocab_size),
-        tokens_of(generations[-1].vocab_size, Session(paths).data.meta["separator"]),
+        tokens_of(data.vocab_size, data.meta["separator"], data.has_tokenizer),
     )
     return _taken_away(answer, paths, generations[-1], found.choice, export)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from star_core.config import stated
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
-from star_core.errors import DataError, StarError
+from star_core.errors import ConfigError, DataError, StarError
 from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.limits import check_limits
 from star_core.evolution.step import check_same_experiment
@@ -15,10 +16,12 @@ from star_core.genome.baselines import PATTERNS, baseline
 from star_core.graphs import require_graphs
 from star_core.machine import check_device
 from star_core.objectives.base import check_runner, objective
+from star_core.objectives.bits_per_byte import BITS_PER_BYTE
 from star_core.objectives.runtimes import runtime
 from star_core.population.generation import Generation, stored_generations
 
 from ..run.paths import Fork
+from ..run.preparation_bar import preparation_bar
 from ..run.requirements import require_all
 from ..run.session import Session
 from ..versions import dvc
@@ -42,8 +45,16 @@ def check_founding(session: Session) -> None:
     """Finds limits that no candidate can meet, which depend on the vocabulary of the prepared corpus.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: There is one; or an objective that this corpus cannot have.
     """
+    wanted = (*session.params.objectives.selected, *session.params.objectives.constraints)
+    if BITS_PER_BYTE.name in wanted and session.data.bytes_per_token is None:
+        raise ConfigError(
+            "it is not known how many bytes of text the tokens of this corpus stand for",
+            value=BITS_PER_BYTE.name,
+            place=f"{session.paths.params_file}, objectives",
+            fix="use perplexity",
+        )
     try:
         check_limits(session.problem)
     except StarError as error:
@@ -54,7 +65,7 @@ def _is_prepared(session: Session) -> bool:
     tokens = session.paths.tokens
     if not tokens.exists():
         return False
-    return load_tokens(tokens).meta.get("data") == session.params.data.model_dump(mode="json")
+    return load_tokens(tokens).meta.get("data") == stated("data", session.params.data)
 
 
 def check_experiment(session: Session) -> None:
@@ -97,12 +108,13 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
     """
     params, paths = session.params, session.paths
     if expected is None:
-        prepare(params.data, paths.tokens)
+        with preparation_bar() as reached:
+            prepare(params.data, paths.tokens, note=session.display.note, reached=reached)
         return
     if paths.tokens.exists() and load_tokens(paths.tokens).digest == expected:
         return
     with tempfile.TemporaryDirectory() as folder:
-        made = prepare(params.data, Path(folder, "tokens")).digest
+        made = prepare(params.data, Path(folder, "tokens"), expected).digest
     if made != expected:
         raise DataError(
             f"the text is not the one that run {paths.run!r} was made from ({expected[:12]}…)",
@@ -111,4 +123,5 @@ def prepare_corpus(session: Session, expected: str | None) -> None:
             fix=f"restore the text, or data/tokens/{paths.run} (dvc checkout), or start another run "
             "with another name",
         )
-    prepare(params.data, paths.tokens)
+    with preparation_bar() as reached:
+        prepare(params.data, paths.tokens, expected, session.display.note, reached)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from star_core.config import load_params, params_from
+from star_core.config import load_params, params_from, stated
 from star_core.config.changes import in_identity, with_changes
 from star_core.config.plain_yaml import ParamsLoader, to_yaml
 from star_core.datasets.tokens import load_tokens
@@ -141,8 +141,8 @@ def take_corpus(paths: RunPaths, source: Generation) -> None:
     if paths.tokens.exists() or not theirs.exists():
         return
     data = load_tokens(theirs)
-    stated = load_params(paths.path(paths.params_file)).data.model_dump(mode="json")
-    if data.meta.get("data") != stated or data.digest != source.data_digest:
+    asked = stated("data", load_params(paths.path(paths.params_file)).data)
+    if data.meta.get("data") != asked or data.digest != source.data_digest:
         return
     data.verify()
     # Beside the corpora, which may be linked to another disk.

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from star_core import units
+from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.run.pareto import Normalisation, fresh, front, non_dominated, values_of
 from star_core.analysis.terminal.front_table import heading_of
 from star_core.analysis.terminal.output import Output, print_parts
@@ -42,6 +43,7 @@ def list_runs(root: Path) -> Output:
         Column("generations", right=True),
         Column("candidates", right=True),
         Column("best\nperplexity", "best_perplexity", units.quality, right=True),
+        Column("bits/\nbyte", "bits_per_byte", units.quality, right=True, gives_way=3),
         Column("front", right=True),
         Column("parameters", gives_way=1),
         Column("forked from", "forked_from", gives_way=2),
@@ -64,22 +66,23 @@ def _summary(root: Path, name: str, ledger: Ledger) -> tuple[object, ...]:
         found = stored_generations(name, root / "data")
         params = own_params_file(root, name)
     except StarError as error:
-        return name, *[None] * 6, f"unusable: {error.rule}"
+        return name, *[None] * 7, f"unusable: {error.rule}"
     if not found:
         state = "missing: dvc pull" if known else "begun"
-        return name, known.last if known else None, *[None] * 3, params, None, state
+        return name, known.last if known else None, *[None] * 4, params, None, state
     if known is None:
         state = "stored, not in the ledger"
     else:
         state = (
             "stored" if found[-1].index >= known.last else f"missing from {found[-1].index + 1} on: dvc pull"
         )
-    candidates = sum(len(born) for _, born in fresh(found))
+    candidates, bits = sum(len(born) for _, born in fresh(found)), bits_of(found[-1])
     return (
         name,
         found[-1].index,
         candidates,
         _best(found),
+        bits.of(_best(found)) if bits.unit == "byte" else None,
         len(found[-1].front),
         params,
         _origin(found),
@@ -123,7 +126,9 @@ def compare_runs(root: Path, first: str, second: str) -> Output:
     same_text = newest[0].data_digest == newest[1].data_digest
     parts: list[RenderableType] = [parameters if parameters.rows else Text("Their parameters are the same.")]
     if not same_text:
-        parts.append(Text("They learn from different texts, so their perplexities do not compare.", "bold"))
+        parts.append(
+            Text("They learn from different texts or tokens, so their perplexities do not compare.", "bold")
+        )
     data = {
         "runs": list(runs),
         "same_text": same_text,

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from star_core.analysis.report.report import write_report
+from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.terminal.output import Output, say
 from star_core.analysis.terminal.retrained_table import retrained_table
 from star_core.analysis.terminal.table import whole
@@ -24,6 +25,7 @@ from star_core.population.generation import Generation, generation_path, read_ge
 from ..run.context import at_work
 from ..run.display import Display
 from ..run.paths import RunPaths
+from ..run.preparation_bar import preparation_bar
 from ..run.session import Session
 from ..versions import dvc
 from .preparation import check_founding
@@ -31,7 +33,10 @@ from .preparation import check_founding
 
 def prepare_command(paths: RunPaths) -> None:
     """Prepares the corpus."""
-    data = prepare(Session(paths).params.data, paths.tokens)
+    stored = stored_generations(paths.run, paths.data)
+    expected = stored[0].data_digest if stored else None
+    with preparation_bar() as reached:
+        data = prepare(Session(paths).params.data, paths.tokens, expected, say, reached)
     say(f"{paths.tokens}: {describe(data)}")
 
 
@@ -108,11 +113,11 @@ def retrain_command(
         size = (sized.params.model.width, sized.params.space.depth, rule)
         dvc.record_retraining(paths, path, size if scaled else None)
     comparison = read_comparison(path, paths.run, "scaled" if scaled else "retrain")
-    return _retrained(sized, comparison, path, generations[-1].vocab_size)
+    return _retrained(sized, comparison, path, generations[-1])
 
 
-def _retrained(session: Session, comparison: Comparison, path: Path, vocab_size: int) -> Output:
-    paths, table = session.paths, retrained_table(comparison, vocab_size)
+def _retrained(session: Session, comparison: Comparison, path: Path, generation: Generation) -> Output:
+    paths, table = session.paths, retrained_table(comparison, generation.vocab_size, bits_of(generation))
     said, page = [f"Comparison, its weights beside it: {path}"], None
     if "DVC_STAGE" not in os.environ:  # DVC's stage of the report writes it
         page = write_report(paths.run, paths.data, paths.reports, session.store)

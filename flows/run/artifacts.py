@@ -16,9 +16,9 @@ from prefect.artifacts import (
 
 from star_core.analysis.report.snapshot import data_uri, snapshots
 from star_core.analysis.report.wording import shown_name, title_of, value_of
+from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.pareto import point_of
-from star_core.objectives.perplexity import bits_per_byte
 from star_core.population.comparison import Entry, comparison_path, read_comparison
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
@@ -47,7 +47,7 @@ def publish_generation(paths: RunPaths, generation: Generation) -> None:
 
 def rows(generation: Generation) -> list[dict[str, Any]]:
     """The population as rows."""
-    names = generation.params().objectives.selected
+    names, bits = generation.params().objectives.selected, bits_of(generation)
     shown = []
     for individual in generation.population[:ROWS]:
         row: dict[str, Any] = {
@@ -56,8 +56,7 @@ def rows(generation: Generation) -> list[dict[str, Any]]:
             "front": individual.rank,
         }
         row |= {title_of(name): value_of(name, individual.objectives.get(name)) for name in names}
-        perplexity = individual.objectives.get("perplexity")
-        row["bits per byte"] = quality(bits_per_byte(perplexity) if perplexity else None)
+        row[f"bits per {bits.unit}"] = quality(bits.of(individual.objectives.get("perplexity")))
         row["status"] = individual.status
         shown.append(row)
     return shown

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from star_core.analysis.run.candidates import bits_of
 from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.outcomes import INFEASIBLE, STOPPED, has_failed, statuses
 from star_core.analysis.terminal.output import plain_console, printable
@@ -190,7 +191,9 @@ def summary(generation: Generation) -> str:
     stopped, infeasible = counts.get(STOPPED, 0), counts.get(INFEASIBLE, 0)
     failed = sum(map(has_failed, generation.born))
     line = f"generation {generation.index}: "
+    bits = bits_of(generation)
     line += f"best perplexity {min(known):.3f}" if known else "no perplexity"
+    line += f" ({bits.of(min(known)):.3f} bits per byte)" if known and bits.unit == "byte" else ""
     line += f", front {len(generation.front)}"
     line += f", {born - stopped - infeasible} of {born} to the end" if stopped else ""
     line += f", {infeasible} of {born} over a limit, not trained" if infeasible else ""

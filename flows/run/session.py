@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 
-from star_core.config import Budget, Params
+from star_core.config import Budget, Params, stated
 from star_core.datasets.tokens import TokenData, load_tokens
 from star_core.errors import DataError
 from star_core.evaluation import Job, evaluation_key
@@ -82,8 +82,8 @@ class Session:
         """
         data = load_tokens(self.paths.tokens)
         data.verify()  # once per process: candidates trust the digest
-        stated = self.params.data.model_dump(mode="json")
-        if data.meta.get("data", stated) != stated:
+        asked = stated("data", self.params.data)
+        if data.meta.get("data", asked) != asked:
             raise DataError(
                 "the prepared corpus was made by other data parameters",
                 value=data.meta["data"],
@@ -104,7 +104,7 @@ class Session:
     @cached_property
     def problem(self) -> Problem:
         """The experiment as the algorithms see it."""
-        return Problem(self.params, self.data.vocab_size)
+        return Problem(self.params, self.data.vocab_size, self.data.metrics.get("bytes_per_token"))
 
     @cached_property
     def trainer(self) -> Trainer:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from star_core.config.section import FROM_LIST, ExtensibleSection, Section
 from star_core.errors import DataError
 from star_core.registry import Registry
+
+MAX_VOCABULARY = 1 << 18
+"""Tokens a vocabulary has at most."""
+BPE = "bpe:"
+"""How ``data.tokenizer`` begins where one is trained."""
+_LEAST_BPE = 257
+"""All bytes, and the token between documents."""
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -19,10 +26,14 @@ class Data(ExtensibleSection):
     A dataset of a plug-in may have settings of its own, under its name.
 
     Attributes:
-        source: ``kjv`` (the default corpus) or another dataset by its name, or a file, a folder or an fsspec
-            URL of text files (``.txt``, ``.md``, ``.jsonl``), or a folder of token shards.
+        source: ``kjv`` (the default corpus) or another dataset by its name, or a file, a folder, a pattern or
+            an fsspec URL of text (``.txt``, ``.md``, source code, ``.jsonl``, ``.csv``, ``.parquet``,
+            ``.arrow``, each also ``.gz`` or ``.zst``), or a folder of token shards; or a list of them.
         validation_fraction: Share of the documents' text held out for validation. Documents are
             never split between training and validation (a lone document is cut once).
+        tokenizer: What makes tokens of text: ``bytes``; ``bpe:8192``, byte-pair encoding with so many tokens,
+            trained on the documents to train on; or the path of a ``tokenizer.json`` (Hugging Face).
+        text_key: Field of a record (of ``.jsonl``, ``.csv``, ``.parquet``, ``.arrow``) that is its text.
     """
 
     plugins: ClassVar[Registry[Any]] = Registry(
@@ -31,6 +42,23 @@ class Data(ExtensibleSection):
 
     source: str | list[str] = "kjv"
     validation_fraction: float = Field(default=0.05, gt=0, lt=1)
+    tokenizer: str = "bytes"
+    text_key: str = Field(default="text", min_length=1)
+
+    @property
+    def bpe_size(self) -> int | None:
+        """Tokens of the encoding that is to be trained; ``None``: none is."""
+        return int(self.tokenizer[len(BPE) :]) if self.tokenizer.startswith(BPE) else None
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _tokenizer_is_named(cls, tokenizer: str) -> str:
+        size = tokenizer[len(BPE) :] if tokenizer.startswith(BPE) else str(_LEAST_BPE)
+        if not size.isdecimal() or len(size) > 6 or not _LEAST_BPE <= int(size) <= MAX_VOCABULARY:
+            raise ValueError(f"bpe:N has from {_LEAST_BPE} to {MAX_VOCABULARY} tokens")
+        if not tokenizer:
+            raise ValueError("bytes, bpe:8192, or the path of a tokenizer.json")
+        return tokenizer
 
 
 class Space(Section):

@@ -33,6 +33,8 @@ LATER: tuple[tuple[str, str], ...] = (
     ("objectives", "weights"),
     ("objectives", "threads"),
     ("objectives", "device"),
+    ("data", "tokenizer"),
+    ("data", "text_key"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 
@@ -42,6 +44,21 @@ FIRST: Mapping[str, str] = {"runtime": FIRST_RUNTIME, "cache": "f32"}
 
 An experiment that does not depend on such a key keeps the identity that it had.
 """
+
+
+def stated(name: str, section: Section) -> dict[str, Any]:
+    """A section as it is stored: keys in ``LATER`` are left out at their defaults.
+
+    Args:
+        name: Of the section.
+        section: The section.
+    """
+    values = section.model_dump(mode="json")
+    for key in (key for later, key in LATER if later == name):
+        default = type(section).model_fields[key].get_default(call_default_factory=True)
+        if getattr(section, key) == default:
+            del values[key]
+    return values
 
 
 class Params(Section):
@@ -69,10 +86,8 @@ class Params(Section):
         Keys in ``LATER`` are left out at their defaults.
         """
         values = self.model_dump(mode="json", exclude={"generations", "retrain", "budget", "runtime"})
-        for section, key in LATER:
-            own = getattr(self, section)
-            if getattr(own, key) == type(own).model_fields[key].get_default(call_default_factory=True):
-                del values[section][key]
+        for name in {section for section, _ in LATER}:
+            values[name] = stated(name, getattr(self, name))
         for key, first in FIRST.items():
             if values["objectives"][key] == (
                 first if self.objectives.depends_on(key) else getattr(Objectives(), key)

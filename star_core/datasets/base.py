@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from star_core.config import Data, Section
+from star_core.datasets.spool import Documents, Spool
+from star_core.datasets.spool import Tokens as Tokens
 from star_core.errors import DataError
 from star_core.registry import Registry
-
-Tokens = NDArray[Any]
-"""Token ids of one document or split: shape (length,), unsigned integers."""
 
 BYTE_VOCABULARY = 256
 DOCUMENT_END = 0
 """Byte 0 separates documents of text: it occurs in no text, so a model can tell where one ends."""
+
+
+def is_byte_corpus(vocab_size: int, separator: int | None) -> bool:
+    """Whether tokens of this kind are the bytes of UTF-8 text, documents separated by byte 0."""
+    return (vocab_size, separator) == (BYTE_VOCABULARY, DOCUMENT_END)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +35,22 @@ class Corpus:
         held_out: Documents that are validation data by the source's own choice (indices); ``None``
             lets ``prepare`` choose.
         description: Where it comes from, for people.
+        tokenizer: What made the tokens, content of a ``tokenizer.json``; ``None``: none that is known.
+        skipped: Which files of its folders were not read, in words; empty if all were.
     """
 
     vocab_size: int
-    documents: tuple[Tokens, ...]
+    documents: Documents
     separator: int | None
     description: str
     held_out: frozenset[int] | None = None
+    tokenizer: bytes | None = None
+    skipped: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its documents are the bytes of UTF-8 text."""
+        return is_byte_corpus(self.vocab_size, self.separator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +73,18 @@ class Dataset:
     licence: str | None = None
 
 
-def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
+def byte_corpus(texts: Iterable[str], description: str, folder: Path | None = None) -> Corpus:
     """A corpus of texts as their UTF-8 bytes, separated by byte 0; blank texts are left out.
+
+    Args:
+        texts: One by one; they need not fit in memory together.
+        description: Where they come from, for people.
+        folder: Where temporary files are made; ``None``: where the system has them.
 
     Raises:
         DataError: A text holds a NUL character or half of a surrogate pair.
     """
-    documents = []
+    documents = Spool(np.dtype(np.uint8), folder)
     for text in texts:
         if not text.strip():
             continue
@@ -88,7 +105,7 @@ def byte_corpus(texts: Iterable[str], description: str) -> Corpus:
                 fix="leave binary files out",
             )
         documents.append(np.frombuffer(content, np.uint8))
-    return Corpus(BYTE_VOCABULARY, tuple(documents), DOCUMENT_END, description)
+    return Corpus(BYTE_VOCABULARY, documents, DOCUMENT_END, description)
 
 
 DATASETS: Registry[Dataset] = Data.plugins

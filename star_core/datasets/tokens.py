@@ -1,8 +1,9 @@
 """A prepared dataset: a folder of two flat token files and what is known about them.
 
-train.bin        little-endian unsigned integers, uint8 up to 256 tokens of vocabulary, else uint16
-validation.bin
+train.bin        little-endian unsigned integers: uint8 for vocabularies up to 256, uint16 up to 65,536,
+validation.bin   else uint32
 meta.json        format, version, vocabulary, and per split its tokens, documents and SHA-256
+tokenizer.json   what made the tokens, where that is not known from their kind; meta.json has its SHA-256
 """
 
 from __future__ import annotations
@@ -11,21 +12,22 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from star_core.config import digest_json
-from star_core.datasets.base import Tokens
+from star_core.config import MAX_VOCABULARY, digest_json
+from star_core.datasets.base import Tokens, is_byte_corpus
+from star_core.datasets.tokenizer import ByteTokenizer, Tokenizer, VocabularyTokenizer
 from star_core.errors import DataError, StoreError
 from star_core.storage.files import parse_json
 
 FORMAT = "star-tokens"
 VERSION = 1
 SPLITS = ("train", "validation")
-MAX_VOCABULARY = 1 << 16
-META = "meta.json"
+META, TOKENIZER = "meta.json", "tokenizer.json"
 _MAX_META_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 22
@@ -40,7 +42,7 @@ class TokenData:
         name: Of the dataset.
         vocab_size: Tokens V; every token is below it.
         meta: The content of ``meta.json``.
-        train: Shape (tokens,), uint8 or uint16.
+        train: Shape (tokens,), uint8, uint16 or uint32.
         validation: Likewise, from documents that are not in ``train``.
     """
 
@@ -54,7 +56,70 @@ class TokenData:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what a model can learn from it: both splits' content and the vocabulary."""
-        return content_digest(self.vocab_size, {name: self.meta["splits"][name]["sha256"] for name in SPLITS})
+        hashes = {name: self.meta["splits"][name]["sha256"] for name in SPLITS}
+        if "tokenizer" in self.meta:
+            hashes["tokenizer"] = self.meta["tokenizer"]
+        return content_digest(self.vocab_size, hashes)
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether a tokenizer with a vocabulary of its own made the tokens."""
+        return "tokenizer" in self.meta
+
+    @property
+    def is_text(self) -> bool:
+        """Whether text can be made of the tokens."""
+        return self.has_tokenizer or is_byte_corpus(self.vocab_size, self.meta["separator"])
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Bytes of text a held-out token stands for, a separator for one; ``None`` if that is not known."""
+        split = self.meta["splits"]["validation"]
+        if "bytes" in split:
+            return float(split["bytes"] / split["tokens"])
+        return 1.0 if self.is_text else None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What an evaluation says of the corpus, where its kind of tokens does not."""
+        per_token = self.bytes_per_token
+        return {"bytes_per_token": per_token} if per_token is not None and self.has_tokenizer else {}
+
+    @cached_property
+    def definition(self) -> bytes | None:
+        """Content of ``tokenizer.json``; ``None``: there is none.
+
+        Raises:
+            DataError: It is missing, or another than the corpus was prepared with.
+        """
+        if not self.has_tokenizer:
+            return None
+        path = self.folder / TOKENIZER
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror})", place=str(path), fix=_AGAIN) from error
+        if hashlib.sha256(content).hexdigest() != self.meta["tokenizer"]:
+            raise DataError("its SHA-256 is not the one in meta.json", place=str(path), fix=_AGAIN)
+        return content
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What makes tokens of text.
+
+        Raises:
+            DataError: As ``definition``; or the tokens are not known to be of text.
+        """
+        if self.definition is not None:
+            return VocabularyTokenizer(self.definition, str(self.folder / TOKENIZER))
+        if self.is_text:
+            return ByteTokenizer()
+        raise DataError(
+            "these tokens are ids of a vocabulary that is not known here",
+            value=f"vocabulary {self.vocab_size}, separator {self.meta['separator']}",
+            place=str(self.folder),
+            fix="use a run on text; token shards bring no tokenizer",
+        )
 
     def verify(self) -> None:
         """Reads everything and compares it with ``meta.json``.
@@ -82,7 +147,7 @@ _AGAIN = "delete the folder and prepare the data again"
 
 def token_type(vocab_size: int) -> np.dtype[Any]:
     """Little-endian type that tokens of this vocabulary are stored in."""
-    return np.dtype("<u1") if vocab_size <= 256 else np.dtype("<u2")
+    return np.dtype("<u1" if vocab_size <= 1 << 8 else "<u2" if vocab_size <= 1 << 16 else "<u4")
 
 
 def sha256(tokens: Tokens) -> str:
@@ -94,7 +159,7 @@ def sha256(tokens: Tokens) -> str:
 
 
 def content_digest(vocab_size: int, hashes: dict[str, str]) -> str:
-    """Digest of a dataset, from the SHA-256 of each split."""
+    """Digest of a dataset, from the SHA-256 of each split, and of its tokenizer if it has one."""
     return digest_json({"format": FORMAT, "vocab_size": vocab_size, **hashes})
 
 
@@ -144,8 +209,8 @@ def check_meta(meta: Any, place: str) -> dict[str, Any]:
     require(meta.get("format") == FORMAT, f"a {FORMAT} file", meta.get("format"), "format")
     require(meta.get("version") == VERSION, f"version {VERSION} is read here", meta.get("version"), "version")
     fields = {"format", "version", "name", "vocab_size", "dtype", "separator", "splits", "sources"}
-    # Shards made elsewhere need not say by which parameters.
-    odd = (set(meta) - {"data"}) ^ fields
+    # Shards made elsewhere need not say by which parameters, and tokenizers are younger than stored corpora.
+    odd = (set(meta) - {"data", "tokenizer"}) ^ fields
     require(not odd, "exactly the fields of prepared data", sorted(odd))
     require(isinstance(meta["name"], str), "text", meta["name"], "name")
     require(isinstance(meta["sources"], str), "text", meta["sources"], "sources")
@@ -164,18 +229,22 @@ def check_meta(meta: Any, place: str) -> dict[str, Any]:
     require(isinstance(splits, dict) and set(splits) == set(SPLITS), "train and validation", splits, "splits")
     for split, record in splits.items():
         key = f"splits.{split}"
-        known = {"tokens", "documents", "sha256"}
-        require(isinstance(record, dict) and set(record) == known, "tokens, documents, sha256", record, key)
-        for count in ("tokens", "documents"):
+        counts = ("tokens", "documents", *(("bytes",) if "tokenizer" in meta else ()))
+        known = {*counts, "sha256"}
+        require(isinstance(record, dict) and set(record) == known, ", ".join(sorted(known)), record, key)
+        for count in counts:
             require(_whole(record[count]) and record[count] > 0, "1 or more", record[count], f"{key}.{count}")
-        text = record["sha256"]
+        require(_is_sha256(record["sha256"]), "64 hex digits", record["sha256"], f"{key}.sha256")
+    if "tokenizer" in meta:
+        require(_is_sha256(meta["tokenizer"]), "64 hex digits", meta["tokenizer"], "tokenizer")
         require(
-            isinstance(text, str) and _SHA256.fullmatch(text) is not None,
-            "64 hex digits",
-            text,
-            f"{key}.sha256",
+            separator is not None, "a token between documents, as its tokenizer has", separator, "separator"
         )
     return dict(meta)
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _whole(value: object) -> bool:

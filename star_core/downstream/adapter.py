@@ -1,4 +1,4 @@
-"""A model of bytes as lm-eval sees one. Imports lm-eval, which is an extra."""
+"""A model of text as lm-eval sees one. Imports lm-eval, which is an extra."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from lm_eval.api.model import TemplateLM
 
-from star_core.datasets.base import DOCUMENT_END
-from star_core.datasets.byte_tokens import decode, encode
+from star_core.datasets.tokenizer import Tokenizer
 from star_core.downstream.scoring import likelihoods
 from star_core.downstream.writing import Ending, write
 from star_core.errors import DataError, is_whole, nearest
@@ -28,7 +27,8 @@ class Adapter(TemplateLM):
     """Answers lm-eval's three kinds of requests, always the same way.
 
     Args:
-        model: Of bytes; tokens are on its device.
+        model: Of this tokenizer's tokens, which are on its device.
+        tokenizer: What makes tokens of text.
         context: Tokens it reads at most: what it was trained with, or another number.
         done: Told how many windows of text went through the model.
 
@@ -37,40 +37,44 @@ class Adapter(TemplateLM):
     """
 
     def __init__(
-        self, model: LanguageModel, context: int, done: Callable[[int], None] = lambda _: None
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        context: int,
+        done: Callable[[int], None] = lambda _: None,
     ) -> None:
         super().__init__()
-        self.model, self.max_length, self._done = model, context, done
+        self.model, self._tokenizer, self.max_length, self._done = model, tokenizer, context, done
 
     @property
     def eot_token_id(self) -> int:
-        """The byte between documents; also what an empty context is read as."""
-        return DOCUMENT_END
+        """The token between documents; also what an empty context is read as."""
+        return self._tokenizer.separator
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """The bytes of a text; nothing is put before them."""
-        return encode(string)
+        """The tokens of a text; nothing is put before them."""
+        return self._tokenizer.encode(string)
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """For (context, continuation): the log-probability of the latter, and whether it is greedy."""
         encoded = []
         for before, after in (request.args for request in requests):
             # Of a context of white space lm-eval leaves nothing, as it moves that to the continuation.
-            tokens = self._encode_pair(before, after) if before else ([], encode(after))
+            tokens = self._encode_pair(before, after) if before else ([], self.tok_encode(after))
             encoded.append(((before, after), *tokens))
         return self._loglikelihood_tokens(encoded)
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **_: Any
     ) -> list[tuple[float, bool]]:
-        pairs = [(before or [DOCUMENT_END], after) for _, before, after in requests]
+        pairs = [(before or [self.eot_token_id], after) for _, before, after in requests]
         return [
             (found.log, found.greedy) for found in likelihoods(self.model, pairs, self.max_length, self._done)
         ]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
         """The log-probability of whole texts, in windows where they are longer than the context."""
-        pairs = [([DOCUMENT_END], encode(request.args[0])) for request in requests]
+        pairs = [([self.eot_token_id], self.tok_encode(request.args[0])) for request in requests]
         return [found.log for found in likelihoods(self.model, pairs, self.max_length, self._done)]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
@@ -81,13 +85,14 @@ class Adapter(TemplateLM):
             ending, temperature = _settings(settings)
             written = write(
                 self.model,
-                encode(before) or [DOCUMENT_END],
+                self._tokenizer,
+                self.tok_encode(before) or [self.eot_token_id],
                 ending,
                 self.max_length,
                 temperature,
                 torch.Generator().manual_seed(_SEED),
             )
-            texts.append(decode(written))
+            texts.append(written)
             self._done(1)
         return texts
 
@@ -118,7 +123,7 @@ def _settings(settings: Mapping[str, Any]) -> tuple[Ending, float]:
             raise DataError(
                 rule, value=value, place=f"generation_kwargs, {name}", fix="correct the task file"
             )
-    return Ending(tuple(stop.encode() for stop in stops), length), float(temperature)
+    return Ending(tuple(stops), length), float(temperature)
 
 
 def _are_texts(values: object) -> bool:

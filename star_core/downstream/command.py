@@ -11,12 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from star_core.analysis.report.wording import shown_name
 from star_core.analysis.terminal.output import Output, plain_console
-from star_core.datasets.byte_tokens import is_byte_corpus
-from star_core.datasets.tokens import TokenData
 from star_core.downstream.harness import go_offline, lm_eval_version, quiet, run_tasks
 from star_core.downstream.results import Results
 from star_core.downstream.tasks import load_tasks, task_files
-from star_core.errors import DataError
 from star_core.machine import machine_fingerprint
 from star_core.training.retrained import Retrained
 
@@ -54,7 +51,7 @@ def evaluate_command(
     entries = retrained.entries(names)
     device = _DEVICES[machine_fingerprint()["device"]]
     data = retrained.corpus(root)
-    _check_text(data)
+    tokenizer = data.tokenizer
     files = task_files(tasks)
     with quiet():
         loaded = load_tasks(files)
@@ -73,20 +70,9 @@ def evaluate_command(
     ) as progress:
         for name, model in models.items():
             bar = progress.add_task(shown_name(name), total=None)
-            scores[name] = run_tasks(model, loaded, length, limit, partial(progress.advance, bar))
+            scores[name] = run_tasks(model, tokenizer, loaded, length, limit, partial(progress.advance, bar))
             progress.update(bar, visible=False)
     results = Results(
         run, retrained.comparison.digest, installed, length, limit, items, tuple(entries), scores
     )
     return Output(results.record(), [results.table()])
-
-
-def _check_text(data: TokenData) -> None:
-    separator = data.meta["separator"]
-    if not is_byte_corpus(data.vocab_size, separator):
-        raise DataError(
-            "tasks are text, and the tokens of this run are not known to be the bytes of one",
-            value=f"vocabulary {data.vocab_size}, separator {separator}",
-            place=str(data.folder),
-            fix="evaluate a run on text; token shards bring no tokeniser",
-        )

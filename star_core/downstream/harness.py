@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
+from star_core.datasets.tokenizer import Tokenizer
 from star_core.errors import ConfigError, DataError, StarError
 from star_core.models import LanguageModel
 
@@ -86,6 +87,7 @@ def go_offline(cache: Path) -> None:
 
 def run_tasks(
     model: LanguageModel,
+    tokenizer: Tokenizer,
     tasks: Mapping[str, Any],
     context: int,
     limit: int | None = None,
@@ -94,7 +96,8 @@ def run_tasks(
     """What a model reaches on tasks.
 
     Args:
-        model: Of bytes.
+        model: Of this tokenizer's tokens.
+        tokenizer: What makes tokens of text.
         tasks: lm-eval's, by name.
         context: Tokens the model reads at most.
         limit: Items of each task, from its first; ``None``: all.
@@ -112,7 +115,7 @@ def run_tasks(
     try:
         with quiet():
             found = evaluator.evaluate(
-                Adapter(model, context, done),
+                Adapter(model, tokenizer, context, done),
                 {"tasks": dict(tasks)},
                 limit=limit,
                 bootstrap_iters=RESAMPLES,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from star_core.datasets.base import DOCUMENT_END
+from star_core.datasets.tokenizer import Tokenizer
 from star_core.models import Cache, LanguageModel
 
 
@@ -16,22 +16,23 @@ class Ending:
     """When to stop writing.
 
     Attributes:
-        stops: Bytes that end the text and do not belong to it; so does the end of a document.
+        stops: Strings that end the text and do not belong to it; so does the end of a document.
         tokens: The most to write, at least 1.
     """
 
-    stops: tuple[bytes, ...]
+    stops: tuple[str, ...]
     tokens: int
 
 
 def write(
     model: LanguageModel,
+    tokenizer: Tokenizer,
     prompt: Sequence[int],
     ending: Ending,
     context: int,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
-) -> bytes:
+) -> str:
     """What the model writes behind a prompt, token by token from its cache.
 
     At most ``context`` tokens are read. A longer prompt loses its beginning, to leave room for
@@ -39,7 +40,8 @@ def write(
     behind its last half.
 
     Args:
-        model: Of bytes.
+        model: Of this tokenizer's tokens.
+        tokenizer: What makes text of tokens.
         prompt: At least one token.
         ending: When to stop.
         context: Tokens that are read at most.
@@ -48,19 +50,23 @@ def write(
     """
     half = max(1, context // 2)
     kept = min(max(context - ending.tokens, half), context)
-    tokens, written = list(prompt[-kept:]), bytearray()
+    tokens, written = list(prompt[-kept:]), list[int]()
+    # A stop that ends in the last token lies in so many: each has a byte at least, the last perhaps more.
+    tail = max((len(stop.encode()) for stop in ending.stops), default=0)
     logits_V, cache = _read(model, tokens, context)
     while True:
         token = _choose(logits_V, temperature, generator)
-        if token == DOCUMENT_END:
-            return bytes(written)
+        if token == tokenizer.separator:
+            return tokenizer.decode(written)
         written.append(token)
         tokens.append(token)
-        for stop in ending.stops:
-            if stop and written.endswith(stop):
-                return bytes(written[: -len(stop)])
+        recent = tokenizer.decode(written[-tail:]) if tail else ""
+        if any(stop in recent for stop in ending.stops if stop):
+            text = tokenizer.decode(written)
+            if places := [text.index(stop) for stop in ending.stops if stop and stop in text]:
+                return text[: min(places)]
         if len(written) == ending.tokens:
-            return bytes(written)
+            return tokenizer.decode(written)
         if cache.length == cache.max_length:
             logits_V, cache = _read(model, tokens[-half:], context)
         else:

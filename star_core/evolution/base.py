@@ -40,11 +40,13 @@ class Problem:
     Attributes:
         params: The experiment.
         vocab_size: Of the prepared corpus.
+        bytes_per_token: Bytes of held-out text a token stands for, where a tokenizer made it.
         watch: Told of every child as crossover and mutation made it, before guard rails; for counting.
     """
 
     params: Params
     vocab_size: int
+    bytes_per_token: float | None = None
     watch: Callable[[Genome], None] | None = field(default=None, compare=False, repr=False)
     space: SearchSpace = field(init=False)
 

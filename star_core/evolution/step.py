@@ -165,6 +165,7 @@ def select(
         tuple(individual for individual in assessed if individual.id not in survived),
         tuple(individual.id for individual in parents if individual.id not in survived),
         archive_of(problem, parent, assessed) if is_screening(problem) else None,
+        problem.bytes_per_token,
     )
 
 

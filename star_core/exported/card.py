@@ -8,8 +8,9 @@ from textwrap import indent
 
 from star_core.analysis.terminal.output import printable
 from star_core.exported.format import ExportFormat
-from star_core.exported.manifest import PROGRAM, Manifest
+from star_core.exported.manifest import PROGRAM, TOKENIZER, Manifest
 from star_core.graphs.samples import SAMPLING, SEEDS
+from star_core.objectives.perplexity import Bits
 
 _TEXT = """\
 # {title}
@@ -22,7 +23,7 @@ A language model of {layers} LIVs and width {width} ({parameters:,} parameters),
 | trained on | {tokens:,} tokens, in sequences of {length} |
 | data | {data} |
 | licence of the data | {licence} |
-| validation loss | {loss:.4f} nats per token (perplexity {perplexity:.3f}) |
+| validation loss | {loss:.4f} nats per token (perplexity {perplexity:.3f}, {bits:.3f} bits per {unit}) |
 | tokens | {kind} |
 """
 _PROGRAM = """
@@ -45,6 +46,13 @@ Beginnings of documents, at temperature {0.temperature} and top-p {0.top_p}, by 
 """
 
 
+_KINDS = {
+    "bytes": "the bytes of UTF-8 text",
+    "tokenizer": f"of `{TOKENIZER}`, which the package tokenizers reads",
+    "ids": "ids of the run's own token files",
+}
+
+
 def card(manifest: Manifest, formats: Sequence[tuple[ExportFormat, str]], written: Sequence[str] = ()) -> str:
     """Where the model comes from and how to run it, in a few lines.
 
@@ -55,6 +63,7 @@ def card(manifest: Manifest, formats: Sequence[tuple[ExportFormat, str]], writte
     """
     origin, architecture = manifest.origin, manifest.compile()
     separator = manifest.tokens.separator
+    bits = Bits.of_tokens(manifest.vocab_size, origin.bytes_per_token)
     text = _TEXT.format(
         title=f"{origin.name}, of run {origin.run}",
         layers=len(architecture.layers),
@@ -68,11 +77,9 @@ def card(manifest: Manifest, formats: Sequence[tuple[ExportFormat, str]], writte
         licence=_cell(origin.licence),
         loss=origin.validation_loss,
         perplexity=math.exp(min(origin.validation_loss, 700)),
-        kind=(
-            "the bytes of UTF-8 text"
-            if manifest.tokens.kind == "bytes"
-            else "ids of the run's own token files"
-        )
+        bits=origin.validation_loss / math.log(2) / (bits.bytes_per_token or 1.0),
+        unit=bits.unit,
+        kind=_KINDS[manifest.tokens.kind]
         + ("" if separator is None else f"; {separator} separates documents"),
     )
     for entry, folder in formats:

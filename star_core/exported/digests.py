@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from star_core.errors import StoreError
-from star_core.exported.manifest import EXPORT_AGAIN, GENOME, PROGRAM, WEIGHTS, Manifest
+from star_core.exported.manifest import EXPORT_AGAIN, GENOME, PROGRAM, TOKENIZER, WEIGHTS, Manifest
 
 _CHUNK = 1 << 22
 
@@ -21,6 +21,18 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name, digest in stated.items():
         if name == WEIGHTS or (folder / name).exists():
             require_content(folder / name, digest)
+
+
+def definition(folder: Path, manifest: Manifest) -> bytes:
+    """Content of ``tokenizer.json``; empty where the model has no vocabulary of its own.
+
+    Raises:
+        StoreError: It is missing, or was changed.
+    """
+    if manifest.tokens.kind != "tokenizer":
+        return b""
+    require_content(folder / TOKENIZER, (manifest.files or {}).get(TOKENIZER, ""))
+    return (folder / TOKENIZER).read_bytes()
 
 
 def require_content(path: Path, stated: str) -> None:

@@ -14,13 +14,14 @@ import torch
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
 from star_core.exported.decoder import TorchDecoder
-from star_core.exported.digests import check_files, sha256_of
+from star_core.exported.digests import check_files, definition, sha256_of
 from star_core.exported.format import ExportFormat, Trained, precisions_of
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
     GENOME,
     GUIDE,
     PROGRAM,
+    TOKENIZER,
     WEIGHTS,
     Manifest,
     check_compiled,
@@ -39,18 +40,20 @@ class Exported:
     Attributes:
         manifest: Description of the model.
         model: Ready to be used, in float32.
+        tokenizer: Content of ``tokenizer.json``, where the model has a vocabulary of its own.
     """
 
     manifest: Manifest
     model: LanguageModel
+    tokenizer: bytes = b""
 
     def generate(self, text: str, new_tokens: int = 200, temperature: float = 0.0, seed: int = 0) -> str:
         """What the model writes behind a text, up to the end of a document.
 
         Args:
             text: Text to continue; empty: the beginning of a document.
-            new_tokens: The most to write, in bytes.
-            temperature: 0 takes the likeliest byte each time; above, samples.
+            new_tokens: The most to write.
+            temperature: 0 takes the likeliest token each time; above, samples.
             seed: Seed of the sampling.
 
         Raises:
@@ -58,7 +61,7 @@ class Exported:
             ConfigError: ``new_tokens``, ``temperature`` or ``seed`` is negative.
         """
         tokens = self.manifest.tokens
-        if tokens.kind != "bytes":
+        if tokens.kind == "ids":
             raise DataError(
                 "the tokens of this model are ids of a vocabulary that is not known here",
                 value=self.manifest.vocab_size,
@@ -66,11 +69,12 @@ class Exported:
                 fix="use model.generate with token ids",
             )
         try:
-            sampling, bytes_of = Sampling(temperature, top_p=1), Text(tokens.kind, tokens.separator)
-            prompt = bytes_of.encode(text)
+            sampling = Sampling(temperature, top_p=1)
+            texts = Text(tokens.kind, tokens.separator, self.tokenizer)
+            prompt = texts.encode(text)
             decoder = TorchDecoder(self.model, len(prompt) + max(new_tokens, 0))
             found = runner.generate(decoder, prompt, new_tokens, sampling, seed, tokens.separator)
-            return "".join(bytes_of.decode(found))
+            return "".join(texts.decode(found))
         except ValueError as error:
             raise ConfigError(str(error), place="generate", fix=_GENERATE) from None
 
@@ -112,6 +116,8 @@ def export_model(
                 entry.write(own, trained, precisions_of(entry, precisions))
                 if missing := entry.check(own, trained):
                     unchecked.append(f"{entry.name}: {missing}")
+            if trained.tokenizer is not None:
+                (temporary / TOKENIZER).write_bytes(trained.tokenizer)
             if program is not None:
                 (temporary / PROGRAM).write_bytes(program)
             _describe(temporary, trained.manifest, formats, _samples(trained))
@@ -134,10 +140,11 @@ def export_model(
 def _samples(trained: Trained) -> list[str]:
     """What the model writes by itself, if its tokens are text and its structures have graphs."""
     tokens = trained.manifest.tokens
-    if tokens.kind != "bytes" or tokens.separator is None:
+    if tokens.kind == "ids":
         return []
     try:
-        return samples(trained.model.arch, trained.arrays, tokens.separator)
+        text = Text(tokens.kind, tokens.separator, trained.tokenizer or b"")
+        return samples(trained.model.arch, trained.arrays, text)
     except ConfigError:
         return []
 
@@ -197,7 +204,7 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
             fix="star export RUN:NAME --to FOLDER --format torch, or see its README",
         )
     check_files(folder, manifest)
-    return Exported(manifest, restored(folder, manifest, device))
+    return Exported(manifest, restored(folder, manifest, device), definition(folder, manifest))
 
 
 def restored(folder: Path, manifest: Manifest, device: torch.device | str | None = None) -> LanguageModel:

@@ -35,11 +35,13 @@ class Trained:
         model: In float32 on the CPU, not in training.
         manifest: Description of it, without digests of files that are not written yet.
         weights: File of the checkpoint.
+        tokenizer: Content of ``tokenizer.json`` where the model has a vocabulary of its own.
     """
 
     model: LanguageModel
     manifest: Manifest
     weights: Path
+    tokenizer: bytes | None = None
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

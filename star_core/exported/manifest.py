@@ -8,7 +8,7 @@ from pydantic import Field
 
 from star_core.architecture import Architecture
 from star_core.compiler import compile_genome
-from star_core.datasets.byte_tokens import is_byte_corpus
+from star_core.datasets.base import is_byte_corpus
 from star_core.errors import StarError, StoreError
 from star_core.genome import Genome
 from star_core.genome.space import reading_space
@@ -16,6 +16,7 @@ from star_core.semantics import MODEL
 from star_core.storage.sealed import Digest, Record, Sealed
 
 GENOME, WEIGHTS, PROGRAM, GUIDE = "genome.json", "weights.safetensors", "program.pt2", "README.md"
+TOKENIZER = "tokenizer.json"
 EXPORT_AGAIN = "export it again: star export RUN:NAME --to FOLDER"
 
 
@@ -23,12 +24,18 @@ class Tokens(Record):
     """What token ids mean.
 
     Attributes:
-        kind: ``bytes`` of UTF-8 text, or ``ids`` of a vocabulary that is not known here.
+        kind: ``bytes`` of UTF-8 text; ``tokenizer``: what the ``tokenizer.json`` in the folder makes of text;
+            or ``ids`` of a vocabulary that is not known here.
         separator: Token between two documents; ``None``: none.
     """
 
-    kind: Literal["bytes", "ids"]
+    kind: Literal["bytes", "tokenizer", "ids"]
     separator: int | None
+
+    @property
+    def are_text(self) -> bool:
+        """Whether text can be made of them."""
+        return self.kind != "ids"
 
 
 class Origin(Record):
@@ -40,6 +47,7 @@ class Origin(Record):
         tokens: Trained on.
         sequence_length: Tokens of a training sequence.
         validation_loss: Nats per token after the training.
+        bytes_per_token: Bytes of held-out text a token stands for, where a tokenizer made it.
         data, licence: Of the corpus, as stated; ``None``: not stated.
     """
 
@@ -49,6 +57,7 @@ class Origin(Record):
     tokens: int = Field(ge=1)
     sequence_length: int = Field(ge=1)
     validation_loss: float
+    bytes_per_token: float | None = Field(default=None, exclude_if=lambda value: value is None)
     data: str | None = Field(default=None, exclude_if=lambda value: value is None)
     licence: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
@@ -131,10 +140,11 @@ class Manifest(Sealed):
         return found
 
 
-def tokens_of(vocab_size: int, separator: int | None) -> Tokens:
+def tokens_of(vocab_size: int, separator: int | None, has_tokenizer: bool = False) -> Tokens:
     """What a corpus says of its tokens."""
-    kind: Literal["bytes", "ids"] = "bytes" if is_byte_corpus(vocab_size, separator) else "ids"
-    return Tokens(kind=kind, separator=separator)
+    if has_tokenizer:
+        return Tokens(kind="tokenizer", separator=separator)
+    return Tokens(kind="bytes" if is_byte_corpus(vocab_size, separator) else "ids", separator=separator)
 
 
 def check_compiled(manifest: Manifest, place: str) -> Architecture:

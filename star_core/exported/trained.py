@@ -36,7 +36,8 @@ def trained_model(
     data, weights = retrained.corpus(root), retrained.weights(entry)
     sha256 = sha256_of(weights) if weights.exists() else ""
     loaded = retrained.load(entry)
-    tokens, metadata = tokens_of(data.vocab_size, data.meta["separator"]), loaded.metadata
+    tokens = tokens_of(data.vocab_size, data.meta["separator"], data.has_tokenizer)
+    metadata = loaded.metadata
     check_taken(formats, loaded.architecture, tokens)
     model = retrained.model(entry, data)
     recipe = Training.model_validate(retrained.comparison.parameters["training"])
@@ -57,9 +58,10 @@ def trained_model(
             tokens=entry.cost.tokens,
             sequence_length=recipe.sequence_length,
             validation_loss=float(metadata["validation_loss"]),
+            bytes_per_token=data.metrics.get("bytes_per_token"),
             data=data.meta["sources"],
             licence=licence_of(data.name),
         ),
         weights=sha256,
     )
-    return Trained(model, manifest, weights)
+    return Trained(model, manifest, weights, data.definition)

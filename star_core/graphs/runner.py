@@ -28,6 +28,7 @@ except ImportError as error:
 
 PRECISIONS = ("f32", "int8", "int4")
 """What weights may be stored in, the most exact first."""
+TOKENIZER = "tokenizer.json"
 PLACES = 256
 """Histories grow by so many tokens at once."""
 
@@ -283,12 +284,24 @@ class Text:
     """Between text and tokens.
 
     Args:
-        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``ids``: text is their numbers, spaces between.
+        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``tokenizer``: those of a file that the package
+            tokenizers reads. ``ids``: text is their numbers, spaces between.
         separator: Token between documents; ``None``: none.
+        tokenizer: Content of that file.
     """
 
-    def __init__(self, kind: str, separator: int | None) -> None:
-        self._bytes, self.separator = kind == "bytes", separator
+    def __init__(self, kind: str, separator: int | None, tokenizer: bytes = b"") -> None:
+        self._kind, self.separator = kind, separator
+        if kind == "tokenizer":
+            try:
+                from tokenizers import Tokenizer
+            except ImportError:
+                raise ValueError(
+                    "this model has a vocabulary of its own, which the package tokenizers reads: "
+                    "pip install tokenizers"
+                ) from None
+            self._tokenizer = Tokenizer.from_str(tokenizer.decode())
+            self._tokenizer.encode_special_tokens = True  # a text that names one does not hold one
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text; of an empty one what stands before every document.
@@ -297,7 +310,7 @@ class Text:
             ValueError: The tokens are numbers, and the text is not.
         """
         try:
-            tokens = list(text.encode("utf-8", "replace")) if self._bytes else list(map(int, text.split()))
+            tokens = self._encode(text)
         except ValueError:
             raise ValueError(
                 "the tokens of this model are ids of a vocabulary that is not known here: "
@@ -305,12 +318,30 @@ class Text:
             ) from None
         return tokens or ([] if self.separator is None else [self.separator])
 
+    def _encode(self, text: str) -> list[int]:
+        if self._kind == "ids":
+            return list(map(int, text.split()))
+        content = text.encode("utf-8", "replace")
+        if self._kind == "bytes":
+            return list(content)
+        return list(self._tokenizer.encode(content.decode(), add_special_tokens=False).ids)
+
     def decode(self, tokens: Iterator[int]) -> Iterator[str]:
         """Pieces of text, as soon as their characters are whole; the last one, if it is not, is left out."""
+        if self._kind == "tokenizer":
+            found: list[int] = []
+            written = ""
+            for token in tokens:
+                found.append(token)
+                text = self._tokenizer.decode(found)
+                if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+                    yield text[len(written) :]
+                    written = text
+            return
         bytes_to_text = codecs.getincrementaldecoder("utf-8")("replace")
         space = ""
         for token in tokens:
-            yield bytes_to_text.decode(bytes([token])) if self._bytes else f"{space}{token}"
+            yield bytes_to_text.decode(bytes([token])) if self._kind == "bytes" else f"{space}{token}"
             space = " "
 
 
@@ -384,8 +415,11 @@ def main() -> None:
         parser.error("--new-tokens, --seed and --threads are at least 0, and --stop is not empty")
     try:
         sampling = Sampling(given.temperature, given.top_k, given.top_p)
-        model = opened(Path(__file__).resolve().parent, given.weights, given.threads)
-        text = Text(**model.description["tokens"])
+        folder = Path(__file__).resolve().parent
+        model = opened(folder, given.weights, given.threads)
+        told = model.description["tokens"]
+        tokenizer = (folder / TOKENIZER).read_bytes() if told["kind"] == "tokenizer" else b""
+        text = Text(told["kind"], told["separator"], tokenizer)
         prompt = text.encode(given.prompt)
         tokens = generate(model, prompt, given.new_tokens, sampling, given.seed, text.separator)
         for piece in until(text.decode(tokens), given.stop):

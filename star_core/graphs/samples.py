@@ -1,4 +1,4 @@
-"""What a model of bytes writes by itself."""
+"""What a model writes by itself."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from star_core.graphs.runner import Sampling, Text, generate, opened
 
 SEEDS = range(3)
 LENGTH = 120
-"""Bytes of a sample, unless its document ends before."""
+"""Tokens of a sample, unless its document ends before."""
 SAMPLING = Sampling()
 
 
-def samples(architecture: Architecture, weights: Weights, separator: int) -> list[str]:
+def samples(architecture: Architecture, weights: Weights, text: Text) -> list[str]:
     """Beginnings of documents, one for each of ``SEEDS``; the same on one type of machine.
 
     Args:
         architecture: The compiled genome.
         weights: Of the model, by their names in its state dict.
-        separator: Token between documents.
+        text: What its tokens are; documents have a token between them.
 
     Raises:
         ConfigError: As ``write_graph``.
         OSError: There is no room for the graphs.
     """
-    text = Text("bytes", separator)
+    separator = text.separator
+    if separator is None:
+        return []
     with TemporaryDirectory() as folder:
         write_files(Path(folder), architecture, weights)
         model = opened(Path(folder))

@@ -49,11 +49,12 @@ class Generation(Sealed):
         evicted: Names of the parent generation's individuals that did not survive.
         archive: All candidates of the run that were trained to the end, the latest last, where its
             algorithm learns from them.
+        bytes_per_token: Bytes of held-out text a token stands for, where a tokenizer made it.
     """
 
     FORMAT = "star-generation"
     VERSION = 1
-    LATER = frozenset({"archive"})
+    LATER = frozenset({"archive", "bytes_per_token"})
 
     format: Literal["star-generation"] = "star-generation"
     version: Literal[1] = 1
@@ -68,6 +69,7 @@ class Generation(Sealed):
     rejected: tuple[Individual, ...]
     evicted: tuple[IndividualId, ...]
     archive: tuple[Past, ...] | None = None
+    bytes_per_token: float | None = Field(default=None, gt=0)
 
     @field_validator("run")
     @classmethod
@@ -256,6 +258,7 @@ def new_generation(
     rejected: tuple[Individual, ...],
     evicted: tuple[str, ...],
     archive: tuple[Past, ...] | None = None,
+    bytes_per_token: float | None = None,
 ) -> Generation:
     """A generation made here and now."""
     return Generation(
@@ -270,4 +273,5 @@ def new_generation(
         rejected=rejected,
         evicted=evicted,
         archive=archive,
+        bytes_per_token=bytes_per_token,
     )

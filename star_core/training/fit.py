@@ -84,7 +84,11 @@ def train(job: Job) -> Evaluation:
         digest=job.digest,
         genome=job.genome,
         status="ok",
-        metrics={"validation_loss": module.validation_loss, "train_loss": sum(last) / len(last)},
+        metrics={
+            "validation_loss": module.validation_loss,
+            "train_loss": sum(last) / len(last),
+            **data.metrics,
+        },
         detail="",
         tokens=job.tokens,
         flops=architecture.training_flops(job.tokens, job.training.sequence_length),

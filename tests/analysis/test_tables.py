@@ -11,6 +11,7 @@ from star_core.analysis.terminal.output import plain
 from star_core.analysis.terminal.retrained_table import retrained_table
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.genome.baselines import baseline
+from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import comparison_path, read_comparison
 from tests.analysis.runs import evolve, experiment, store_baselines, store_comparison
 
@@ -122,7 +123,7 @@ def test_a_retraining_is_listed_best_first_with_what_failed_at_the_end(tmp_path)
     }
     store_comparison(tmp_path, "test", problem, "retrain", losses)
     comparison = read_comparison(comparison_path("test", "retrain", tmp_path), "test", "retrain")
-    table = retrained_table(comparison, 256)
+    table = retrained_table(comparison, 256, Bits(1.0))
     assert [row["name"] for row in table.records()] == ["g001-03", "transformer++", "g001-01", "g001-02"]
     assert table.records()[-1]["status"] == "diverged"
     text = printed(table)

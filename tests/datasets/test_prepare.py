@@ -1,6 +1,8 @@
 """Preparation: a clean split, the same bytes every time, and whole or absent on disk."""
 
 import dataclasses
+import importlib
+import json
 import os
 import subprocess
 import sys
@@ -14,11 +16,12 @@ from hypothesis import strategies as st
 from star_flows.commands.stages import describe
 
 from star_core.config import Data
-from star_core.datasets import load_tokens, prepare
+from star_core.datasets import load_tokens, prepare, spool
 from star_core.datasets.base import Corpus, byte_corpus
-from star_core.datasets.prepare import MIN_TOKENS, join, split
+from star_core.datasets.prepare import MIN_TOKENS, split, words_hash, write_split
 from star_core.errors import DataError
 
+prepare_module = importlib.import_module("star_core.datasets.prepare")
 documents = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))
 
 
@@ -70,10 +73,14 @@ def test_source_keeps_its_own_split_but_not_a_leak():
     assert {int(document[0]) for document in validation} == {1}
 
 
-def test_documents_are_joined_by_the_separator():
+def test_documents_are_joined_by_the_separator(tmp_path):
     parts = [np.array([5, 6], np.uint8), np.array([7], np.uint8)]
-    assert join(parts, 0, 256).tolist() == [5, 6, 0, 7]
-    assert join(parts, None, 1000).dtype == np.dtype("<u2")
+    path = tmp_path / "train.bin"
+    record = write_split(path, parts, 0, 256)
+    assert path.read_bytes() == b"\5\6\0\7"
+    assert record == {"tokens": 4, "documents": 2, "sha256": sha256(path.read_bytes()).hexdigest()}
+    assert write_split(path, parts, None, 1000)["tokens"] == 3
+    assert path.read_bytes() == b"\5\0\6\0\7\0"
 
 
 @pytest.fixture
@@ -211,3 +218,78 @@ def test_what_is_held_out_is_said_where_the_corpus_is_described(tmp_path):
     assert data.meta["sources"] == f"{tmp_path}; held out by their names: val.txt"
     assert describe(data).endswith(" of 1 held out; held out by their names: val.txt")
     assert bytes(data.validation) == b"val.txt" * 20
+
+
+def plain_split(corpus, fraction):
+    """The rule with all documents in memory: what stored corpora were split by."""
+    held_out = corpus.held_out or ()
+    unique = {}
+    for index, document in enumerate(corpus.documents):
+        key = sha256(document.tobytes()).digest()
+        unique[key] = (document, index in held_out or unique.get(key, (None, False))[1])
+    first, kept = {}, {}
+    for key in sorted(unique):
+        chosen = first.setdefault(tuple(bytes(unique[key][0]).decode().split()), key)
+        kept[chosen] = (unique[chosen][0], unique[key][1] or kept.get(chosen, (None, False))[1])
+    documents = [kept[key][0] for key in sorted(kept)]
+    chosen = [kept[key][1] for key in sorted(kept)]
+    if corpus.held_out is None or all(chosen):
+        chosen, taken = [False] * len(documents), 0
+        for index, document in enumerate(documents):
+            if (
+                taken + len(document) / 2 <= fraction * sum(map(len, documents))
+                and sum(chosen) < len(chosen) - 1
+            ):
+                chosen[index] = True
+                taken += len(document)
+        if not any(chosen):
+            chosen[min(range(len(documents)), key=lambda index: len(documents[index]))] = True
+    return tuple(
+        [d for d, held in zip(documents, chosen, strict=True) if held is side] for side in (False, True)
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), fraction=st.floats(0.01, 0.9))
+def test_the_split_is_the_one_of_stored_corpora(data, fraction):
+    texts = data.draw(st.lists(st.text("ab é \n", min_size=1).filter(str.strip), min_size=2, max_size=30))
+    corpus = byte_corpus([*texts, "x" * 70, "y" * 40], "test")
+    held = data.draw(st.none() | st.frozensets(st.integers(0, len(corpus.documents) - 1), min_size=1))
+    corpus = dataclasses.replace(corpus, held_out=held)
+    found = split(corpus, fraction)
+    assert [contents(side) for side in found] == [contents(side) for side in plain_split(corpus, fraction)]
+
+
+@given(text=st.text("aé \n\t\xa0と", min_size=1), size=st.integers(1, 7))
+def test_white_space_is_nothing_wherever_a_part_ends(text, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_module, "PART", size)
+        found = words_hash(text.encode()).digest()
+    assert found == words_hash(" ".join(text.split()).encode()).digest()
+    if len(text.split()) > 1:
+        assert found != words_hash("".join(text.split()).encode()).digest()
+
+
+def test_documents_that_do_not_fit_in_memory_are_spooled(tmp_path, monkeypatch):
+    texts = [f"{index} " * 50 for index in range(40)]
+    small = prepare_texts(texts, tmp_path / "small")
+    monkeypatch.setattr(spool, "IN_MEMORY", 1000)
+    assert prepare_texts(texts, tmp_path / "large") == small
+    with pytest.raises(IndexError):
+        _ = byte_corpus(texts, "test").documents[40]
+
+
+def prepare_texts(texts, folder):
+    folder.mkdir()
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return prepare(Data(source=f"{folder}/a.jsonl"), folder / "out").digest
+
+
+def test_how_far_it_is_is_told_stage_by_stage(source, tmp_path):
+    told = {}
+    found = prepare(
+        Data(source=source), tmp_path / "out", reached=lambda stage, *done: told.update({stage: done})
+    )
+    splits = {name: record["documents"] for name, record in found.meta["splits"].items()}
+    assert told.pop("files read") == told.pop("documents hashed") == (30, 30)
+    assert told == {f"documents written, {name}": (count, count) for name, count in splits.items()}

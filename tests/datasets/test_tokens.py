@@ -37,7 +37,7 @@ def test_loads_what_was_prepared(folder):
         (lambda meta: meta.update(version=2), ["version 1 is read here"]),
         (lambda meta: meta.update(extra=1), ["extra"]),
         (lambda meta: meta.pop("name"), ["name"]),
-        (lambda meta: meta.update(vocab_size=1), ["vocab_size", "from 2 to 65536"]),
+        (lambda meta: meta.update(vocab_size=1), ["vocab_size", "from 2 to 262144"]),
         (lambda meta: meta.update(vocab_size="256"), ["vocab_size"]),
         (lambda meta: meta.update(vocab_size=True), ["vocab_size"]),
         (lambda meta: meta.update(dtype="uint16"), ["dtype", "uint8 for a vocabulary of 256"]),

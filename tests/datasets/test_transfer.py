@@ -162,3 +162,11 @@ def test_no_name_leaves_the_storage(data, runtime, job, name):
         CheckpointStore(runtime.storage).fetch(name, Path("x"))
     with pytest.raises(DataError):
         at_hand(replace(job, data_digest=name), runtime)
+
+
+def test_a_training_elsewhere_needs_no_tokenizer(runtime, tmp_path):
+    data = small_data(tmp_path, "bpe:280")
+    job = replace(small_job(data, runtime.storage), data=str(tmp_path / "not" / "here"))
+    publish(data, runtime)
+    found = load_tokens(at_hand(job, runtime).data)
+    assert (found.digest, found.metrics) == (data.digest, data.metrics)

@@ -13,8 +13,25 @@ GENOMES = {
 }
 
 
-def byte_model(genome, seed=0):
-    arch = compile_genome(Genome.parse(genome), SearchSpace.preset("paper", groups=4), 16)
+class Letters:
+    """Each byte is a letter, so that any of them can be told apart in a text."""
+
+    separator = 0
+
+    def encode(self, text):
+        return list(text.encode("latin-1"))
+
+    def decode(self, tokens):
+        return bytes(tokens).decode("latin-1")
+
+
+LETTERS = Letters()
+
+
+def byte_model(genome, seed=0, vocab_size=256):
+    arch = compile_genome(
+        Genome.parse(genome), SearchSpace.preset("paper", groups=4), 16, vocab_size=vocab_size
+    )
     model = build_model(arch, seed=seed)
     with torch.no_grad():
         # A new model finds all bytes about equally likely and hardly looks back; this one has opinions.

@@ -17,7 +17,7 @@ import torch
 from star_core import SearchSpace, compile_genome, load_exported, semantics
 from star_core.analysis.terminal.output import Output
 from star_core.datasets.base import licence_of
-from star_core.datasets.byte_tokens import encode
+from star_core.datasets.tokenizer import ByteTokenizer
 from star_core.errors import ConfigError, DataError, StarError, StoreError
 from star_core.exported import folder as exported_folder
 from star_core.exported.command import export_command
@@ -76,7 +76,7 @@ def test_the_folder_is_the_model_without_its_run(root, made, generator):
 
 def test_it_writes_text_as_its_model_writes_tokens(made):
     exported = load_exported(made)
-    prompt = encode("The heart")
+    prompt = ByteTokenizer().encode("The heart")
     found = exported.model.generate(torch.tensor([prompt]), 30)[0, len(prompt) :].tolist()
     assert exported.generate("The heart", 30) == bytes(found).decode(errors="replace").split("\0")[0]
     assert len(exported.generate("", 5)) <= 5

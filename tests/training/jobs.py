@@ -11,9 +11,10 @@ TEXT = "".join(f"The {word} of the matter is a {word}. " for word in ("heart", "
 RECIPE = {"steps": 6, "batch_size": 2, "sequence_length": 32, "warmup_steps": 2, "accelerator": "cpu"}
 
 
-def small_data(folder):
+def small_data(folder, tokenizer="bytes"):
     (folder / "text.txt").write_text(TEXT)
-    return prepare(Data(source=str(folder / "text.txt"), validation_fraction=0.2), folder / "tokens")
+    asked = Data(source=str(folder / "text.txt"), validation_fraction=0.2, tokenizer=tokenizer)
+    return prepare(asked, folder / "tokens")
 
 
 def small_genome(seed=0, depth=3):
@@ -25,7 +26,7 @@ def small_job(data, storage, genome=None, checkpoint=None, **recipe):
     params = Params(
         model=Model(width=16), training=Training(**{**RECIPE, "validation_tokens": 256, **recipe})
     )
-    architecture = compile_genome(genome, SearchSpace.preset("paper"), 16)
+    architecture = compile_genome(genome, SearchSpace.preset("paper"), 16, vocab_size=data.vocab_size)
     key = evaluation_key(architecture.digest, params, data.digest)
     return Job(
         genome=str(genome),

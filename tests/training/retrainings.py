@@ -19,11 +19,12 @@ GENOMES = {"transformer++": str(baseline("transformer++", 2)), "g000-00": "51111
 STEPS = 8
 
 
-def retrained_run(folder, run="main"):
+def retrained_run(folder, run="main", tokenizer="bytes"):
     """Makes the project folder's ``data`` for a run of that name; returns it."""
     root = folder / "data"
     (folder / "text.txt").write_text(TEXT)
-    data = prepare(Data(source=str(folder / "text.txt"), validation_fraction=0.2), root / "tokens" / run)
+    asked = Data(source=str(folder / "text.txt"), validation_fraction=0.2, tokenizer=tokenizer)
+    data = prepare(asked, root / "tokens" / run)
     path = comparison_path(run, "retrain", root)
     entries, params = [], Params()
     for name, text in GENOMES.items():
@@ -31,7 +32,7 @@ def retrained_run(folder, run="main"):
         job = small_job(data, folder / "store", Genome.parse(text), str(weights), steps=STEPS)
         evaluation = train(job)
         assert evaluation.status == "ok"
-        spec = compile_genome(Genome.parse(text), SearchSpace.preset("paper"), 16)
+        spec = compile_genome(Genome.parse(text), SearchSpace.preset("paper"), 16, vocab_size=data.vocab_size)
         entries.append(
             Entry(
                 name=name,
@@ -44,7 +45,7 @@ def retrained_run(folder, run="main"):
                 checkpoint=weights.name,
             )
         )
-        params = Params(model=job.model, training=job.training)
+        params = Params(data=asked, model=job.model, training=job.training)
     failed = entries[0].model_copy(update={"name": "g000-01", "status": "diverged", "checkpoint": None})
     Comparison(
         run=run,

@@ -6,13 +6,12 @@ from star_core import units
 from star_core.analysis.drawing import charts
 from star_core.analysis.drawing.family_tree import family_tree, readable_lineage
 from star_core.analysis.drawing.strips import strip
-from star_core.analysis.report.wording import enumeration, shown_name, sizes, title_of, token_unit, value_of
+from star_core.analysis.report.wording import enumeration, shown_name, sizes, title_of, value_of
 from star_core.analysis.run import pareto
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.lineage import Lineage, made_by, position_name
 from star_core.analysis.run.results import Results
 from star_core.genome.alphabet import OWN_CLASSES
-from star_core.objectives.perplexity import bits_per_byte
 
 
 def fronts(results: Results) -> dict[str, object]:
@@ -102,7 +101,7 @@ def _genome(results: Results, candidate: Candidate) -> dict[str, object]:
     measured = results.value(candidate, results.quality)
     lines = [f"{title_of(results.quality)} {value_of(results.quality, measured)}"]
     if results.quality == "perplexity" and measured is not None:
-        lines.append(f"{units.quality(bits_per_byte(measured))} {token_unit(results)}")
+        lines.append(f"{units.quality(results.bits.of(measured))} bits/{results.bits.unit}")
     parameters, cache = sizes(results, candidate)
     lines.append(f"{parameters} parameters · {cache}")
     picture = strip(candidate.architecture, candidate.name)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from star_core import units
 from star_core.analysis.drawing.markup import tag
-from star_core.analysis.report.wording import shown_name, sizes, title_of, token_unit, value_of
+from star_core.analysis.report.wording import shown_name, sizes, title_of, value_of
 from star_core.analysis.run import outcomes
 from star_core.analysis.run.candidates import Candidate
 from star_core.analysis.run.nearest import in_words, nearest
 from star_core.analysis.run.results import TRANSFORMER, Results
-from star_core.objectives.perplexity import bits_per_byte
 
 KNOWN = ("perplexity", "parameters", "cache_bytes")
 
@@ -25,7 +24,7 @@ def front_listing(results: Results) -> dict[str, object]:
         ],
         "baselines": len(results.baselines),
         "single": len(results.names) == 1,
-        "unit": token_unit(results),
+        "unit": f"bits/{results.bits.unit}",
         "others": [title_of(name) for name in others],
         "cache_length": results.cache_length,
     }
@@ -37,7 +36,7 @@ def _front_row(results: Results, candidate: Candidate, others: Sequence[str]) ->
         shown_name(candidate.name),
         tag("code", str(candidate.architecture.genome)),
         value_of("perplexity", perplexity),
-        units.quality(None if perplexity is None else bits_per_byte(perplexity)),
+        units.quality(results.bits.of(perplexity)),
         *(value_of(name, results.value(candidate, name)) for name in others),
     ]
     for name in ("parameters", "cache_bytes"):
@@ -78,11 +77,12 @@ def retraining(results: Results) -> dict[str, object] | None:
                 f"{candidate.tokens:,}",
                 value_of(results.quality, short),
                 value_of(results.quality, value) if candidate.ok else "failed",
+                units.quality(results.bits.of(results.value(candidate, "perplexity"))),
                 units.change(value, reference),
                 *sizes(results, candidate),
             )
         )
-    return {"rows": rows, "measure": title_of(results.quality)}
+    return {"rows": rows, "measure": title_of(results.quality), "unit": f"bits/{results.bits.unit}"}
 
 
 def endings(results: Results) -> dict[str, object]:

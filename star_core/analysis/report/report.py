@@ -17,9 +17,8 @@ from star_core.analysis.report.overview import head
 from star_core.analysis.report.page import page
 from star_core.analysis.report.samples import written
 from star_core.analysis.run import pareto, repairs, transfer
-from star_core.analysis.run.results import BYTES, Results
+from star_core.analysis.run.results import Results
 from star_core.evolution.base import Problem
-from star_core.objectives.perplexity import bits_per_byte
 from star_core.storage.evaluations import EvaluationStore
 from star_core.storage.files import write_atomically
 
@@ -86,10 +85,10 @@ def html(results: Results, studies: Sequence[transfer.Study], samples: object = 
 def metrics(results: Results, studies: Sequence[transfer.Study]) -> dict[str, Any]:
     """The numbers DVC compares between experiments.
 
-    Perplexities are of the last front and of the baselines; ``bits_per_byte`` is ``null`` unless
-    tokens are bytes; ``hypervolume`` is the last population's, ``hypervolume_all`` that of everything
-    evaluated; ``repaired_share`` is the share of offspring that needed repair; ``transfer`` holds
-    Kendall's τ of each estimate by what it was compared with.
+    Perplexities are of the last front and of the baselines; ``bits_per_byte`` is ``null`` where it is not
+    known how many bytes a token stands for; ``hypervolume`` is the last population's, ``hypervolume_all``
+    that of everything evaluated; ``repaired_share`` is the share of offspring that needed repair;
+    ``transfer`` holds Kendall's τ of each estimate by what it was compared with.
     """
     last = results.progress[-1]
     space = Problem(results.params, results.vocab_size).space
@@ -99,7 +98,7 @@ def metrics(results: Results, studies: Sequence[transfer.Study]) -> dict[str, An
     return {
         "generations": results.last.index,
         "best_perplexity": best,
-        "bits_per_byte": bits_per_byte(best) if best is not None and results.vocab_size == BYTES else None,
+        "bits_per_byte": results.bits.of(best) if results.bits.unit == "byte" else None,
         "hypervolume": last.hypervolume,
         "hypervolume_all": last.hypervolume_all,
         "front_size": last.front_size,

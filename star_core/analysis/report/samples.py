@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from star_core.analysis.report.wording import shown_name
-from star_core.analysis.run.results import BYTES, Results
+from star_core.analysis.run.results import Results
 from star_core.analysis.terminal.output import printable
 from star_core.datasets.base import DOCUMENT_END
 from star_core.errors import ConfigError
@@ -20,15 +20,16 @@ def written(results: Results, root: Path) -> dict[str, object] | None:
     """Samples of it; ``None`` where tokens are no text, or there are no weights that are its own."""
     found = {results.value(candidate, results.quality): candidate for candidate in results.retrained}
     best = found.get(min((value for value in found if value is not None), default=None))
-    if best is None or results.vocab_size != BYTES:
+    if best is None or results.vocab_size != 256 or results.params.data.tokenizer != "bytes":
         return None
     path = comparison_path(results.run, "retrain", root).parent / f"{best.name}.safetensors"
     if checkpoint_key(path) != best.key:
         return None
-    from star_core.graphs.samples import SAMPLING, SEEDS, samples  # imports a runtime
+    from star_core.graphs.runner import Text  # imports a runtime
+    from star_core.graphs.samples import SAMPLING, SEEDS, samples
 
     try:
-        texts = [*map(printable, samples(best.architecture, load_file(path), DOCUMENT_END))]
+        texts = [*map(printable, samples(best.architecture, load_file(path), Text("bytes", DOCUMENT_END)))]
     except (OSError, SafetensorError, ConfigError):
         return None
     return {"name": shown_name(best.name), "texts": texts, "sampling": SAMPLING, "seeds": list(SEEDS)}

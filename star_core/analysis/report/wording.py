@@ -148,8 +148,3 @@ def trade_off(results: Results) -> str:
     if not offers:
         return f"{start} neither fewer parameters nor a smaller cache."
     return f"{start} {enumeration(offers)}."
-
-
-def token_unit(results: Results) -> str:
-    """``bits/byte`` where tokens are bytes, else ``bits/token``."""
-    return "bits/byte" if results.vocab_size == 256 else "bits/token"

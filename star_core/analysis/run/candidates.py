@@ -12,6 +12,7 @@ from star_core.errors import StoreError
 from star_core.evolution.base import Problem
 from star_core.genome.backbone import Genome
 from star_core.objectives.base import described
+from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import Comparison, Entry
 from star_core.population.generation import Generation
 from star_core.population.individual import Individual
@@ -99,6 +100,11 @@ def vocab_size_of(generation: Generation) -> int:
             fix="evolve the run again: it was made by another version of the compiler",
         )
     return generation.vocab_size
+
+
+def bits_of(generation: Generation) -> Bits:
+    """How the perplexities of a run are told in bits."""
+    return Bits.of_tokens(generation.vocab_size, generation.bytes_per_token)
 
 
 def same_recipe(comparison: Comparison, generation: Generation) -> bool:

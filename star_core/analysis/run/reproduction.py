@@ -81,7 +81,16 @@ def compare(stored: Generation, made: Generation, tolerance: float) -> Reproduct
     inexact = other_machine or any(individual.noise for individual in (*theirs.values(), *ours.values()))
     allowed = tolerance if other_machine else 0.0
     found: list[Difference] = []
-    for field in ("run", "index", "parent", "parameters", "data_digest", "vocab_size", "semantics"):
+    for field in (
+        "run",
+        "index",
+        "parent",
+        "parameters",
+        "data_digest",
+        "vocab_size",
+        "bytes_per_token",
+        "semantics",
+    ):
         kept, other = _plain(getattr(stored, field)), _plain(getattr(made, field))
         if kept != other:
             found.append(Difference(field, kept, other, tolerated=False))

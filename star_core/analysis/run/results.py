@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from star_core.analysis.run import lineage, outcomes, pareto
-from star_core.analysis.run.candidates import Candidate, candidate_of, compiled, vocab_size_of
+from star_core.analysis.run.candidates import Candidate, bits_of, candidate_of, compiled, vocab_size_of
 from star_core.analysis.run.comparisons import Comparisons, Scaled
 from star_core.config import Params
 from star_core.errors import StoreError
@@ -17,12 +17,12 @@ from star_core.evaluation import Evaluation
 from star_core.evolution.base import Problem
 from star_core.genome.baselines import baseline
 from star_core.genome.space import SearchSpace
+from star_core.objectives.perplexity import Bits
 from star_core.population.generation import Generation, stored_generations
 from star_core.population.individual import Individual
 from star_core.storage.evaluations import EvaluationStore
 
 TRANSFORMER = "transformer++"
-BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Results:
     Attributes:
         generations: From the founders on; at least one.
         params: The experiment.
-        vocab_size: Of the corpus (256: bytes).
+        vocab_size: Of the corpus.
         baselines, retrained: By one recipe each; empty if they were not trained.
         scaled: Candidates trained at other sizes.
         evaluations: Those of all these candidates that the store holds, by key.
@@ -104,6 +104,11 @@ class Results:
     def space(self) -> SearchSpace:
         """What the run's genomes may say."""
         return Problem(self.params, self.vocab_size).space
+
+    @property
+    def bits(self) -> Bits:
+        """How perplexities are told in bits."""
+        return bits_of(self.last)
 
     @property
     def quality(self) -> str:

@@ -11,13 +11,18 @@ from star_core import units
 from star_core.analysis.motifs.motifs import short_name
 from star_core.analysis.report.wording import shown_name
 from star_core.analysis.run import pareto
-from star_core.analysis.run.candidates import Candidate, candidate_of, candidates_of, vocab_size_of
+from star_core.analysis.run.candidates import (
+    Candidate,
+    bits_of,
+    candidate_of,
+    candidates_of,
+    vocab_size_of,
+)
 from star_core.analysis.run.nearest import in_words, nearest
-from star_core.analysis.run.results import BYTES
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import Objectives
 from star_core.objectives.base import described
-from star_core.objectives.perplexity import bits_per_byte
+from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import Comparison
 from star_core.population.generation import Generation
 
@@ -38,7 +43,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
     """
     params, vocab_size = generation.params(), vocab_size_of(generation)
     names, section = params.objectives.selected, params.objectives
-    single = len(names) == 1
+    bits, single = bits_of(generation), len(names) == 1
     members = pareto.front(generation.population, names)
     if single:
         members = tuple(
@@ -53,7 +58,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
         shown.sort(key=lambda candidate: (standing(candidate, names[0], section), candidate.name))
     compared = candidates_of(baselines, params, vocab_size) if baselines is not None else ()
     everyone, columns = [*shown, *compared], columns_of(names)
-    least = least_of(everyone, columns, section)
+    least = least_of(everyone, columns, section, bits)
     short = {
         layer.liv_class.name: short_name(layer.liv_class)
         for candidate in everyone
@@ -68,7 +73,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
         columns=(
             Column("name", shown=shown_name),
             Column("genome", gives_way=2, below=True),
-            *(measured(name, least[name], "byte" if vocab_size == BYTES else "token") for name in columns),
+            *(measured(name, least[name], bits) for name in columns),
             Column(
                 "classes",
                 shown=lambda classes: " ".join(f"{short[name]:<3}" for name in classes),
@@ -80,7 +85,7 @@ def front_table(generation: Generation, baselines: Comparison | None = None) -> 
             (
                 candidate.name,
                 str(candidate.architecture.genome),
-                *(value_at(candidate, name, section) for name in columns),
+                *(value_at(candidate, name, section, bits) for name in columns),
                 [layer.liv_class.name for layer in candidate.architecture.layers],
                 *([over.get(candidate.name, "")] if near else []),
             )
@@ -103,10 +108,10 @@ def heading_of(name: str) -> str:
 
 
 def least_of(
-    candidates: Sequence[Candidate], columns: Sequence[str], section: Objectives
+    candidates: Sequence[Candidate], columns: Sequence[str], section: Objectives, bits: Bits
 ) -> dict[str, float | None]:
     """The least value of each column; ``None`` where none is known."""
-    known = {name: [value_at(candidate, name, section) for candidate in candidates] for name in columns}
+    known = {name: [value_at(candidate, name, section, bits) for candidate in candidates] for name in columns}
     return {
         name: min((value for value in values if value is not None), default=None)
         for name, values in known.items()
@@ -120,18 +125,17 @@ def standing(candidate: Candidate, first: str, section: Objectives) -> float:
     return math.inf if value is None else value
 
 
-def value_at(candidate: Candidate, name: str, section: Objectives) -> float | None:
+def value_at(candidate: Candidate, name: str, section: Objectives, bits: Bits) -> float | None:
     """What stands in a column, its cache as ``section`` counts it."""
     if name != BITS:
         return candidate.value(name, section)
-    perplexity = candidate.value("perplexity", section)
-    return None if perplexity is None else bits_per_byte(perplexity)
+    return bits.of(candidate.value("perplexity", section))
 
 
-def measured(name: str, least: float | None, token: str) -> Column:
+def measured(name: str, least: float | None, bits: Bits) -> Column:
     """The column of an objective, its smallest value in bold."""
     if name == BITS:
-        return Column(f"bits/\n{token}", f"bits_per_{token}", units.quality, right=True, gives_way=3)
+        return Column(f"bits/\n{bits.unit}", f"bits_per_{bits.unit}", units.quality, right=True, gives_way=3)
 
     def shown(value: float) -> Text:
         return Text(described(name).text(value), "bold" if value == least else "")

@@ -11,13 +11,15 @@ from star_core import units
 from star_core.analysis.report.wording import shown_name
 from star_core.analysis.run.nearest import breaches, in_words
 from star_core.analysis.run.pick import Pick
-from star_core.analysis.terminal.front_table import heading_of
+from star_core.analysis.terminal.front_table import BITS, heading_of, measured
 from star_core.analysis.terminal.output import Output
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.objectives.base import described, excess
+from star_core.objectives.bits_per_byte import BITS_PER_BYTE
+from star_core.objectives.perplexity import PERPLEXITY, Bits
 
 
-def picked(found: Pick, run: str, contenders: int, longer: Mapping[str, float]) -> Output:
+def picked(found: Pick, run: str, contenders: int, longer: Mapping[str, float], bits: Bits) -> Output:
     """The answer in a sentence, then candidates, then limits; exit code 1 where nobody is within them.
 
     Args:
@@ -25,8 +27,9 @@ def picked(found: Pick, run: str, contenders: int, longer: Mapping[str, float]) 
         run: Name of the run.
         contenders: Candidates it was picked from.
         longer: Name → what retraining made of the objective that counts.
+        bits: How the run's perplexities are told in bits.
     """
-    candidates, limits = _candidates(found, longer), _limits(found)
+    candidates, limits = _candidates(found, longer, bits), _limits(found)
     parts: list[RenderableType] = [Text(_sentence(found, run, contenders), "bold")]
     parts += [table for table in (candidates, limits) if table.rows]
     rows = candidates.records()
@@ -53,11 +56,12 @@ def _sentence(found: Pick, run: str, contenders: int) -> str:
     return f"{run}: {found.choice.id} has the best {best.title} of {several}{within}, {value}."
 
 
-def _candidates(found: Pick, longer: Mapping[str, float]) -> TerminalTable:
+def _candidates(found: Pick, longer: Mapping[str, float], bits: Bits) -> TerminalTable:
     """The choice between its neighbours, or those that come nearest."""
     shown, best = found.front or found.nearest, described(found.best)
     retrained = {contender.id for contender in shown} & set(longer)
     titles = [described(name).title for name in found.names]
+    in_bits = PERPLEXITY.name in found.names and BITS_PER_BYTE.name not in found.names
     chosen = [index for index, contender in enumerate(shown) if contender is found.choice]
     return TerminalTable(
         title="Next to it on the front" if found.choice else "The nearest",
@@ -65,6 +69,7 @@ def _candidates(found: Pick, longer: Mapping[str, float]) -> TerminalTable:
             Column("name", shown=shown_name),
             Column("genome", gives_way=1, below=True),
             *(Column(heading_of(name), name, described(name).text, right=True) for name in found.names),
+            *([measured(BITS, None, bits)] if in_bits else []),
             *([Column("retrained", shown=best.text, right=True)] if retrained else []),
             Column("over the limits", prose=True, gives_way=2, below=True),
         ),
@@ -73,6 +78,7 @@ def _candidates(found: Pick, longer: Mapping[str, float]) -> TerminalTable:
                 contender.id,
                 contender.genome,
                 *(contender.objectives[name] for name in found.names),
+                *([bits.of(contender.objectives[PERPLEXITY.name])] if in_bits else []),
                 *([longer.get(contender.id)] if retrained else []),
                 in_words(contender, found.limits),
             )

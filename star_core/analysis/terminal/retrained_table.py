@@ -5,15 +5,15 @@ from __future__ import annotations
 from star_core import units
 from star_core.analysis.report.wording import shown_name
 from star_core.analysis.run.candidates import candidates_of
-from star_core.analysis.run.results import BYTES
 from star_core.analysis.terminal.front_table import columns_of, least_of, measured, standing, value_at
 from star_core.analysis.terminal.table import Column, TerminalTable
 from star_core.config import stored_params
 from star_core.genome.baselines import PATTERNS
+from star_core.objectives.perplexity import Bits
 from star_core.population.comparison import Comparison
 
 
-def retrained_table(comparison: Comparison, vocab_size: int) -> TerminalTable:
+def retrained_table(comparison: Comparison, vocab_size: int, bits: Bits) -> TerminalTable:
     """The architectures of a comparison, best first; baselines are set back, failures come last."""
     params = stored_params(comparison.parameters, f"{comparison.purpose} of run {comparison.run}, parameters")
     names, section = params.objectives.selected, params.objectives
@@ -21,16 +21,16 @@ def retrained_table(comparison: Comparison, vocab_size: int) -> TerminalTable:
         candidates_of(comparison, params, vocab_size),
         key=lambda candidate: (not candidate.ok, standing(candidate, names[0], section), candidate.name),
     )
-    columns, token = columns_of(names), "byte" if vocab_size == BYTES else "token"
+    columns = columns_of(names)
     status = {entry.name: entry.status.replace("_", " ") for entry in comparison.entries}
-    least = least_of(shown, columns, section)
+    least = least_of(shown, columns, section, bits)
     return TerminalTable(
         title=f"{comparison.run}: {units.plural(len(shown), 'architecture')} retrained, best first",
         columns=(
             Column("name", shown=shown_name),
             Column("genome", gives_way=2, below=True),
             Column("tokens", shown=units.count, right=True, gives_way=1),
-            *(measured(name, least[name], token) for name in columns),
+            *(measured(name, least[name], bits) for name in columns),
             Column("status", gives_way=4),
         ),
         rows=[
@@ -38,7 +38,7 @@ def retrained_table(comparison: Comparison, vocab_size: int) -> TerminalTable:
                 candidate.name,
                 str(candidate.architecture.genome),
                 candidate.tokens,
-                *(value_at(candidate, name, section) for name in columns),
+                *(value_at(candidate, name, section, bits) for name in columns),
                 status[candidate.name],
             )
             for candidate in shown

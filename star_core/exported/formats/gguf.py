@@ -63,6 +63,8 @@ class GGUF(ExportFormat):
 
     def refusal(self, architecture: Architecture, tokens: Tokens) -> str | None:
         """What is neither of the two; and a vocabulary that cannot be written into the file."""
+        if tokens.kind == "tokenizer":
+            return "the file holds the tokenizer, and only that of bytes is written there"
         if tokens.kind != "bytes":
             return (
                 "its tokens are ids of a vocabulary that is not known here, and the file holds the tokenizer"

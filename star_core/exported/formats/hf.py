@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from star_core.architecture import Architecture
+from star_core.datasets.tokenizer import VocabularyTokenizer
 from star_core.errors import ConfigError
 from star_core.exported.format import EXPORT_FORMATS, ExportFormat, Trained
 from star_core.exported.hf.config import MODELING, generation_config, native_config, own_config
-from star_core.exported.hf.tokenizer import tokenizer_files
-from star_core.exported.manifest import Manifest, Tokens
+from star_core.exported.hf.tokenizer import tokenizer_config, tokenizer_files
+from star_core.exported.manifest import TOKENIZER, Manifest, Tokens
 from star_core.exported.native import NAMES, Native, Unmapped, native
 from star_core.structures.base import PAPER_STRUCTURES
 
@@ -102,8 +103,13 @@ class HuggingFace(ExportFormat):
         else:
             config, tensors = native_config(manifest, found), _native_tensors(trained, found)
         files = {"config.json": config, "generation_config.json": generation_config(manifest)}
-        if manifest.tokens.kind == "bytes":
-            files |= tokenizer_files(manifest.origin.sequence_length)
+        length = manifest.origin.sequence_length
+        if trained.tokenizer is not None:
+            end = VocabularyTokenizer(trained.tokenizer, TOKENIZER).end
+            files["tokenizer_config.json"] = tokenizer_config(length, end)
+            (folder / TOKENIZER).write_bytes(trained.tokenizer)
+        elif manifest.tokens.kind == "bytes":
+            files |= tokenizer_files(length)
         for name, content in files.items():
             text = json.dumps(content, indent=1, ensure_ascii=True) + "\n"
             (folder / name).write_text(text, encoding="utf-8")
@@ -147,7 +153,7 @@ class HuggingFace(ExportFormat):
     def guide(self, manifest: Manifest, folder: str) -> str:
         """Loading it, and a first text."""
         found = _native(manifest.compile())
-        text = manifest.tokens.kind == "bytes"
+        text = manifest.tokens.are_text
         trust = "" if found else ", trust_remote_code=True"
         return _GUIDE.format(
             code=(

@@ -67,7 +67,7 @@ class Torch(ExportFormat):
             star=manifest.star,
             semantics=manifest.semantics,
             folder=folder,
-            use=_TEXT if manifest.tokens.kind == "bytes" else _IDS,
+            use=_TEXT if manifest.tokens.are_text else _IDS,
             vocabulary=manifest.vocab_size,
         )
 

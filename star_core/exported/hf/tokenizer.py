@@ -59,13 +59,23 @@ def tokenizer_files(length: int) -> dict[str, dict[str, Any]]:
             "decoder": byte_level,
             "model": model,
         },
-        "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "eos_token": END,
-            "pad_token": END,
-            "padding_side": "left",
-            "clean_up_tokenization_spaces": False,
-            "model_input_names": ["input_ids", "attention_mask"],
-            "model_max_length": length,
-        },
+        "tokenizer_config.json": tokenizer_config(length, END),
+    }
+
+
+def tokenizer_config(length: int, end: str) -> dict[str, Any]:
+    """Content of ``tokenizer_config.json``.
+
+    Args:
+        length: Tokens of a sequence in training.
+        end: How the token between documents is written.
+    """
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": end,
+        "pad_token": end,
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": length,
     }
