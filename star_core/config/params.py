@@ -32,9 +32,9 @@ LATER: tuple[tuple[str, str], ...] = (
     ("space", "structures"),
     ("objectives", "weights"),
     ("objectives", "threads"),
+    ("objectives", "device"),
     ("data", "tokenizer"),
     ("data", "text_key"),
-    ("objectives", "device"),
 )
 """Keys (section, name) younger than stored generations, which were made as their defaults say."""
 

@@ -23,20 +23,16 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             require_content(folder / name, digest)
 
 
-def tokenizer_in(folder: Path, manifest: Manifest) -> str | None:
-    """Content of the ``tokenizer.json`` that a model needs; ``None``: it needs none.
+def definition(folder: Path, manifest: Manifest) -> bytes:
+    """Content of ``tokenizer.json``; empty where the model has no vocabulary of its own.
 
     Raises:
-        StoreError: It cannot be read.
+        StoreError: It is missing, or was changed.
     """
     if manifest.tokens.kind != "tokenizer":
-        return None
-    path = folder / TOKENIZER
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", error)
-        raise StoreError(f"cannot be read ({reason})", place=str(path), fix=EXPORT_AGAIN) from error
+        return b""
+    require_content(folder / TOKENIZER, (manifest.files or {}).get(TOKENIZER, ""))
+    return (folder / TOKENIZER).read_bytes()
 
 
 def require_content(path: Path, stated: str) -> None:

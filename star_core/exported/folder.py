@@ -14,8 +14,8 @@ import torch
 from star_core.errors import ConfigError, DataError, StoreError
 from star_core.exported.card import card
 from star_core.exported.decoder import TorchDecoder
-from star_core.exported.digests import check_files, sha256_of, tokenizer_in
-from star_core.exported.format import ExportFormat, Trained, precisions_of, write_format
+from star_core.exported.digests import check_files, definition, sha256_of
+from star_core.exported.format import ExportFormat, Trained, precisions_of
 from star_core.exported.manifest import (
     EXPORT_AGAIN,
     GENOME,
@@ -40,12 +40,12 @@ class Exported:
     Attributes:
         manifest: Description of the model.
         model: Ready to be used, in float32.
-        tokenizer: Content of ``tokenizer.json`` where it has a vocabulary of its own.
+        tokenizer: Content of ``tokenizer.json``, where the model has a vocabulary of its own.
     """
 
     manifest: Manifest
     model: LanguageModel
-    tokenizer: str | None = None
+    tokenizer: bytes = b""
 
     def generate(self, text: str, new_tokens: int = 200, temperature: float = 0.0, seed: int = 0) -> str:
         """What the model writes behind a text, up to the end of a document.
@@ -61,7 +61,7 @@ class Exported:
             ConfigError: ``new_tokens``, ``temperature`` or ``seed`` is negative.
         """
         tokens = self.manifest.tokens
-        if not tokens.are_text:
+        if tokens.kind == "ids":
             raise DataError(
                 "the tokens of this model are ids of a vocabulary that is not known here",
                 value=self.manifest.vocab_size,
@@ -70,11 +70,11 @@ class Exported:
             )
         try:
             sampling = Sampling(temperature, top_p=1)
-            between = Text(tokens.kind, tokens.separator, self.tokenizer)
-            prompt = between.encode(text)
+            texts = Text(tokens.kind, tokens.separator, self.tokenizer)
+            prompt = texts.encode(text)
             decoder = TorchDecoder(self.model, len(prompt) + max(new_tokens, 0))
             found = runner.generate(decoder, prompt, new_tokens, sampling, seed, tokens.separator)
-            return "".join(between.decode(found))
+            return "".join(texts.decode(found))
         except ValueError as error:
             raise ConfigError(str(error), place="generate", fix=_GENERATE) from None
 
@@ -113,7 +113,7 @@ def export_model(
             for entry in formats:
                 own = temporary if entry.at_top else temporary / entry.name
                 own.mkdir(exist_ok=True)
-                write_format(entry, own, trained, precisions_of(entry, precisions))
+                entry.write(own, trained, precisions_of(entry, precisions))
                 if missing := entry.check(own, trained):
                     unchecked.append(f"{entry.name}: {missing}")
             if trained.tokenizer is not None:
@@ -140,11 +140,11 @@ def export_model(
 def _samples(trained: Trained) -> list[str]:
     """What the model writes by itself, if its tokens are text and its structures have graphs."""
     tokens = trained.manifest.tokens
-    if not tokens.are_text or tokens.separator is None:
+    if tokens.kind == "ids":
         return []
-    tokenizer = None if trained.tokenizer is None else trained.tokenizer.decode()
     try:
-        return samples(trained.model.arch, trained.arrays, tokens.separator, tokenizer)
+        text = Text(tokens.kind, tokens.separator, trained.tokenizer or b"")
+        return samples(trained.model.arch, trained.arrays, text)
     except ConfigError:
         return []
 
@@ -204,7 +204,7 @@ def load_exported(folder: str | Path, device: torch.device | str | None = None) 
             fix="star export RUN:NAME --to FOLDER --format torch, or see its README",
         )
     check_files(folder, manifest)
-    return Exported(manifest, restored(folder, manifest, device), tokenizer_in(folder, manifest))
+    return Exported(manifest, restored(folder, manifest, device), definition(folder, manifest))
 
 
 def restored(folder: Path, manifest: Manifest, device: torch.device | str | None = None) -> LanguageModel:

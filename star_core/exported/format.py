@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from star_core.architecture import Architecture
 from star_core.errors import ConfigError, nearest
-from star_core.exported.manifest import TOKENIZER, Manifest, Tokens
+from star_core.exported.manifest import Manifest, Tokens
 from star_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -130,13 +130,6 @@ class ExportFormat(ABC):
 EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     "export format", "star_core.exported.formats", "star.export_formats", "--format", ConfigError
 )
-
-
-def write_format(entry: ExportFormat, folder: Path, trained: Trained, precisions: Sequence[str]) -> None:
-    """Writes a format, and the model's tokenizer beside it."""
-    entry.write(folder, trained, precisions)
-    if trained.tokenizer is not None:
-        (folder / TOKENIZER).write_bytes(trained.tokenizer)
 
 
 def precisions_of(entry: ExportFormat, wanted: Sequence[str]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from star_core.analysis.terminal.output import Output, printable
 from star_core.errors import ConfigError, DataError, StoreError
-from star_core.exported.digests import check_files, tokenizer_in
-from star_core.exported.format import EXPORT_FORMATS, ExportFormat, formats_of, write_format
+from star_core.exported.digests import check_files, definition
+from star_core.exported.format import EXPORT_FORMATS, ExportFormat, formats_of
 from star_core.exported.manifest import EXPORT_AGAIN, GENOME, WEIGHTS, Manifest
 from star_core.graphs.runner import Model, Sampling, Text, generate, until
 
@@ -101,9 +101,8 @@ def generate_command(
     """
     written = []
     try:
-        with _files(source, root, wanted, precision, scaled) as (entry, folder, manifest):
-            kind, separator = manifest.tokens.kind, manifest.tokens.separator
-            text = Text(kind, separator, tokenizer_in(folder, manifest))
+        with _files(source, root, wanted, precision, scaled) as (entry, folder, manifest, tokenizer):
+            text = Text(manifest.tokens.kind, manifest.tokens.separator, tokenizer)
             encoded = [_encoded(text, prompt, manifest.vocab_size) for prompt in prompts]
             length = max(map(len, encoded)) + writing.new_tokens
             model = entry.decoder(folder, manifest, length, precision)
@@ -161,13 +160,14 @@ def _show(text: str) -> None:
 @contextmanager
 def _files(
     source: str, root: Path, wanted: str | None, precision: str | None, scaled: str | None
-) -> Iterator[tuple[ExportFormat, Path, Manifest]]:
-    """A format, the folder of its files while they are needed, and what they are of."""
+) -> Iterator[tuple[ExportFormat, Path, Manifest, bytes]]:
+    """A format, the folder of its files while they are needed, what they are of, and its tokenizer."""
     if Path(source).is_dir():
         manifest = Manifest.read(Path(source) / GENOME, EXPORT_AGAIN)
         entry = _format_in(Path(source), manifest, wanted, precision)
         check_files(Path(source), manifest)
-        yield entry, Path(source) if entry.at_top else Path(source) / entry.name, manifest
+        own = Path(source) if entry.at_top else Path(source) / entry.name
+        yield entry, own, manifest, definition(Path(source), manifest)
         return
     run, _, name = source.partition(":")
     if not name:
@@ -181,8 +181,8 @@ def _files(
     (entry,) = formats_of([wanted or "onnx"], [precision] if precision else [])
     trained = trained_model(run, name, root, [entry], scaled)
     with TemporaryDirectory() as folder:
-        write_format(entry, Path(folder), trained, [precision or "f32"])
-        yield entry, Path(folder), trained.manifest
+        entry.write(Path(folder), trained, [precision or "f32"])
+        yield entry, Path(folder), trained.manifest, trained.tokenizer or b""
 
 
 def _format_in(folder: Path, manifest: Manifest, wanted: str | None, precision: str | None) -> ExportFormat:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 try:
     import numpy as np
@@ -28,6 +28,7 @@ except ImportError as error:
 
 PRECISIONS = ("f32", "int8", "int4")
 """What weights may be stored in, the most exact first."""
+TOKENIZER = "tokenizer.json"
 PLACES = 256
 """Histories grow by so many tokens at once."""
 
@@ -283,19 +284,23 @@ class Text:
     """Between text and tokens.
 
     Args:
-        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``ids``: text is their numbers, spaces between.
-            ``tokenizer``: what a tokenizer of the ``tokenizers`` package makes of text.
+        kind: ``bytes``: tokens are the bytes of UTF-8 text. ``tokenizer``: those of a file that the package
+            tokenizers reads. ``ids``: text is their numbers, spaces between.
         separator: Token between documents; ``None``: none.
-        tokenizer: Content of ``tokenizer.json``, if that is the kind.
+        tokenizer: Content of that file.
     """
 
-    def __init__(self, kind: str, separator: int | None, tokenizer: str | None = None) -> None:
-        self._bytes, self.separator = kind == "bytes", separator
-        self._tokenizer: Any = None
-        if kind == "tokenizer" and tokenizer is not None:
-            from tokenizers import Tokenizer
-
-            self._tokenizer = Tokenizer.from_str(tokenizer)
+    def __init__(self, kind: str, separator: int | None, tokenizer: bytes = b"") -> None:
+        self._kind, self.separator = kind, separator
+        if kind == "tokenizer":
+            try:
+                from tokenizers import Tokenizer
+            except ImportError:
+                raise ValueError(
+                    "this model has a vocabulary of its own, which the package tokenizers reads: "
+                    "pip install tokenizers"
+                ) from None
+            self._tokenizer = Tokenizer.from_str(tokenizer.decode())
             self._tokenizer.encode_special_tokens = True  # a text that names one does not hold one
 
     def encode(self, text: str) -> list[int]:
@@ -305,12 +310,7 @@ class Text:
             ValueError: The tokens are numbers, and the text is not.
         """
         try:
-            if self._tokenizer is not None:
-                tokens = list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-            else:
-                tokens = (
-                    list(text.encode("utf-8", "replace")) if self._bytes else list(map(int, text.split()))
-                )
+            tokens = self._encode(text)
         except ValueError:
             raise ValueError(
                 "the tokens of this model are ids of a vocabulary that is not known here: "
@@ -318,27 +318,31 @@ class Text:
             ) from None
         return tokens or ([] if self.separator is None else [self.separator])
 
+    def _encode(self, text: str) -> list[int]:
+        if self._kind == "ids":
+            return list(map(int, text.split()))
+        content = text.encode("utf-8", "replace")
+        if self._kind == "bytes":
+            return list(content)
+        return list(self._tokenizer.encode(content.decode(), add_special_tokens=False).ids)
+
     def decode(self, tokens: Iterator[int]) -> Iterator[str]:
         """Pieces of text, as soon as their characters are whole; the last one, if it is not, is left out."""
-        if self._tokenizer is not None:
-            yield from self._decode(tokens)
+        if self._kind == "tokenizer":
+            found: list[int] = []
+            written = ""
+            for token in tokens:
+                found.append(token)
+                text = self._tokenizer.decode(found)
+                if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+                    yield text[len(written) :]
+                    written = text
             return
         bytes_to_text = codecs.getincrementaldecoder("utf-8")("replace")
         space = ""
         for token in tokens:
-            yield bytes_to_text.decode(bytes([token])) if self._bytes else f"{space}{token}"
+            yield bytes_to_text.decode(bytes([token])) if self._kind == "bytes" else f"{space}{token}"
             space = " "
-
-    def _decode(self, tokens: Iterator[int]) -> Iterator[str]:
-        """The same with a tokenizer: text is added to when more tokens add whole characters to it."""
-        found: list[int] = []
-        written = ""
-        for token in tokens:
-            found.append(token)
-            text = self._tokenizer.decode(found)
-            if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-                yield text[len(written) :]
-                written = text
 
 
 def until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
@@ -413,9 +417,9 @@ def main() -> None:
         sampling = Sampling(given.temperature, given.top_k, given.top_p)
         folder = Path(__file__).resolve().parent
         model = opened(folder, given.weights, given.threads)
-        tokens_are = model.description["tokens"]
-        own = tokens_are["kind"] == "tokenizer"
-        text = Text(**tokens_are, tokenizer=(folder / "tokenizer.json").read_text("utf-8") if own else None)
+        told = model.description["tokens"]
+        tokenizer = (folder / TOKENIZER).read_bytes() if told["kind"] == "tokenizer" else b""
+        text = Text(told["kind"], told["separator"], tokenizer)
         prompt = text.encode(given.prompt)
         tokens = generate(model, prompt, given.new_tokens, sampling, given.seed, text.separator)
         for piece in until(text.decode(tokens), given.stop):

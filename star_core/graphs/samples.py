@@ -1,4 +1,4 @@
-"""What a model of text writes by itself."""
+"""What a model writes by itself."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ LENGTH = 120
 SAMPLING = Sampling()
 
 
-def samples(
-    architecture: Architecture, weights: Weights, separator: int, tokenizer: str | None = None
-) -> list[str]:
+def samples(architecture: Architecture, weights: Weights, text: Text) -> list[str]:
     """Beginnings of documents, one for each of ``SEEDS``; the same on one type of machine.
 
     Args:
         architecture: The compiled genome.
         weights: Of the model, by their names in its state dict.
-        separator: Token between documents.
-        tokenizer: Content of ``tokenizer.json``; ``None``: tokens are bytes.
+        text: What its tokens are; documents have a token between them.
 
     Raises:
         ConfigError: As ``write_graph``.
         OSError: There is no room for the graphs.
     """
-    text = Text("bytes" if tokenizer is None else "tokenizer", separator, tokenizer)
+    separator = text.separator
+    if separator is None:
+        return []
     with TemporaryDirectory() as folder:
         write_files(Path(folder), architecture, weights)
         model = opened(Path(folder))

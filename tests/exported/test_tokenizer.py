@@ -49,7 +49,7 @@ def test_transformers_and_the_runner_of_graphs_make_the_same_tokens(root, folder
     transformers = pytest.importorskip("transformers")
     data = Retrained.read("main", root).corpus(root)
     theirs = transformers.AutoTokenizer.from_pretrained(folder / "hf")
-    definition = (folder / "tokenizer.json").read_text()
+    definition = (folder / "tokenizer.json").read_bytes()
     ours = Text("tokenizer", data.tokenizer.separator, definition)
     for text in ("The heart of the matter.", "  Wörter,\n\tと", "a"):
         tokens = data.tokenizer.encode(text)

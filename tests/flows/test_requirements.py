@@ -9,6 +9,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -199,16 +200,16 @@ def somebody_else():
         os.seteuid(0)
 
 
-def test_a_folder_that_this_user_may_not_write_is_said(tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o555)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(path.stat().st_mode | 0o055)
-    with somebody_else():
-        for folder in (closed, closed / "a/b"):
-            with pytest.raises(StoreError, match=r"closed: cannot be written \(Permission denied\). Fix: "):
-                require_writable(folder)
-    assert list(closed.iterdir()) == []
+def test_a_folder_that_this_user_may_not_write_is_said():
+    with tempfile.TemporaryDirectory() as outside:  # pytest's own folders let nobody else in
+        Path(outside).chmod(0o755)
+        closed = Path(outside, "closed")
+        closed.mkdir(mode=0o555)
+        with somebody_else():
+            for folder in (closed, closed / "a/b"):
+                with pytest.raises(StoreError, match=r"closed: cannot be written \(Permission .*Fix: "):
+                    require_writable(folder)
+        assert list(closed.iterdir()) == []
 
 
 def test_a_database_that_is_busy_or_not_there_is_fine(folder):

@@ -21,31 +21,32 @@ def written(results: Results, root: Path) -> dict[str, object] | None:
     """Samples of it; ``None`` where tokens are no text, or there are no weights that are its own."""
     found = {results.value(candidate, results.quality): candidate for candidate in results.retrained}
     best = found.get(min((value for value in found if value is not None), default=None))
-    text = _text_of(results, root)
-    if best is None or text is None:
+    tokens = _tokens(results, root)
+    if best is None or tokens is None:
         return None
     path = comparison_path(results.run, "retrain", root).parent / f"{best.name}.safetensors"
     if checkpoint_key(path) != best.key:
         return None
-    from star_core.graphs.samples import SAMPLING, SEEDS, samples  # imports a runtime
+    from star_core.graphs.runner import Text  # imports a runtime
+    from star_core.graphs.samples import SAMPLING, SEEDS, samples
 
     try:
-        texts = [*map(printable, samples(best.architecture, load_file(path), *text))]
+        texts = [*map(printable, samples(best.architecture, load_file(path), Text(*tokens)))]
     except (OSError, SafetensorError, ConfigError):
         return None
     return {"name": shown_name(best.name), "texts": texts, "sampling": SAMPLING, "seeds": list(SEEDS)}
 
 
-def _text_of(results: Results, root: Path) -> tuple[int, str | None] | None:
-    """The token between documents, and the tokenizer if there is one; ``None``: tokens are no text here."""
+def _tokens(results: Results, root: Path) -> tuple[str, int, bytes] | None:
+    """Their kind, the one between documents and what made them; ``None``: they are not known to be text."""
     if results.bits.unit != "byte":
         return None
     if results.last.bytes_per_token is None:
-        return DOCUMENT_END, None
+        return "bytes", DOCUMENT_END, b""
     try:
         data = load_tokens(root / "tokens" / results.run)
         if data.digest != results.last.data_digest or data.definition is None:
             return None
-        return int(data.meta["separator"]), data.definition.decode()
+        return "tokenizer", int(data.meta["separator"]), data.definition
     except DataError:
         return None

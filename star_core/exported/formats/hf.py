@@ -107,6 +107,7 @@ class HuggingFace(ExportFormat):
         if trained.tokenizer is not None:
             end = VocabularyTokenizer(trained.tokenizer, TOKENIZER).end
             files["tokenizer_config.json"] = tokenizer_config(length, end)
+            (folder / TOKENIZER).write_bytes(trained.tokenizer)
         elif manifest.tokens.kind == "bytes":
             files |= tokenizer_files(length)
         for name, content in files.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from star_core.architecture import Architecture
 from star_core.errors import ConfigError, StoreError
 from star_core.exported.format import EXPORT_FORMATS, PRECISIONS, ExportFormat, Trained
-from star_core.exported.manifest import EXPORT_AGAIN, Manifest, Tokens
+from star_core.exported.manifest import EXPORT_AGAIN, TOKENIZER, Manifest, Tokens
 from star_core.structures.base import PAPER_STRUCTURES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 LENGTH, PROMPT = 160, 130
 """Tokens compared, and those of them read at once, behind the first."""
 _GUIDE = """\
-Needs `pip install onnxruntime numpy`, nothing of STAR and no torch:
+Needs `pip install {packages}`, nothing of STAR and no torch:
 
 ```
 python {folder}/run.py {prompt} --new-tokens 200
@@ -34,10 +34,7 @@ python {folder}/run.py {prompt} --new-tokens 200
 `step.onnx` reads one token, `block.onnx` as many as its input says, and `weights.bin` has the weights of
 both; files of weights in 8 or 4 bit have that in their names.{note}
 """
-_NOTES = {
-    "ids": " A token is a number of the run's own vocabulary: `run.py` reads and writes numbers.",
-    "tokenizer": " `tokenizer.json` makes tokens of text: `pip install tokenizers`.",
-}
+_IDS = " A token is a number of the run's own vocabulary: `run.py` reads and writes numbers."
 
 
 class ONNX(ExportFormat):
@@ -73,6 +70,8 @@ class ONNX(ExportFormat):
         for precision in precisions:
             write_files(folder, trained.model.arch, trained.arrays, precision, told)
         shutil.copyfile(runner.__file__, folder / RUNNER)
+        if trained.tokenizer is not None:
+            (folder / TOKENIZER).write_bytes(trained.tokenizer)
 
     def check(self, folder: Path, trained: Trained) -> str | None:
         """Logits by blocks and steps, against the model, its matrices rounded as they are stored."""
@@ -99,11 +98,12 @@ class ONNX(ExportFormat):
 
     def guide(self, manifest: Manifest, folder: str) -> str:
         """A first text."""
-        text = manifest.tokens.are_text
+        kind = manifest.tokens.kind
         return _GUIDE.format(
             folder=folder,
-            prompt='"In the beginning"' if text else '"1 2 3"',
-            note=_NOTES.get(manifest.tokens.kind, ""),
+            packages="onnxruntime numpy" + (" tokenizers" if kind == "tokenizer" else ""),
+            prompt='"1 2 3"' if kind == "ids" else '"In the beginning"',
+            note=_IDS if kind == "ids" else "",
         )
 
 
