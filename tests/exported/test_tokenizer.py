@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from star_core import load_exported
 from star_core.errors import ConfigError, StoreError
 from star_core.exported.command import export_command
+from star_core.exported.generation import Writing, generate_command
 from star_core.graphs.runner import Text
 from star_core.training.retrained import Retrained
 from tests.training.retrainings import retrained_run
@@ -22,7 +25,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "model"
-    export_command("main", "transformer++", root, folder, formats=("torch", "hf"))
+    export_command("main", "transformer++", root, folder, formats=("torch", "hf", "onnx"))
     return folder
 
 
@@ -45,13 +48,27 @@ def test_transformers_and_the_runner_of_graphs_make_the_same_tokens(root, folder
     transformers = pytest.importorskip("transformers")
     data = Retrained.read("main", root).corpus(root)
     theirs = transformers.AutoTokenizer.from_pretrained(folder / "hf")
-    ours = Text(str(folder / "tokenizer.json"), data.tokenizer.separator)
+    ours = Text("tokenizer", data.tokenizer.separator, (folder / "tokenizer.json").read_bytes())
     for text in ("The heart of the matter.", "  Wörter,\n\tと", "a"):
         tokens = data.tokenizer.encode(text)
         assert theirs(text)["input_ids"] == tokens == ours.encode(text)
         assert theirs.decode(tokens) == text == "".join(ours.decode(iter(tokens)))
     assert theirs.eos_token_id == data.tokenizer.separator
     assert ours.encode("") == [data.tokenizer.separator]
+
+
+def test_the_runner_in_the_folder_and_generate_write_the_same_text(folder, capsys):
+    ran = subprocess.run(
+        [sys.executable, folder / "onnx" / "run.py", "The heart", "--new-tokens", "12"],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    written = []
+    for name in ("onnx", "torch", "hf"):
+        generate_command(str(folder), ["The heart"], folder, Writing(new_tokens=12), name)
+        written.append(capsys.readouterr().out)
+    assert written == [ran.stdout] * 3
 
 
 def test_what_a_format_cannot_hold_is_refused(root, tmp_path):
