@@ -248,7 +248,7 @@ def test_samples_follow_from_the_weights_as_they_are_stored():
     stored = safetensors.torch.save(
         {name: tensor.contiguous() for name, tensor in owned_tensors(model.model).items()}
     )
-    assert samples(model.model.arch, safetensors.numpy.load(stored), 0) == found
+    assert samples(model.model.arch, safetensors.numpy.load(stored), Text("bytes", 0)) == found
     assert len(set(found)) == 3
     assert not any("\0" in text for text in found)
 
