@@ -244,11 +244,11 @@ def test_half_a_character_is_not_written():
 
 def test_samples_follow_from_the_weights_as_they_are_stored():
     model = source(SHARED)
-    found = samples(model.model.arch, model.arrays, 0)
+    found = samples(model.model.arch, model.arrays, Text("bytes", 0))
     stored = safetensors.torch.save(
         {name: tensor.contiguous() for name, tensor in owned_tensors(model.model).items()}
     )
-    assert samples(model.model.arch, safetensors.numpy.load(stored), 0) == found
+    assert samples(model.model.arch, safetensors.numpy.load(stored), Text("bytes", 0)) == found
     assert len(set(found)) == 3
     assert not any("\0" in text for text in found)
 

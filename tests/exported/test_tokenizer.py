@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import subprocess
 import sys
 
@@ -49,8 +48,7 @@ def test_transformers_and_the_runner_of_graphs_make_the_same_tokens(root, folder
     transformers = pytest.importorskip("transformers")
     data = Retrained.read("main", root).corpus(root)
     theirs = transformers.AutoTokenizer.from_pretrained(folder / "hf")
-    definition = (folder / "tokenizer.json").read_bytes()
-    ours = Text("tokenizer", data.tokenizer.separator, definition)
+    ours = Text("tokenizer", data.tokenizer.separator, (folder / "tokenizer.json").read_bytes())
     for text in ("The heart of the matter.", "  Wörter,\n\tと", "a"):
         tokens = data.tokenizer.encode(text)
         assert theirs(text)["input_ids"] == tokens == ours.encode(text)
@@ -59,16 +57,18 @@ def test_transformers_and_the_runner_of_graphs_make_the_same_tokens(root, folder
     assert ours.encode("") == [data.tokenizer.separator]
 
 
-def test_the_folder_of_graphs_runs_by_itself(root, folder, tmp_path):
-    exported = load_exported(folder)
-    command = [sys.executable, "run.py", "The heart", "--new-tokens", "20", "--temperature", "0"]
-    there = shutil.copytree(folder / "onnx", tmp_path / "onnx")
-    made = subprocess.run(command, cwd=there, capture_output=True, text=True, check=True)
-    assert made.stdout.rstrip("\n") == exported.generate("The heart", 20).rstrip("\n")
-    writing = Writing(new_tokens=20, temperature=0.0)
-    for source in (str(folder), "main:transformer++"):
-        (found,) = generate_command(source, ["The heart"], root, writing).data["texts"]
-        assert found["text"].rstrip("\n") == made.stdout.rstrip("\n")
+def test_the_runner_in_the_folder_and_generate_write_the_same_text(folder, capsys):
+    ran = subprocess.run(
+        [sys.executable, folder / "onnx" / "run.py", "The heart", "--new-tokens", "12"],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    written = []
+    for name in ("onnx", "torch", "hf"):
+        generate_command(str(folder), ["The heart"], folder, Writing(new_tokens=12), name)
+        written.append(capsys.readouterr().out)
+    assert written == [ran.stdout] * 3
 
 
 def test_what_a_format_cannot_hold_is_refused(root, tmp_path):
