@@ -86,7 +86,7 @@ def byte_corpus(texts: Iterable[str], description: str, folder: Path | None = No
     """
     documents = Spool(np.dtype(np.uint8), folder)
     for text in texts:
-        if not text.strip():
+        if not text or text.isspace():
             continue
         try:
             content = text.encode()

@@ -163,7 +163,9 @@ def load_text_documents(
         for file, name in watched(named, "files read", len(files), reached):
             if name not in by_name.left_out:
                 before = len(held)
-                for text in filter(str.strip, texts(file, text_key)):
+                for text in texts(file, text_key):
+                    if not text or text.isspace():
+                        continue
                     held.append(name in by_name.held_out)
                     yield text
                 if len(held) == before:

@@ -281,7 +281,7 @@ def split(corpus: Corpus, fraction: float, reached: Reached = unwatched) -> tupl
             digest.update(part)
         hashes[index] = _half(digest)
         if corpus.is_text:
-            words[index] = _half(words_hash(document.tobytes()))
+            words[index] = _half(words_hash(np.ascontiguousarray(document, dtype).data))
     everyone = np.zeros(number, bool)
     everyone[list(corpus.held_out or ())] = True
     filled = np.flatnonzero(sizes)
@@ -330,7 +330,7 @@ def _half(digest: Any) -> NDArray[np.uint64]:
     return np.frombuffer(digest.digest()[:16], ">u8")
 
 
-def words_hash(content: bytes) -> Any:
+def words_hash(content: bytes | memoryview) -> Any:
     """Hash of a text that any white space between two words leaves the same; a part at a time."""
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")("surrogateescape")
     begun, in_word = False, False

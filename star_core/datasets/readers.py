@@ -68,8 +68,9 @@ def _decompressed(opened: Any, file: File) -> Iterator[Any]:
 
 def _whole(content: BinaryIO, place: str, key: str) -> Iterator[str]:
     """A file that is one text."""
-    found = bytes(content.read())
-    text = _decoded(found, _encoding(found), place).replace("\r\n", "\n")
+    found = content.read()
+    text = _decoded(found, _encoding(found[:2]), place).replace("\r\n", "\n")
+    del found  # a large file would stay in memory while its text is used
     _check_text(text, place)
     yield text
 
