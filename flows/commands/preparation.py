@@ -12,6 +12,8 @@ from star_core.errors import ConfigError, DataError, StarError
 from star_core.evolution.base import Problem, algorithm
 from star_core.evolution.limits import check_limits
 from star_core.evolution.step import check_same_experiment
+from star_core.exported.native import Unmapped, native
+from star_core.genome import LIV, Genome
 from star_core.genome.baselines import PATTERNS, baseline
 from star_core.graphs import require_graphs
 from star_core.machine import check_device
@@ -85,10 +87,7 @@ def check_experiment(session: Session) -> None:
         problem = Problem(params, vocab_size=256)
         _ = problem.seeds
         if params.objectives.is_measured:
-            chosen = runtime(params.objectives.runtime, params.objectives.weights)
-            _ = chosen.version
-            if chosen.reads_graphs:
-                require_graphs(problem.space.structures)
+            _check_runtime(problem)
         for name in PATTERNS:
             problem.compile(baseline(name, problem.space.depth))
         if params.runtime.address is None:  # workers of a cluster look at their own
@@ -97,6 +96,27 @@ def check_experiment(session: Session) -> None:
         raise error.at(session.paths.params_file) from None
     require_all(session)
     dvc.check(session.paths)
+
+
+def _check_runtime(problem: Problem) -> None:
+    """Raises ``ConfigError`` if models of the space cannot be measured on the runtime, or it is not here."""
+    section = problem.params.objectives
+    chosen = runtime(section.runtime, section.weights)
+    chosen.require()
+    if chosen.reads_graphs:
+        require_graphs(problem.space.structures)
+    if chosen.name != "llama.cpp":
+        return
+    for number, liv_class in problem.space.classes.items():
+        try:
+            native(problem.compile(Genome((LIV(number),))))
+        except Unmapped as error:
+            raise ConfigError(
+                f"llama.cpp has no layer for {liv_class.name}, a class of the space ({error})",
+                value=section.runtime,
+                place="objectives.runtime",
+                fix="use space.preset: lfm2-norm, or the runtime onnxruntime, which has all",
+            ) from None
 
 
 def prepare_corpus(session: Session, expected: str | None) -> None:

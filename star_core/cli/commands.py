@@ -158,14 +158,20 @@ def measure(
 ) -> Output:
     """Measures time to first token, time per token and memory on this machine; several take turns."""
     from star_core.analysis.terminal.explain import find_architecture
+    from star_core.errors import ConfigError, nearest
     from star_core.measurement.command import bundle_command, import_command, measure_command, one_task
+    from star_core.population.generation import stored_generations
 
     one_task(bool(genome), bundle is not None, search is not None, imported is not None, name is not None)
     if imported is not None and name is not None:
         return import_command(imported, name)
     genome = genome or []
     if search is not None:
-        run, params = (None, search) if Path(search).is_file() else (search, params)
+        run, params = (None, search) if Path(search).suffix or Path(search).is_file() else (search, params)
+        if run is not None and not stored_generations(run, DATA):
+            there = sorted(path.name for path in (DATA / "populations").glob("*"))
+            fix = nearest(run, there)
+            raise ConfigError("there is no such run", value=run, place="--for-search", fix=fix)
     else:
         run = next(filter(None, map(_run_of, genome)), None)
     settings = parameters(run, params, changes)

@@ -30,6 +30,7 @@ from star_core.graphs import runner
 from star_core.graphs.runner import Sampling, Text
 from star_core.graphs.samples import samples
 from star_core.models import LanguageModel, build_model
+from star_core.storage.files import require_writable
 from star_core.training.checkpoint import load_checkpoint
 
 
@@ -170,8 +171,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def check_free(folder: Path) -> None:
-    """Raises ``ConfigError`` if a model cannot be exported to this folder, because there is something."""
+    """Raises ``ConfigError`` if an export's folder holds something, ``StoreError`` if it cannot be made."""
     if not folder.exists() and not folder.is_symlink():
+        require_writable(folder, "name a folder that may be written")
         return
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else None
     if found or found is None or folder.is_symlink():

@@ -22,6 +22,7 @@ from star_core.measurement.table import measurements
 from star_core.objectives.base import objective
 from star_core.objectives.devices import stated
 from star_core.objectives.latency import settings
+from star_core.objectives.runtimes import runtime
 from star_core.population.generation import RUN_NAME
 
 
@@ -41,7 +42,9 @@ def measure_command(
         StarError: An architecture could not be measured.
     """
     for params in runtimes:
+        section = params.objectives
         settings(params, 2)  # refused before anything is measured
+        runtime(section.runtime, section.weights).require()
     entries = [
         Entry(number, name, architecture, params)
         for params in runtimes

@@ -95,7 +95,9 @@ def _run(pool: CandidatePool, job: Job) -> Evaluation:
             f"could not be measured: {evaluation.status.replace('_', ' ')} ({evaluation.detail})",
             value=job.genome,
             place="star measure",
-            fix="use a shorter --prompt or --context, or a smaller --width",
+            fix="use a shorter --prompt or --context, or a smaller --width"
+            if evaluation.status in ("out_of_memory", "deadline")
+            else "use another --runtime, or leave this genome out",
         )
     return evaluation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ class Runtime:
     Attributes:
         name: As in ``objectives.runtime``.
         package: That brings it, by the name it is installed by.
+        module: By which it is imported.
         weights: Precisions of matrices that it computes with.
         target: ``module:function`` from an architecture, ``Conditions`` and a device to a
             ``star_core.measurement.inference.Session``, loaded by the process that measures.
@@ -27,6 +29,7 @@ class Runtime:
 
     name: str
     package: str
+    module: str
     weights: tuple[str, ...]
     target: str
     reads_graphs: bool = False
@@ -57,15 +60,33 @@ class Runtime:
             )
         return found
 
+    def require(self) -> None:
+        """Imports it.
+
+        Raises:
+            ConfigError: It is not installed, too old, or broken.
+        """
+        _ = self.version
+        try:
+            importlib.import_module(self.module)
+        except Exception as error:  # of its libraries, whatever they raise
+            raise ConfigError(
+                f"this runtime is installed, but cannot be imported ({type(error).__name__}: {error})",
+                value=self.name,
+                place="objectives.runtime",
+                fix=f"pip install --force-reinstall {self.package}, or use another one",
+            ) from error
+
 
 _ALL = ("f32", "int8", "int4")
+_GRAPHS, _EXPORTED = "star_core.measurement.graphs", "star_core.exported.llama_session"
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
     for runtime in (
-        Runtime("onnxruntime", "onnxruntime", _ALL, "star_core.measurement.graphs:OnnxRuntime", True, "1.23"),
-        Runtime("openvino", "openvino", _ALL, "star_core.measurement.graphs:OpenVino", True, "2026.0"),
-        Runtime("llama.cpp", "llama-cpp-python", _ALL, "star_core.exported.llama_session:LlamaCpp"),
-        Runtime("eager", "torch", ("f32",), "star_core.measurement.eager:Eager"),
+        Runtime("onnxruntime", "onnxruntime", "onnxruntime", _ALL, f"{_GRAPHS}:OnnxRuntime", True, "1.23"),
+        Runtime("openvino", "openvino", "openvino", _ALL, f"{_GRAPHS}:OpenVino", True, "2026.0"),
+        Runtime("llama.cpp", "llama-cpp-python", "llama_cpp", _ALL, f"{_EXPORTED}:LlamaCpp"),
+        Runtime("eager", "torch", "torch", ("f32",), "star_core.measurement.eager:Eager"),
     )
 }
 

@@ -34,6 +34,7 @@ from star_flows.versions import dvc
 
 from star_core.environment import settle
 from star_core.errors import ConfigError, StarError, StoreError
+from star_core.objectives.runtimes import Runtime
 from star_core.population.generation import stored_generations
 from star_core.storage.files import require_writable, write_atomically
 from tests.flows.checkups import answering, only
@@ -210,6 +211,20 @@ def test_a_folder_that_this_user_may_not_write_is_said():
                 with pytest.raises(StoreError, match=r"closed: cannot be written \(Permission .*Fix: "):
                     require_writable(folder)
         assert list(closed.iterdir()) == []
+
+
+def test_a_space_that_llama_cpp_has_no_layers_for_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(Runtime, "require", lambda _: None)  # it need not be installed
+    parameters = folder / "params.yaml"
+    stated = yaml.safe_load(parameters.read_text())
+    stated["objectives"] = {"names": ["perplexity", "decode_seconds_per_token"], "runtime": "llama.cpp"}
+    parameters.write_text(yaml.safe_dump(stated))
+    with pytest.raises(ConfigError, match=r"no layer for .*, a class of the space.*lfm2-norm"):
+        check_experiment(Session(RunPaths(str(folder), "main")))
+    stated["space"] = {"preset": "lfm2-norm", "depth": 4}
+    stated["model"] = {"width": 64}
+    parameters.write_text(yaml.safe_dump(stated))
+    check_experiment(Session(RunPaths(str(folder), "main")))
 
 
 def test_a_database_that_is_busy_or_not_there_is_fine(folder):

@@ -210,3 +210,8 @@ def test_the_commands_bundle_measure_import_and_inspect(star, tmp_path):
         (["--import", "out/measurements.json", "--as", "../x"], "a device's name is"),
     ):
         assert message in star("measure", *options, cwd=tmp_path, code=2)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("nope", "there is no such run"), ("nope.yaml", "No such file")])
+def test_a_search_that_is_not_there_is_no_search(star, tmp_path, wrong, said):
+    assert said in star("measure", "--bundle", "bundle", "--for-search", wrong, cwd=tmp_path, code=2)

@@ -133,3 +133,10 @@ def test_the_key_says_what_the_result_depends_on(monkeypatch):
     monkeypatch.setattr(probing, "fingerprint", lambda *_: faster)
     assert job().key != known, "times of another processor are not these"
     assert job(probe=TASKS).key == mad, "accuracy is the same on any that has the instructions"
+
+
+def test_a_runtime_that_is_broken_is_said_before_candidates_crash_by_it():
+    broken = replace(RUNTIMES["openvino"], package="numpy", module="no_such_module", oldest="")
+    with pytest.raises(ConfigError, match=r"cannot be imported \(ModuleNot.*--force-reinstall numpy"):
+        broken.require()
+    RUNTIMES["onnxruntime"].require()
