@@ -11,7 +11,7 @@ import yaml
 from star_core.config import load_params, params_from
 from star_core.config.changes import in_identity, with_changes
 from star_core.config.plain_yaml import ParamsLoader, to_yaml
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, StarError
 from star_core.population.generation import (
     check_new_run_name,
     first_index,
@@ -64,7 +64,7 @@ def begun(root: Path, run: str, params: str | None, changes: Sequence[str]) -> R
             return paths
         values = yaml.load(file.read_bytes(), ParamsLoader) or {}
     changed = with_changes(values, lasting)
-    params_from(changed, paths.params_file)
+    wanted = params_from(changed, paths.params_file)
     if generation_path(run, first_index(run, paths.data), paths.data).exists():
         raise _belongs(paths, lasting[0])
     own = f"params-{run}.yaml"
@@ -78,6 +78,12 @@ def begun(root: Path, run: str, params: str | None, changes: Sequence[str]) -> R
             place="--set",
             fix="edit it instead",
         )
+    from .preparation import check_params  # imports much, which other commands need not
+
+    try:
+        check_params(wanted)  # what is refused leaves no file behind
+    except StarError as error:
+        raise error.at("--set") from None
     write_atomically(paths.path(own), (header + to_yaml(changed)).encode())
     return RunPaths(paths.root, run, own, changes=paths.changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from star_core.config import stated
+from star_core.config import Params, stated
 from star_core.datasets.prepare import prepare
 from star_core.datasets.tokens import load_tokens
 from star_core.errors import ConfigError, DataError, StarError
@@ -78,24 +78,28 @@ def check_experiment(session: Session) -> None:
             installed or cannot run a structure; a parameter file that DVC cannot keep; or folders, storage,
             DVC or Prefect would fail the run.
     """
-    params = session.params
     try:
-        algorithm(params.evolution.algorithm)
-        for name in (*params.objectives.selected, *params.objectives.constraints):
-            objective(name)
-        check_runner(params.objectives, params.runtime.runner)
-        problem = Problem(params, vocab_size=256)
-        _ = problem.seeds
-        if params.objectives.is_measured:
-            _check_runtime(problem)
-        for name in PATTERNS:
-            problem.compile(baseline(name, problem.space.depth))
-        if params.runtime.address is None:  # workers of a cluster look at their own
-            check_device(params.training.accelerator)
+        check_params(session.params)
     except StarError as error:
         raise error.at(session.paths.params_file) from None
     require_all(session)
     dvc.check(session.paths)
+
+
+def check_params(params: Params) -> None:
+    """The part of ``check_experiment`` that looks at nothing but the parameters and what is installed."""
+    algorithm(params.evolution.algorithm)
+    for name in (*params.objectives.selected, *params.objectives.constraints):
+        objective(name)
+    check_runner(params.objectives, params.runtime.runner)
+    problem = Problem(params, vocab_size=256)
+    _ = problem.seeds
+    if params.objectives.is_measured:
+        _check_runtime(problem)
+    for name in PATTERNS:
+        problem.compile(baseline(name, problem.space.depth))
+    if params.runtime.address is None:  # workers of a cluster look at their own
+        check_device(params.training.accelerator)
 
 
 def _check_runtime(problem: Problem) -> None:

@@ -13,7 +13,7 @@ from star_flows.commands.choice import begun, kept
 from star_flows.run.paths import RunPaths
 from star_flows.run.session import Session
 
-from star_core.errors import ConfigError
+from star_core.errors import ConfigError, StarError
 from star_core.population.generation import stored_generations
 from tests.flows.projects import BIN, Project
 
@@ -100,6 +100,8 @@ def test_changes_apply_to_a_call_or_begin_a_run(finished, copied):
         begun(root, "main", None, ["evolution.mutation_rate=0.7"])
     with pytest.raises(ConfigError, match="star resume main --as NAME"):
         kept(root, "main", None, ["model.width=8"])
+    with pytest.raises(StarError, match=r"--set: .*'speed'"):
+        begun(root, "new", None, ["objectives.names=[perplexity,speed]"])
     assert not list(root.glob("params-*"))
 
     new = begun(root, "new", None, ["evolution.mutation_rate=0.7", "budget.tokens=0"])
