@@ -65,6 +65,11 @@ def measure(job: Job) -> Evaluation:
         num_bytes = 4 * architecture.num_parameters + architecture.cache_bytes(conditions.context)
         metrics["flops_per_second"] = floor.flops_per_second(device)
         metrics["bytes_per_second"] = floor.bytes_per_second(num_bytes, device)
+    return evaluation_of(job, metrics, machine, began)
+
+
+def evaluation_of(job: Job, metrics: dict[str, float], machine: dict[str, Any], began: float) -> Evaluation:
+    """What was measured since ``began``, by ``time.perf_counter``, as the outcome of a job."""
     return Evaluation(
         key=job.key,
         digest=job.digest,

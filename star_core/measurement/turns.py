@@ -22,10 +22,9 @@ from star_core.measurement import floor
 from star_core.measurement.alone import Load, one_at_a_time, pin
 from star_core.measurement.device import Device
 from star_core.measurement.inference import Conditions, begin, open_session
-from star_core.measurement.probe import conditions_of, small_twin, statistics
+from star_core.measurement.probe import conditions_of, evaluation_of, small_twin, statistics
 from star_core.measurement.sizes import read_bytes
 from star_core.measurement.timing import Timing, in_turns
-from star_core.training.processes.outcome import now
 
 TIMES = ("prefill_seconds", "decode_seconds_per_token")
 
@@ -39,7 +38,7 @@ def memory(job: Job) -> Evaluation:
         machine = _settle(job, conditions.threads)
         device = _device(job, conditions)
         _, held = begin(architecture, small_twin(job, architecture), conditions, device)
-    return _evaluation(job, {"peak_memory_bytes": float(held)}, machine, began)
+    return evaluation_of(job, {"peak_memory_bytes": float(held)}, machine, began)
 
 
 def times(job: Job) -> Evaluation:
@@ -74,7 +73,7 @@ def times(job: Job) -> Evaluation:
             speed = floor.bytes_per_second(num_bytes, sessions[number].device)
             metrics[f"{number}/bytes_per_second"] = speed
         metrics["flops_per_second"] = floor.flops_per_second(sessions[0].device)
-    return _evaluation(job, metrics, machine, began)
+    return evaluation_of(job, metrics, machine, began)
 
 
 def _numbered(found: Iterable[list[Timing]]) -> dict[str, float]:
@@ -109,20 +108,3 @@ def _device(job: Job, conditions: Conditions) -> Device:
     """Only this package's own steps run on a GPU."""
     is_eager = conditions.runtime == FIRST_RUNTIME
     return Device(fingerprint(job.training.accelerator if is_eager else "cpu", conditions.threads)["device"])
-
-
-def _evaluation(job: Job, metrics: dict[str, float], machine: dict[str, Any], began: float) -> Evaluation:
-    return Evaluation(
-        key=job.key,
-        digest=job.digest,
-        genome=job.genome,
-        status="ok",
-        metrics=metrics,
-        detail="",
-        tokens=0,
-        flops=0,
-        seconds={"total": time.perf_counter() - began},
-        limits={},
-        machine=machine,
-        finished_at=now(),
-    )
